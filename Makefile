@@ -1,0 +1,39 @@
+# One door for chores. Every target sets up what it needs.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: setup demo test test-slow lint format clean
+
+setup: .venv/.ready
+
+# uv resolves torch and torchvision from one registry, so that their binaries match; the
+# constraints pin every version. uv itself comes through pip into the same environment.
+.venv/.ready: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "Python 3.11 is needed (set PYTHON=...)" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,cmaes,cluster]'
+	touch $@
+
+demo: setup
+	$(BIN)/mixco study run demo
+	$(BIN)/mixco report results/demo
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

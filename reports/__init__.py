@@ -1,0 +1,1 @@
+"""What was found: statistics, figures, tables and pages from Parquet results."""

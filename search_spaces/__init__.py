@@ -1,0 +1,1 @@
+"""What may be varied: one search space for each method and arm, as data."""

@@ -1,0 +1,1 @@
+"""What is run: studies, their plan, search, results and command line."""

@@ -1,0 +1,1 @@
+"""What one trial is: data, encoders, the contrastive methods, their evaluation."""
