@@ -1,6 +1,6 @@
 """The results: three Parquet tables under one root, on any file system that pyarrow knows.
 
-    ROOT/trials/*.parquet        one row for each finished trial, written last: it makes a trial count
+    ROOT/trials/*.parquet        one row for each finished trial, written last: it commits the trial
     ROOT/epochs/*.parquet        one row for each epoch of a trial
     ROOT/evaluations/*.parquet   one row for each (trial, data set, split, protocol)
 

@@ -29,7 +29,7 @@ MIXING_ARMS = ("mixco", "i-mix", "un-mix")
 """Arms that mix images; the others have no mixing parameters."""
 
 
-class ConfigError(ValueError):
+class InputError(ValueError):
     """Bad input: one line that says what is wrong, where, and what is allowed."""
 
 
@@ -181,12 +181,12 @@ def parse_config(values: Mapping[str, Any], where: str = "config") -> TrialConfi
     ``where`` names their source (a file, the command line) in errors.
 
     Raises:
-        ConfigError: unknown field, wrong type or value out of range; one line, all problems in it.
+        InputError: unknown field, wrong type or value out of range; one line, all problems in it.
     """
     try:
         return TrialConfig.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(f"{where}: {describe(error, TrialConfig)}") from None
+        raise InputError(f"{where}: {describe(error, TrialConfig)}") from None
 
 
 def describe(error: ValidationError, model: type[BaseModel]) -> str:
