@@ -1,0 +1,316 @@
+"""Data sets by name, as uint8 tensors that all processes of a node share.
+
+A source is surveyed once (fingerprint of its contents, size and channels of its images), decoded
+once into one cache file per split, and mapped into memory from then on. The training cache is in a
+stratified order made from the fingerprint, so that the validation split of any fraction is a prefix
+of it and the training split is the rest: both are slices, and neither depends on a trial's seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps
+
+from trainables.cache import (
+    CacheDamagedError,
+    CachedSplit,
+    build_lock,
+    images_per_block,
+    read_split,
+    write_split,
+)
+from trainables.config import InputError
+from trainables.sources import Contents, Records, Source, find_source, stratified_order
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many images are done, and how many there are."""
+
+GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
+_KEPT_LOADED = 8
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 [N, C, H, W] and labels int64 [N], backed by shared pages: do not write."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set at one image size. ``mean`` and ``std`` (per channel, in 0..1) are over the
+    source's training images, so that they do not vary with the validation fraction."""
+
+    name: str
+    classes: tuple[str, ...]
+    fingerprint: str
+    image_size: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train: Split
+    validation: Split
+    test: Split
+    cache_dir: Path
+
+    @property
+    def colour(self) -> bool:
+        """Whether images have three channels."""
+        return self.channels == 3
+
+    @property
+    def horizontal_flip(self) -> bool:
+        """Whether a mirrored image is still an image of its class."""
+        return self.name != "digits"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a source holds, from reading all of it once."""
+
+    fingerprint: str
+    classes: tuple[str, ...]
+    channels: int
+    image_size: int | None
+    """Short side in pixels; None when images differ in size."""
+    images: dict[str, int]
+
+
+def default_data_dir() -> Path:
+    """MIXCO_DATA, or .cache/mixco-study in the user's home."""
+    return Path(os.environ.get("MIXCO_DATA") or "~/.cache/mixco-study").expanduser()
+
+
+_loaded: dict[tuple[str, int | None, float, Path], Dataset] = {}
+_loading = Lock()
+
+
+def load_dataset(
+    name: str,
+    *,
+    image_size: int | None = None,
+    validation_fraction: float = 0.1,
+    data_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The data set ``name``; the same object when asked for again in one process.
+
+    ``image_size`` is the side in pixels (the short side is resized, then the centre cropped), by
+    default the source's own. ``validation_fraction`` of the training images of each class become
+    the validation split.
+
+    Raises:
+        InputError: the source is unknown, missing or corrupt, or its classes do not suffice.
+    """
+    key = (name, image_size, validation_fraction, data_dir or default_data_dir())
+    with _loading:
+        if key not in _loaded:
+            while len(_loaded) >= _KEPT_LOADED:
+                del _loaded[next(iter(_loaded))]
+            _loaded[key] = _load(*key, progress or (lambda what, done, total: None))
+        return _loaded[key]
+
+
+def _load(
+    name: str, image_size: int | None, fraction: float, data_dir: Path, progress: Progress
+) -> Dataset:
+    if not 0 < fraction < 1:
+        raise InputError(f"validation_fraction: {fraction:g} (allowed: between 0 and 1)")
+    source = find_source(name, data_dir)
+    opened = _Opened(source, data_dir / "cache", progress)
+    survey = opened.survey
+    size = image_size or survey.image_size
+    if size is None:
+        raise InputError(f"data set {name!r}: its images differ in size; image_size is needed")
+    train = opened.split("train", size)
+    test = opened.split("test", size)
+    cut = _validation_images(name, train.labels, survey.classes, fraction)
+    return Dataset(
+        name=name,
+        classes=survey.classes,
+        fingerprint=survey.fingerprint,
+        image_size=size,
+        channels=survey.channels,
+        mean=train.mean,
+        std=train.std,
+        train=Split(train.images[cut:], train.labels[cut:]),
+        validation=Split(train.images[:cut], train.labels[:cut]),
+        test=Split(test.images, test.labels),
+        cache_dir=opened.folder,
+    )
+
+
+class _Opened:
+    """A source and its caches; the source itself is read only where a cache is missing."""
+
+    def __init__(self, source: Source, cache_dir: Path, progress: Progress) -> None:
+        self.source = source
+        self.progress = progress
+        self.cache_dir = cache_dir
+        self._contents: Contents | None = None
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        self.survey = self._survey()
+
+    @property
+    def folder(self) -> Path:
+        """The caches of this source, whichever place it was read from."""
+        slug = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.source.name)
+        return self.cache_dir / f"{slug[-40:].strip('-')}-{self.survey.fingerprint[:12]}"
+
+    @property
+    def contents(self) -> Contents:
+        if self._contents is None:
+            self._contents = self.source.read()
+        return self._contents
+
+    def _survey(self) -> Survey:
+        """The survey of the source as it is now: remembered, or made and remembered."""
+        key = hashlib.sha256(f"{self.source.name}\n{self.source.stamp}".encode()).hexdigest()[:24]
+        path = self.cache_dir / f"survey-{key}.json"
+        try:
+            values = json.loads(path.read_text())
+            return Survey(**{**values, "classes": tuple(values["classes"])})
+        except FileNotFoundError:
+            pass
+        except (ValueError, TypeError, KeyError):
+            log.warning("%s: damaged; surveying the source again", path)
+        survey = make_survey(self.source.name, self.contents, self.progress)
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(asdict(survey)))
+        temporary.replace(path)
+        return survey
+
+    def split(self, split: str, size: int) -> CachedSplit:
+        """The cached images of ``split`` at ``size`` pixels, built where they are missing."""
+        path = self.folder / f"{split}-{size}.images"
+        try:
+            return read_split(path, self.survey.fingerprint)
+        except (FileNotFoundError, CacheDamagedError):
+            pass
+        with build_lock(self.folder):
+            try:  # Another process may have built it while this one waited.
+                return read_split(path, self.survey.fingerprint)
+            except FileNotFoundError:
+                pass
+            except CacheDamagedError as error:
+                log.warning("%s: %s; building it again", path, error)
+            records = self.contents.splits[split]
+            order = np.arange(len(records.labels))
+            if split == "train":
+                order = stratified_order(records.labels, self.survey.fingerprint)
+            blocks = _decode(records, order, (self.survey.channels, size, size), self.progress)
+            write_split(path, self.survey.fingerprint, records.labels[order], blocks)
+            return read_split(path, self.survey.fingerprint)
+
+
+def make_survey(name: str, contents: Contents, progress: Progress) -> Survey:
+    """Read every record once: fingerprint, channels and size.
+
+    Raises:
+        InputError: an image that cannot be opened (its file), fewer than two classes.
+    """
+    if len(contents.classes) < 2:
+        raise InputError(
+            f"data set {name!r}: one class only ({', '.join(contents.classes)}); at least 2"
+        )
+    digest = hashlib.sha256("\n".join(contents.classes).encode())
+    sizes: set[tuple[int, int]] = set()
+    modes: set[str] = set()
+    for split, records in contents.splits.items():
+        digest.update(records.labels.astype("<i8").tobytes())
+        total = len(records.labels)
+        for index in range(total):
+            digest.update(hashlib.sha256(records.content(index)).digest())
+            image = records.image(index)
+            sizes.add(image.size)
+            modes.add(image.mode)
+            if index % 512 == 0:
+                progress(f"reading {name} {split}", index, total)
+    return Survey(
+        fingerprint=digest.hexdigest(),
+        classes=contents.classes,
+        channels=1 if modes <= GREY_MODES else 3,
+        image_size=min(next(iter(sizes))) if len(sizes) == 1 else None,
+        images={split: len(records.labels) for split, records in contents.splits.items()},
+    )
+
+
+def _validation_images(
+    name: str, labels: torch.Tensor, classes: tuple[str, ...], fraction: float
+) -> int:
+    """Length of the prefix that is the validation split."""
+    cut = round(fraction * len(labels))
+    counts = torch.bincount(labels, minlength=len(classes))
+    held_out = torch.bincount(labels[:cut], minlength=len(classes))
+    for label, class_name in enumerate(classes):
+        if held_out[label] == 0 or held_out[label] == counts[label]:
+            raise InputError(
+                f"data set {name!r}: class {class_name!r} has {counts[label]} training images, too "
+                f"few for a validation split of {fraction:.0%} (allowed: classes that leave at "
+                "least one image on both sides)"
+            )
+    return cut
+
+
+def _decode(
+    records: Records,
+    order: npt.NDArray[np.int64],
+    shape: tuple[int, int, int],
+    progress: Progress,
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Blocks [B, C, H, W] of the images ``order``, decoded by threads a few blocks ahead."""
+    step = images_per_block(shape)
+    starts = range(0, len(order), step)
+    threads = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(threads) as pool:
+
+        def block(start: int) -> npt.NDArray[np.uint8]:
+            indices = order[start : start + step]
+            out = np.empty((len(indices), *shape), np.uint8)
+            for place, index in enumerate(indices):
+                out[place] = _pixels(records, int(index), shape)
+            return out
+
+        waiting: deque[Future[npt.NDArray[np.uint8]]] = deque()
+        done = 0
+        for start in starts:
+            waiting.append(pool.submit(block, start))
+            if len(waiting) > 2 * threads:
+                done += step
+                yield waiting.popleft().result()
+                progress("decoding", done, len(order))
+        while waiting:
+            yield waiting.popleft().result()
+        progress("decoding", len(order), len(order))
+
+
+def _pixels(records: Records, index: int, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """One image as uint8 [C, H, W]: the short side resized, the centre cropped."""
+    channels, size, _ = shape
+    try:
+        image = records.image(index).convert("L" if channels == 1 else "RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{records.where(index)}: corrupt image ({error})") from None
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
