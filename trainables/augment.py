@@ -1,0 +1,220 @@
+"""Random views of a whole batch at once, with parameters drawn for each image.
+
+Cropping, resizing, flipping and blurring are linear along rows and columns, so each is one small
+matrix for every image: exact, batched, and without gathers or grids. Parameters are drawn apart
+from their use, so that every worker can draw those of the whole batch and apply its own.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+CROP_ATTEMPTS = 10
+"""Tries at a crop that fits, before the whole image is taken, as torchvision's crop does."""
+CROP_RATIO = (3 / 4, 4 / 3)
+JITTER = 0.4  # brightness, contrast and saturation: factors in 1 +- 0.4
+HUE = 0.1  # shift in turns, +- 0.1
+JITTER_PROBABILITY = 0.8
+GREY_PROBABILITY = 0.2
+BLUR_PROBABILITY = 0.5
+BLUR_SIGMA = (0.1, 2.0)  # pixels
+BLUR_FROM = 64  # smallest side, in pixels, of images that are blurred
+_GREY = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, torchvision's rounding
+_ORDERS = torch.tensor(  # of brightness 0, contrast 1, saturation 2
+    [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
+)
+
+
+class Policy(NamedTuple):
+    """Which operations a data set gets."""
+
+    crop_scale: float  # smallest share of the area
+    flip: bool
+    colour: bool
+    blur: bool
+
+
+class Views(NamedTuple):
+    """Parameters of one random view of N images; rows can be taken for a part of them."""
+
+    top: Tensor  # [N], pixels
+    left: Tensor  # [N]
+    height: Tensor  # [N]
+    width: Tensor  # [N]
+    flipped: Tensor  # [N] bool
+    factors: Tensor  # [N, 3]: brightness, contrast, saturation; 1 changes nothing
+    order: Tensor  # [N, 3]: the order of those three
+    hue: Tensor  # [N], turns; 0 changes nothing
+    hue_images: Tensor  # [4, N/4]: within this batch, the images whose hue shifts before step 0..3
+    grey: Tensor  # [N] bool
+    sigma: Tensor  # [N], pixels; 0 is no blur
+
+    def rows(self, start: int, stop: int) -> Views:
+        """The parameters of images ``start`` to ``stop``, both multiples of four."""
+        parts = {
+            name: part[start:stop] for name, part in self._asdict().items() if name != "hue_images"
+        }
+        return Views(**parts, hue_images=self.hue_images[:, start // 4 : stop // 4] - start)
+
+
+def draw_views(n: int, size: int, policy: Policy, generator: Generator) -> Views:
+    """Parameters of one view of n square images of ``size`` pixels, drawn for each image.
+
+    The distributions are those of torchvision's RandomResizedCrop, RandomHorizontalFlip,
+    ColorJitter (probability 0.8), RandomGrayscale and GaussianBlur (probability 0.5), as MoCo v2
+    and SimCLR use them.
+    """
+    device = generator.device
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, device=device)
+
+    def between(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * uniform(*shape)
+
+    area = size * size * between(policy.crop_scale, 1.0, n, CROP_ATTEMPTS)
+    ratio = between(math.log(CROP_RATIO[0]), math.log(CROP_RATIO[1]), n, CROP_ATTEMPTS).exp()
+    widths, heights = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+    fits = (widths >= 1) & (widths <= size) & (heights >= 1) & (heights <= size)
+    attempt = fits.int().argmax(1, keepdim=True)  # the first that fits
+    fitted = fits.any(1)
+    width = torch.where(fitted, widths.gather(1, attempt)[:, 0], float(size))
+    height = torch.where(fitted, heights.gather(1, attempt)[:, 0], float(size))
+    top = (uniform(n) * (size - height + 1)).floor()
+    left = (uniform(n) * (size - width + 1)).floor()
+    flipped = uniform(n) < (0.5 if policy.flip else 0.0)
+
+    jittered = uniform(n) < JITTER_PROBABILITY
+    factors = 1 + between(-JITTER, JITTER, n, 3) * jittered[:, None]
+    hue = between(-HUE, HUE, n) * jittered
+    order = _ORDERS.to(device)[torch.randint(6, (n,), generator=generator, device=device)]
+    # Every four images share out the four places that the hue shift can take: each image's place
+    # stays uniform, and the groups' sizes are known without asking the device.
+    blocks = -(-n // 4)
+    places = uniform(blocks, 4).argsort(1)
+    hue_images = (places + 4 * torch.arange(blocks, device=device)[:, None]).T
+    grey = uniform(n) < GREY_PROBABILITY
+    sigma = between(*BLUR_SIGMA, n) * (uniform(n) < BLUR_PROBABILITY)
+    return Views(top, left, height, width, flipped, factors, order, hue, hue_images, grey, sigma)
+
+
+def apply_views(images: Tensor, views: Views, policy: Policy) -> Tensor:
+    """One view of each image.
+
+    Args:
+        images: [N, C, S, S], uint8.
+        views: parameters of the N images.
+
+    Returns:
+        [N, C, S, S], float, 0 to 1, not normalised.
+    """
+    x = images.float() / 255
+    x = crop(x, views.top, views.left, views.height, views.width, views.flipped)
+    if policy.colour:
+        x = _jitter(x, views)
+        x = torch.where(views.grey[:, None, None, None], luma(x), x)
+    if policy.blur:
+        x = blur(x, views.sigma)
+    return x
+
+
+def crop(
+    x: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, flipped: Tensor
+) -> Tensor:
+    """Each image's box, resized bilinearly to the image's own size and flipped where told.
+
+    A box is never larger than the result, so that no antialiasing is needed. x: [N, C, S, S].
+    """
+    size = x.shape[-1]
+    rows = _interpolation(top, height, size)
+    columns = _interpolation(left, width, size)
+    columns = torch.where(flipped[:, None, None], columns.flip(1), columns)
+    return _separable(x, rows, columns)
+
+
+def blur(x: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur with a width of its own for each image; sigma 0 leaves it as it is.
+
+    The kernel spans a tenth of the image (23 pixels of 224), the border is reflected.
+    """
+    size = x.shape[-1]
+    radius = max(1, int(0.1 * size / 2))
+    offsets = torch.arange(-radius, radius + 1, device=x.device)
+    weights = torch.exp(-0.5 * (offsets / sigma.clamp(min=1e-6)[:, None]) ** 2)
+    weights = weights / weights.sum(1, keepdim=True)
+    pixels = torch.arange(size, device=x.device)
+    source = (pixels[:, None] + offsets).abs()
+    source = torch.where(source >= size, 2 * (size - 1) - source, source)
+    matrix = x.new_zeros(len(x), size, size)
+    matrix.scatter_add_(
+        2, source.expand(len(x), -1, -1), weights[:, None, :].expand(-1, size, -1).contiguous()
+    )
+    return _separable(x, matrix, matrix)
+
+
+def luma(x: Tensor) -> Tensor:
+    """Brightness of RGB images, [N, 3, S, S] to [N, 1, S, S]."""
+    red, green, blue = _GREY
+    return red * x[:, 0:1] + green * x[:, 1:2] + blue * x[:, 2:3]
+
+
+def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
+    """RGB images with their hue turned, [N, 3, S, S]; saturation and value stay (HSV)."""
+    red, green, blue = x.unbind(1)
+    value, low = x.amax(1), x.amin(1)
+    chroma = value - low
+    safe = chroma.clamp(min=1e-8)
+    sector = torch.where(
+        value == red,
+        (green - blue) / safe,
+        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+    )
+    sector = sector + 6 * turns[:, None, None]
+    # HSV to RGB in one formula: channel n falls from the value by chroma, by how far the hue is off.
+    channel = torch.tensor([5.0, 3.0, 1.0], device=x.device)[:, None, None]
+    k = torch.remainder(sector[:, None] + channel, 6)
+    return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
+
+
+def _jitter(x: Tensor, views: Views) -> Tensor:
+    n, padded = len(x), views.hue_images.numel()
+    if padded > n:  # a batch that four does not divide
+        x = torch.cat([x, x.new_zeros(padded - n, *x.shape[1:])])
+    hue = torch.cat([views.hue, views.hue.new_zeros(padded - n)])
+    for step, images in enumerate(views.hue_images):
+        x = x.index_copy(0, images, shift_hue(x[images], hue[images]))
+        if step < 3:
+            x[:n] = _blend(x[:n], views.order[:, step], views.factors)
+    return x[:n]
+
+
+def _blend(x: Tensor, operation: Tensor, factors: Tensor) -> Tensor:
+    """Brightness (0), contrast (1) or saturation (2), each a blend with a reference image."""
+    factor = factors.gather(1, operation[:, None])[:, :, None, None]
+    grey = luma(x)
+    kind = operation[:, None, None, None]
+    mean = grey.mean((2, 3), keepdim=True)
+    reference = torch.where(kind == 2, grey, torch.where(kind == 1, mean, 0.0))
+    return torch.lerp(reference, x, factor).clamp(0, 1)
+
+
+def _interpolation(start: Tensor, length: Tensor, size: int) -> Tensor:
+    """[N, size, size] matrices that resize ``length`` pixels from ``start`` to ``size``."""
+    pixels = torch.arange(size, device=start.device)
+    scale = (length / size)[:, None]
+    centre = ((pixels + 0.5) * scale - 0.5).clamp(min=0)  # within the box
+    centre = torch.minimum(centre, (length - 1)[:, None]) + start[:, None]
+    return (1 - (centre[:, :, None] - pixels).abs()).clamp(min=0)
+
+
+def _separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """rows @ image @ columns^T for each image and channel, in one pair of batched products."""
+    n, channels, size, _ = x.shape
+    x = (x.reshape(n, channels * size, size) @ columns.mT).reshape(n, channels, size, size)
+    x = x.transpose(1, 2).reshape(n, size, channels * size)
+    x = (rows @ x).reshape(n, size, channels, size)
+    return x.permute(0, 2, 1, 3)
