@@ -10,8 +10,23 @@ table, named by its id, so that writing it again changes nothing.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
+import posixpath
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs
+import pyarrow.parquet as pq
+
+from trainables.config import InputError
 
 SCHEMA_VERSION = 1
 
@@ -130,3 +145,264 @@ EVALUATIONS = pa.schema(
 )
 
 TABLES: dict[str, pa.Schema] = {"trials": TRIALS, "epochs": EPOCHS, "evaluations": EVALUATIONS}
+
+_VERSION_KEY = b"mixco_schema"
+_COMPACTED = "00-compacted-"  # sorts before the trials' own files
+_OBJECT_STORES = ("s3", "gcs", "abfs")
+_ROW_GROUP = 100_000
+
+
+class StoreError(OSError):
+    """The results could not be written; what was written before is whole."""
+
+
+def open_store(root: str | Path, create: bool = False) -> Store:
+    """The results under ``root``, a path or a URI (``s3://``, ``gs://``, ...).
+
+    Raises:
+        InputError: ``root`` holds no results and ``create`` is false.
+    """
+    if "://" in str(root):
+        filesystem, path = pa.fs.FileSystem.from_uri(str(root))
+    else:
+        filesystem, path = pa.fs.LocalFileSystem(), Path(root).absolute().as_posix()
+    if not create and filesystem.get_file_info(path).type != pa.fs.FileType.Directory:
+        raise InputError(f"{root}: no such results folder")
+    return Store(filesystem, path, str(root))
+
+
+class Store:
+    """Appends to, reads and compacts one set of results.
+
+    One process writes at a time (`study.lock` sees to that); any number may read meanwhile.
+    """
+
+    def __init__(self, filesystem: pa.fs.FileSystem, root: str, name: str) -> None:
+        self.filesystem = filesystem
+        self.root = root.rstrip("/")
+        self.name = name
+
+    # writing
+
+    def append(
+        self,
+        trial: Mapping[str, Any],
+        epochs: Iterable[Mapping[str, Any]] = (),
+        evaluations: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
+        """Records one finished trial; its row in ``trials`` comes last and commits the others.
+
+        Doing it again with the same id replaces the same files.
+
+        Raises:
+            StoreError: the file system refused; the trial is then not recorded.
+        """
+        trial_id = trial["trial_id"]
+        self._write_rows("epochs", trial_id, [{**row, "trial_id": trial_id} for row in epochs])
+        self._write_rows(
+            "evaluations", trial_id, [{**row, "trial_id": trial_id} for row in evaluations]
+        )
+        self._write_rows("trials", trial_id, [trial])
+
+    def _write_rows(self, table: str, name: str, rows: list[Mapping[str, Any]]) -> None:
+        schema = TABLES[table]
+        unknown = {key for row in rows for key in row} - set(schema.names)
+        if unknown:
+            raise ValueError(f"{table}: no such columns: {', '.join(sorted(unknown))}")
+        if not rows and table != "trials":
+            return
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(rows, schema=_stamped(schema)), sink)
+        self.write_bytes(f"{table}/{name}.parquet", sink.getvalue())
+
+    def write_bytes(self, path: str, data: bytes | pa.Buffer) -> None:
+        """Writes the file ``path`` (relative to the root) in one piece: all of it or nothing.
+
+        Object stores show an object only once its upload is complete; elsewhere the bytes go to a
+        hidden file first, which is then renamed.
+
+        Raises:
+            StoreError: the file system refused.
+        """
+        target = f"{self.root}/{path}"
+        partial = f"{posixpath.dirname(target)}/.{posixpath.basename(target)}.partial"
+        try:
+            if self.filesystem.type_name in _OBJECT_STORES:
+                with self.filesystem.open_output_stream(target) as stream:
+                    stream.write(data)
+                return
+            self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
+            try:
+                self._write_through(partial, data)
+                self.filesystem.move(partial, target)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    self.filesystem.delete_file(partial)
+                raise
+        except OSError as error:
+            raise StoreError(f"{target}: cannot write results: {error}") from error
+
+    def _write_through(self, path: str, data: bytes | pa.Buffer) -> None:
+        if self.filesystem.type_name != "local":
+            with self.filesystem.open_output_stream(path) as stream:
+                stream.write(data)
+            return
+        with Path(path).open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    # reading
+
+    def read(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        trial_ids: Iterable[str] | None = None,
+    ) -> pd.DataFrame:
+        """One table as a data frame, every row once, of finished trials only.
+
+        Args:
+            table: ``trials`` (sorted by id), ``epochs`` or ``evaluations``.
+            columns: the columns to read; default all of the schema's.
+            trial_ids: the trials whose rows to read; default all.
+
+        Raises:
+            InputError: a file was written by a newer version of this tool.
+        """
+        schema = TABLES[table]
+        columns = list(columns if columns is not None else schema.names)
+        wanted = list(dict.fromkeys(["trial_id", *columns]))
+        keep = None if trial_ids is None else pa.array(sorted(trial_ids), pa.string())
+        if table != "trials":
+            committed = pa.array(sorted(self.ids()), pa.string())
+            keep = committed if keep is None else keep.filter(pc.is_in(keep, committed))
+        parts = [part for _, part in self._parts(table, wanted)]
+        whole = (
+            pa.concat_tables(parts)
+            if parts
+            else pa.schema([schema.field(name) for name in wanted]).empty_table()
+        )
+        if keep is not None:
+            present = pc.unique(whole["trial_id"])
+            if not pc.all(pc.is_in(present, keep)).as_py():
+                whole = whole.filter(pc.is_in(whole["trial_id"], keep))
+        if table == "trials":
+            whole = whole.sort_by("trial_id")
+        return whole.select(columns).to_pandas()
+
+    def ids(self) -> set[str]:
+        """The ids of all recorded trials, whatever their status."""
+        return {
+            trial_id
+            for _, part in self._parts("trials", ["trial_id"])
+            for trial_id in part["trial_id"].to_pylist()
+        }
+
+    def _parts(self, table: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+        """(path, rows) of each readable file, a trial's rows from the first file that has them.
+
+        A trial is in two files only where a compaction was cut short, with the same rows in both.
+        """
+        seen: set[str] = set()
+        for path in self._files(table):
+            part = self._read_file(path, TABLES[table], columns)
+            if part is None:
+                continue
+            found = set(pc.unique(part["trial_id"]).to_pylist())
+            if not found.isdisjoint(seen):
+                fresh = pa.array(sorted(found - seen), pa.string())
+                part = part.filter(pc.is_in(part["trial_id"], fresh))
+            seen |= found
+            yield path, part
+
+    def _files(self, table: str) -> list[str]:
+        selector = pa.fs.FileSelector(f"{self.root}/{table}", allow_not_found=True)
+        return sorted(
+            info.path
+            for info in self.filesystem.get_file_info(selector)
+            if info.base_name.endswith(".parquet") and not info.base_name.startswith(".")
+        )
+
+    def _read_file(self, path: str, schema: pa.Schema, columns: Sequence[str]) -> pa.Table | None:
+        """The file's rows in this version's schema; None, with a warning, where it is damaged."""
+        try:
+            with self.filesystem.open_input_file(path) as source:
+                file = pq.ParquetFile(source)
+                version = int((file.schema_arrow.metadata or {})[_VERSION_KEY])
+                if version > SCHEMA_VERSION:
+                    raise InputError(
+                        f"{path}: written by a newer version (schema {version}; this one reads up "
+                        f"to {SCHEMA_VERSION}): upgrade mixco-study"
+                    )
+                there = set(file.schema_arrow.names)
+                rows = file.read(columns=[name for name in columns if name in there])
+                fields = [schema.field(name) for name in columns]
+                arrays = [
+                    rows[field.name].cast(field.type)
+                    if field.name in there
+                    else pa.nulls(rows.num_rows, field.type)
+                    for field in fields
+                ]
+                return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+        except FileNotFoundError:
+            return None  # compacted meanwhile
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            reason = " ".join(str(error).split())[:120]
+            warnings.warn(f"{path}: damaged, skipped ({reason})", stacklevel=2)
+            return None
+
+    # compaction
+
+    def compact(self) -> None:
+        """Merges each table's files into one and deletes them.
+
+        Cut short at any point it loses nothing: old files go only when the new one is in place,
+        and `read` takes a trial's rows once.
+
+        Raises:
+            StoreError: the file system refused.
+        """
+        committed = pa.array(sorted(self.ids()), pa.string())
+        merged: list[str] = []
+        for table in ("evaluations", "epochs", "trials"):
+            schema = _stamped(TABLES[table])
+            if len(self._files(table)) <= 1:
+                continue
+            readable: list[str] = []
+            with tempfile.TemporaryFile() as scratch:
+                with pq.ParquetWriter(scratch, schema, compression="zstd") as writer:
+                    for group in self._row_groups(table, committed, readable):
+                        writer.write_table(group.cast(schema))
+                scratch.seek(0)
+                data = scratch.read()
+            digest = hashlib.sha256(data).hexdigest()[:16]
+            target = f"{table}/{_COMPACTED}{digest}.parquet"
+            self.write_bytes(target, data)
+            merged += [path for path in readable if path != f"{self.root}/{target}"]
+        for path in merged:
+            with contextlib.suppress(FileNotFoundError):
+                self.filesystem.delete_file(path)
+
+    def _row_groups(
+        self, table: str, committed: pa.Array, readable: list[str]
+    ) -> Iterator[pa.Table]:
+        """The rows of committed trials in groups of about `_ROW_GROUP` rows.
+
+        Appends to ``readable`` the files that they came from: damaged ones stay where they are.
+        """
+        waiting: list[pa.Table] = []
+        for path, part in self._parts(table, TABLES[table].names):
+            readable.append(path)
+            waiting.append(part.filter(pc.is_in(part["trial_id"], committed)))
+            if sum(rows.num_rows for rows in waiting) >= _ROW_GROUP:
+                yield pa.concat_tables(waiting)
+                waiting.clear()
+        if waiting:
+            yield pa.concat_tables(waiting)
+
+
+def _stamped(schema: pa.Schema) -> pa.Schema:
+    return schema.with_metadata({_VERSION_KEY: str(SCHEMA_VERSION).encode()})
