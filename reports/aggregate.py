@@ -1,0 +1,108 @@
+"""Many lines as one answer: the slope over these lines, and over data sets like these."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from reports import trend
+from reports.selection import LINE
+from reports.trend import Estimate, over_seeds, over_widths, verdict
+
+
+def pooled_trend(pairs: pd.DataFrame, value: str = "gain") -> pd.DataFrame:
+    """One row for each arm: the mean slope of its lines, each counted once.
+
+    Two questions are kept apart. *On these data sets*: ``slope`` with ``low``, ``high``, ``p`` and
+    ``verdict``, whose errors are the seeds' (Welch-Satterthwaite) and the widths', the wider of
+    both. *On data sets like these* (random effects): ``like_low``, ``like_high``, ``like_p``,
+    Student's t over the data sets' mean slopes, which needs two data sets at the least.
+    """
+    rows = []
+    for arm, group in pairs.groupby("arm", sort=True):
+        lines = [line for _, line in group.groupby(LINE, sort=True)]
+        lines = [line for line in lines if line["parameters"].nunique() >= 2]
+        if lines:
+            rows.append({"arm": arm} | _pool(lines, value))
+    return pd.DataFrame(rows, columns=["arm", *_POOLED])
+
+
+_POOLED = [
+    "lines", "datasets", "widths", "seeds", "slope", "low", "high", "seeds_low", "seeds_high",
+    "widths_low", "widths_high", "p_seeds", "p_widths", "p", "p_rising",
+    "like_slope", "like_low", "like_high", "like_p", "verdict",
+]  # fmt: skip
+
+
+def _pool(lines: list[pd.DataFrame], value: str) -> dict[str, object]:
+    scatter = trend.pooled_scatter(lines, value)
+    by_seeds = mean_of([over_seeds(line, value) for line in lines])
+    widths = [over_widths(line, scatter, value) for line in lines]
+    # One shared variance, so the degrees of freedom are the scatter's own.
+    by_widths = Estimate(
+        float(np.mean([e.value for e in widths])),
+        math.sqrt(sum(e.error**2 for e in widths)) / len(widths),
+        scatter.freedom,
+    )
+    slope = by_seeds.value if math.isfinite(by_seeds.value) else by_widths.value
+    seeds_low, seeds_high = by_seeds.interval()
+    widths_low, widths_high = by_widths.interval()
+    p_seeds, p_widths = by_seeds.p_below(), by_widths.p_below()
+    p = trend.extreme(max, p_seeds, p_widths)
+    p_rising = trend.extreme(max, 1 - p_seeds, 1 - p_widths)
+    like = over_datasets(lines, value)
+    like_low, like_high = like.interval()
+    return {
+        "lines": len(lines),
+        "datasets": len({line["dataset"].iloc[0] for line in lines}),
+        "widths": max(line["parameters"].nunique() for line in lines),
+        "seeds": min(len(trend.seed_slopes(line, value)) for line in lines),
+        "slope": slope,
+        "low": trend.extreme(min, seeds_low, widths_low),
+        "high": trend.extreme(max, seeds_high, widths_high),
+        "seeds_low": seeds_low,
+        "seeds_high": seeds_high,
+        "widths_low": widths_low,
+        "widths_high": widths_high,
+        "p_seeds": p_seeds,
+        "p_widths": p_widths,
+        "p": p,
+        "p_rising": p_rising,
+        "like_slope": like.value,
+        "like_low": like_low,
+        "like_high": like_high,
+        "like_p": like.p_below(),
+        "verdict": verdict(p, p_rising),
+    }
+
+
+def mean_of(estimates: list[Estimate]) -> Estimate:
+    """Mean of independent estimates, with Welch and Satterthwaite's degrees of freedom."""
+    k = len(estimates)
+    value = float(np.mean([e.value for e in estimates]))
+    if any(not e.freedom > 0 for e in estimates):
+        return Estimate(value, math.nan, 0)
+    variances = np.array([e.error**2 for e in estimates]) / k**2
+    total = float(variances.sum())
+    freedoms = np.array([e.freedom for e in estimates])
+    freedom = total**2 / float(np.sum(variances**2 / freedoms)) if total > 0 else freedoms.sum()
+    return Estimate(value, math.sqrt(total), float(freedom))
+
+
+def over_datasets(lines: list[pd.DataFrame], value: str = "gain") -> Estimate:
+    """Mean slope over data sets, its error from how they differ: it speaks of others like them.
+
+    Equal weights: with few seeds the variance of each slope is known too badly to weigh by it.
+    """
+    slopes: dict[str, list[float]] = {}
+    for line in lines:
+        slope = over_seeds(line, value).value
+        if math.isfinite(slope):
+            slopes.setdefault(str(line["dataset"].iloc[0]), []).append(slope)
+    means = np.array([np.mean(values) for values in slopes.values()])
+    if len(means) == 0:
+        return Estimate(math.nan, math.nan, 0)
+    error = float(np.std(means, ddof=1)) / math.sqrt(len(means)) if len(means) > 1 else math.nan
+    return Estimate(float(means.mean()), error, len(means) - 1)

@@ -1,0 +1,88 @@
+"""Intervals and tests for the mean of a few paired differences."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.95
+SMALLEST_BOOTSTRAP = 6
+"""Fewer values than this have no bootstrap interval: resamples of three values never leave their
+range, which holds the true mean in only 75 % of samples, whatever the method."""
+EXACT_SIGN_FLIPS = 13
+
+
+def t_interval(values: Floats, level: float = LEVEL) -> tuple[float, float]:
+    """Student's interval for the mean of ``values`` (n,); not a number below two values."""
+    n = len(values)
+    if n < 2:
+        return math.nan, math.nan
+    half = stats.t.ppf(0.5 + level / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n)
+    mean = float(np.mean(values))
+    return mean - float(half), mean + float(half)
+
+
+def expanded_level(n: int, level: float = LEVEL) -> float:
+    """The level at which a percentile interval of n values is as wide as Student's.
+
+    Resamples spread by sqrt((n-1)/n) too little and by a normal, not a t distribution (Hesterberg
+    2015, "What Teachers Should Know About the Bootstrap", section 5.3): the tails alpha/2 become
+    Phi(-sqrt(n/(n-1)) t_(1-alpha/2, n-1)).
+    """
+    quantile = stats.t.ppf(0.5 + level / 2, n - 1)
+    return 1 - 2 * float(stats.norm.cdf(-math.sqrt(n / (n - 1)) * quantile))
+
+
+def bca_interval(
+    values: Floats, level: float = LEVEL, resamples: int = 9999
+) -> tuple[float, float]:
+    """BCa bootstrap interval for the mean, at the expanded level; NaN for too few values.
+
+    Source: Efron 1987; scipy's implementation, seeded so that a report repeats exactly.
+    """
+    n = len(values)
+    if n < SMALLEST_BOOTSTRAP:
+        return math.nan, math.nan
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        result = stats.bootstrap(
+            (values,),
+            np.mean,
+            confidence_level=expanded_level(n, level),
+            n_resamples=resamples,
+            method="BCa",
+            rng=np.random.default_rng(0),
+        )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def sign_flip_p(values: Floats) -> float:
+    """Two-sided p-value of mean zero, from all 2^n flips of sign (random ones above n = 13).
+
+    Exact for differences that are symmetric about zero. It cannot go below 2 / 2^n.
+    """
+    n = len(values)
+    if n < 2:
+        return math.nan
+    result = stats.permutation_test(
+        (values,),
+        np.mean,
+        vectorized=True,
+        permutation_type="samples",
+        n_resamples=np.inf if n <= EXACT_SIGN_FLIPS else 9999,
+        rng=np.random.default_rng(0),
+    )
+    return float(result.pvalue)
+
+
+def smallest_sign_flip_p(n: int) -> float:
+    """The smallest p-value that `sign_flip_p` can give for n pairs."""
+    return 2.0 / 2**n

@@ -1,0 +1,69 @@
+"""Which trials count: the confirm runs of each cell's best configuration, paired by seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from study.store import COMPLETE, CONFIRM, TUNE
+
+LINE = ["dataset", "method", "encoder"]
+"""What names a line of gain against capacity, for an arm."""
+CELL = [*LINE, "width", "arm"]
+BASELINE = "none"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The confirm rows that count, and how many were left out and why.
+
+    Attributes:
+        confirm: complete confirm rows of each cell's best configuration, one for each seed.
+        superseded: complete confirm rows of a configuration that has since been beaten.
+        duplicates: rows of a cell and seed that a later row repeats.
+        unfinished: confirm rows that did not complete (diverged, failed).
+    """
+
+    confirm: pd.DataFrame
+    superseded: int
+    duplicates: int
+    unfinished: pd.DataFrame
+
+
+def best_tune_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """The best complete tune trial of each cell: highest accuracy, ties to the lowest number."""
+    tune = trials[(trials["phase"] == TUNE) & (trials["status"] == COMPLETE)]
+    tune = tune[tune["accuracy"].notna()]
+    ordered = tune.sort_values(["accuracy", "number"], ascending=[False, True], kind="stable")
+    return ordered.drop_duplicates(["study", "cell"])
+
+
+def select(trials: pd.DataFrame) -> Selection:
+    """Confirm rows that count towards gains.
+
+    A cell that was tuned counts only confirm runs of its best configuration (``tuned_from``); a
+    cell without tune rows counts them all.
+    """
+    trials = trials.assign(study=trials["study"].fillna(""))
+    confirm = trials[trials["phase"] == CONFIRM]
+    unfinished = confirm[confirm["status"] != COMPLETE]
+    done = confirm[(confirm["status"] == COMPLETE) & confirm["accuracy"].notna()]
+    best = best_tune_trials(trials).set_index(["study", "cell"])["trial_id"]
+    expected = done.set_index(["study", "cell"]).index.map(best.to_dict().get)
+    current = np.asarray(
+        [
+            want is None or want == have
+            for want, have in zip(expected, done["tuned_from"], strict=True)
+        ],
+        dtype=bool,
+    )
+    kept = done[current].sort_values("finished_at", kind="stable", na_position="first")
+    unique = kept.drop_duplicates([*CELL, "seed"], keep="last")
+    return Selection(
+        confirm=unique.sort_values([*CELL, "seed"]).reset_index(drop=True),
+        superseded=int((~current).sum()),
+        duplicates=len(kept) - len(unique),
+        unfinished=unfinished,
+    )

@@ -1,0 +1,229 @@
+"""Trend: how the gain changes with capacity, in points per doubling of the parameters.
+
+Two sources of error are kept apart. A seed's slope varies with the noise of training; Student's t
+over the slopes of the seeds sees that and nothing else. But each width was searched once, and the
+luck of that search is shared by all its seeds: it shows as widths that scatter about the line by
+more than the seeds explain. So the interval of a line is the wider of two, over seeds and over
+widths, and its p-value the larger of two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+from reports.intervals import LEVEL, Floats
+from reports.selection import LINE
+
+LINE_ARM = [*LINE, "arm"]
+ALPHA = 0.05
+SUPPORTS, CONTRADICTS, CANNOT_TELL = VERDICTS = ("supports", "contradicts", "cannot tell")
+"""Verdicts on the paper's claim that smaller encoders gain more, that is, a slope below zero."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate with its standard error and degrees of freedom; NaN and 0 where there is none."""
+
+    value: float
+    error: float
+    freedom: float
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Student's interval."""
+        if not self.freedom > 0:
+            return math.nan, math.nan
+        half = float(stats.t.ppf(0.5 + level / 2, self.freedom)) * self.error
+        return self.value - half, self.value + half
+
+    def p_below(self) -> float:
+        """One-sided p-value of the claim that the value is below zero."""
+        if not self.freedom > 0:
+            return math.nan
+        if self.error == 0:
+            return 0.0 if self.value < 0 else 1.0
+        return float(stats.t.cdf(self.value / self.error, self.freedom))
+
+
+def seed_slopes(line: pd.DataFrame, value: str = "gain") -> Floats:
+    """Least-squares slope of ``value`` over log2(parameters) for each seed seen at every width.
+
+    Returns:
+        Points per doubling, one for each such seed; empty below two widths.
+    """
+    wide = line.pivot_table(index="seed", columns="parameters", values=value).dropna()
+    if wide.shape[1] < 2:
+        return np.empty(0)
+    return wide.to_numpy(float) @ _contrast(wide.columns.to_numpy(float))
+
+
+def _contrast(parameters: Floats) -> Floats:
+    """Weights whose dot product with values at these sizes is their least-squares slope."""
+    x = np.log2(parameters)
+    centred = x - x.mean()
+    return centred / np.sum(centred**2)
+
+
+def over_seeds(line: pd.DataFrame, value: str = "gain") -> Estimate:
+    """The slope of one line, its error from the spread of the seeds' slopes."""
+    slopes = seed_slopes(line, value)
+    n = len(slopes)
+    if n == 0:
+        return Estimate(math.nan, math.nan, 0)
+    error = float(np.std(slopes, ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    return Estimate(float(slopes.mean()), error, n - 1)
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Residuals of the widths' means about the lines: their mean square and degrees of freedom."""
+
+    variance: float
+    freedom: int
+
+
+def pooled_scatter(lines: list[pd.DataFrame], value: str = "gain") -> Scatter:
+    """Scatter of the widths' mean gains about a line each, pooled over the lines of an arm."""
+    squares, freedom = 0.0, 0
+    for line in lines:
+        means = line.groupby("parameters")[value].mean()
+        if len(means) < 3:
+            continue
+        x = np.log2(means.index.to_numpy(float))
+        fit = np.polynomial.Polynomial.fit(x, means.to_numpy(float), 1)
+        squares += float(np.sum((means.to_numpy(float) - fit(x)) ** 2))
+        freedom += len(means) - 2
+    return Scatter(squares / freedom if freedom else math.nan, freedom)
+
+
+def over_widths(line: pd.DataFrame, scatter: Scatter, value: str = "gain") -> Estimate:
+    """The slope of one line, its error from how widths scatter about the lines of the same arm."""
+    means = line.groupby("parameters")[value].mean()
+    if len(means) < 2:
+        return Estimate(math.nan, math.nan, 0)
+    contrast = _contrast(means.index.to_numpy(float))
+    error = math.sqrt(scatter.variance * float(np.sum(contrast**2)))
+    return Estimate(float(contrast @ means.to_numpy(float)), error, scatter.freedom)
+
+
+def trend_table(pairs: pd.DataFrame, value: str = "gain") -> pd.DataFrame:
+    """The trend of every (dataset, method, encoder, arm), from the result of `gain.pairs`.
+
+    Args:
+        pairs: one row for each pair.
+        value: ``gain`` (points) or ``logit_gain`` (log odds, free of the ceiling at 100 %).
+
+    Returns:
+        Columns beside the line's: ``widths``, ``seeds`` (that have every width), ``slope`` (per
+        doubling of the parameters), ``low`` and ``high`` (the wider of the two 95 % intervals),
+        ``seeds_low``, ``seeds_high``, ``p_seeds``, ``widths_low``, ``widths_high``, ``p_widths``
+        (one-sided p-values of a slope below zero), ``p`` (the larger), ``p_holm`` (over all lines),
+        ``p_rising_holm`` (of a slope above zero), ``p_monotone`` (Page's test, one-sided, of gains
+        that fall with capacity), ``seeds_needed`` (for 80 % power at the slope found, NaN where the
+        seeds are not what is missing) and ``verdict``.
+    """
+    groups = dict(list(pairs.groupby(LINE_ARM, sort=True)))
+    scatters = {
+        arm: pooled_scatter([line for key, line in groups.items() if key[-1] == arm], value)
+        for arm in pairs["arm"].unique()
+    }
+    rows = [_trend_row(key, line, scatters[key[-1]], value) for key, line in groups.items()]
+    table = pd.DataFrame(rows, columns=[*LINE_ARM, *_TREND])
+    table["p_holm"] = _holm(table["p"])
+    table["p_rising_holm"] = _holm(table["p_rising"])
+    table["verdict"] = [
+        verdict(falling, rising)
+        for falling, rising in zip(table["p_holm"], table["p_rising_holm"], strict=True)
+    ]
+    return table
+
+
+_TREND = [
+    "widths", "seeds", "slope", "low", "high", "seeds_low", "seeds_high", "p_seeds",
+    "widths_low", "widths_high", "p_widths", "p", "p_rising", "p_monotone", "seeds_needed",
+]  # fmt: skip
+
+
+def _trend_row(
+    key: tuple[Hashable, ...], line: pd.DataFrame, scatter: Scatter, value: str
+) -> dict[str, Any]:
+    seeds, widths = over_seeds(line, value), over_widths(line, scatter, value)
+    slope = seeds.value if math.isfinite(seeds.value) else widths.value
+    seeds_low, seeds_high = seeds.interval()
+    widths_low, widths_high = widths.interval()
+    p_seeds, p_widths = seeds.p_below(), widths.p_below()
+    return dict(zip(LINE_ARM, key, strict=True)) | {
+        "widths": line["parameters"].nunique(),
+        "seeds": len(seed_slopes(line, value)),
+        "slope": slope,
+        "low": extreme(min, seeds_low, widths_low),
+        "high": extreme(max, seeds_high, widths_high),
+        "seeds_low": seeds_low,
+        "seeds_high": seeds_high,
+        "p_seeds": p_seeds,
+        "widths_low": widths_low,
+        "widths_high": widths_high,
+        "p_widths": p_widths,
+        "p": extreme(max, p_seeds, p_widths),
+        "p_rising": extreme(max, 1 - p_seeds, 1 - p_widths),
+        "p_monotone": monotone_p(line, value),
+        "seeds_needed": seeds_needed(seeds),
+    }
+
+
+def extreme(choose: Callable[[list[float]], float], *values: float) -> float:
+    """The extreme of the values that exist; a line of two widths has no scatter about it."""
+    finite = [value for value in values if math.isfinite(value)]
+    return choose(finite) if finite else math.nan
+
+
+def _holm(p_values: pd.Series) -> pd.Series:
+    adjusted = pd.Series(np.nan, index=p_values.index)
+    known = p_values.notna()
+    if known.any():
+        adjusted[known] = multipletests(p_values[known], alpha=ALPHA, method="holm")[1]
+    return adjusted
+
+
+def verdict(p_falling: float, p_rising: float) -> str:
+    """One of `VERDICTS`, from the two one-sided p-values."""
+    if p_falling < ALPHA:
+        return SUPPORTS
+    if p_rising < ALPHA:
+        return CONTRADICTS
+    return CANNOT_TELL
+
+
+def monotone_p(line: pd.DataFrame, value: str = "gain") -> float:
+    """Page's one-sided test that ``value`` falls with capacity: ranks within seeds, no line.
+
+    NaN below three widths or two seeds. It sees seeds only, not the luck of each width's search.
+    """
+    wide = line.pivot_table(index="seed", columns="parameters", values=value).dropna()
+    if wide.shape[0] < 2 or wide.shape[1] < 3:
+        return math.nan
+    falling = wide.to_numpy(float)[:, ::-1]
+    return float(stats.page_trend_test(falling, ranked=False).pvalue)
+
+
+def seeds_needed(seeds: Estimate, power: float = 0.8) -> float:
+    """Seeds that would show the slope found, were it the true one, with this power at 5 %.
+
+    NaN where the slope is already that clear, or above zero, or nothing is known of its spread.
+    """
+    n = seeds.freedom + 1
+    if not (seeds.freedom > 0 and seeds.error > 0) or seeds.value >= 0 or seeds.p_below() < ALPHA:
+        return math.nan
+    effect = -seeds.value / (seeds.error * math.sqrt(n))
+    needed = TTestPower().solve_power(
+        effect_size=effect, alpha=ALPHA, power=power, alternative="larger"
+    )
+    return float(math.ceil(float(np.atleast_1d(needed)[0])))

@@ -1,0 +1,183 @@
+"""Synthetic results with known truth. Nothing here was trained: every accuracy is drawn.
+
+The truth on one line (dataset, method, encoder), with x = log2(parameters / the smallest):
+
+    accuracy(none)  = ceiling - (ceiling - floor) * 2^(-rate x)
+    accuracy(mixco) = accuracy(none) + gain + slope * x
+
+plus noise that a seed shares between arms (it cancels in a pair), noise of its own for each trial,
+and luck of the search that a cell shares over its seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from study.store import EPOCHS, EVALUATIONS, TRIALS
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a synthetic study is drawn from; accuracies in percent, slopes in points a doubling."""
+
+    datasets: Sequence[str] = ("digits",)
+    methods: Sequence[str] = ("moco", "simclr")
+    encoder: str = "resnet18"
+    widths: Sequence[int] = (4, 8, 16, 32)
+    seeds: int = 6
+    gain: float = 3.0
+    slope: float = -0.4
+    ceiling: float = 92.0
+    floor: float = 60.0
+    rate: float = 0.35
+    shared_noise: float = 1.0
+    noise: float = 0.3
+    luck: float = 0.0
+    tune_trials: int = 0
+    epochs: int = 4
+    study: str = "synthetic"
+
+    def parameters(self, width: int) -> int:
+        """Parameters of a ResNet-18 grow with the square of its width."""
+        return 2728 * width * width
+
+    def baseline(self, doublings: float) -> float:
+        """Accuracy without mixing, so many doublings above the smallest encoder."""
+        return self.ceiling - (self.ceiling - self.floor) * 2 ** (-self.rate * doublings)
+
+
+def draw_trials(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
+    """A trials table: confirm rows for every seed, and tune rows where the truth asks for them."""
+    rows = []
+    for dataset in truth.datasets:
+        for method in truth.methods:
+            for width in truth.widths:
+                rows += _width(truth, rng, dataset, method, width)
+    columns = {
+        field.name: pd.Series([row.get(field.name) for row in rows], dtype=object)
+        for field in TRIALS
+    }
+    table = pa.table(
+        {
+            field.name: pa.array(
+                [None if v is None else v for v in columns[field.name]], type=field.type
+            )
+            for field in TRIALS
+        },
+        schema=TRIALS,
+    )
+    return table.to_pandas()
+
+
+def _width(
+    truth: Truth, rng: np.random.Generator, dataset: str, method: str, width: int
+) -> list[dict[str, object]]:
+    doublings = float(np.log2(truth.parameters(width) / truth.parameters(min(truth.widths))))
+    shared = rng.normal(0, truth.shared_noise, truth.seeds)
+    rows: list[dict[str, object]] = []
+    for arm in ("none", "mixco"):
+        mean = truth.baseline(doublings)
+        if arm == "mixco":
+            mean += truth.gain + truth.slope * doublings
+        mean += rng.normal(0, truth.luck)
+        cell = f"{dataset}-{method}-{truth.encoder}-w{width}-{arm}"
+        multiple = {"none": 1.0, "mixco": 1.375 if method == "moco" else 1.5}[arm]
+        base: dict[str, object] = {
+            "study": truth.study,
+            "cell": cell,
+            "status": "complete",
+            "dataset": dataset,
+            "method": method,
+            "arm": arm,
+            "encoder": truth.encoder,
+            "width": width,
+            "epochs": truth.epochs,
+            "epochs_done": truth.epochs,
+            "batch_size": 64,
+            "parameters": truth.parameters(width),
+            "encoder_flops": truth.parameters(width) * 64,
+            "flops": truth.parameters(width) * 64 * 3e4 * truth.epochs * multiple,
+            "seconds": 10.0 * multiple,
+            "gpu_hours": 0.0,
+            "cpu_hours": 10.0 * multiple / 3600,
+            "scored_images": 10_000,
+            "classes": 10,
+            "hardware": "synthetic",
+            "version": "0.1.0",
+            "torch_version": "0",
+        }
+        tuned_from = None
+        scores = mean - 2 - rng.exponential(3, truth.tune_trials)
+        for number, score in enumerate(scores):
+            status = rng.choice(
+                ["complete", "pruned", "diverged", "failed"], p=[0.8, 0.1, 0.05, 0.05]
+            )
+            status = "complete" if number == 0 else str(status)
+            rows.append(
+                base
+                | {
+                    "trial_id": f"{cell}-tune-{number}",
+                    "phase": "tune",
+                    "number": number,
+                    "status": status,
+                    "seed": 0,
+                    "split": "validation",
+                    "accuracy": float(score) if status in ("complete", "pruned") else None,
+                    "error": "CUDA out of memory" if status == "failed" else None,
+                    **_hyperparameters(rng, arm),
+                }
+            )
+        tunes = [r for r in rows if r["cell"] == cell and r["status"] == "complete"]
+        chosen: dict[str, object] = {}
+        if tunes:
+            best = max(tunes, key=lambda r: (r["accuracy"], -int(str(r["number"]))))
+            tuned_from = best["trial_id"]
+            names = ("learning_rate", "temperature", "mix_weight", "mix_temperature")
+            chosen = {name: best.get(name) for name in names}
+        rows += [
+            base
+            | chosen
+            | {
+                "trial_id": f"{cell}-confirm-{seed}",
+                "phase": "confirm",
+                "tuned_from": tuned_from,
+                "seed": 1000 + seed,
+                "split": "test",
+                "accuracy": float(mean + shared[seed] + rng.normal(0, truth.noise)),
+            }
+            for seed in range(truth.seeds)
+        ]
+    return rows
+
+
+def _hyperparameters(rng: np.random.Generator, arm: str) -> dict[str, float]:
+    drawn = {
+        "learning_rate": float(10 ** rng.uniform(-2.5, -0.5)),
+        "temperature": float(10 ** rng.uniform(-1.3, 0)),
+    }
+    if arm == "mixco":
+        drawn["mix_weight"] = float(10 ** rng.uniform(-1, 0.7))
+        drawn["mix_temperature"] = float(10 ** rng.uniform(-1.7, 0))
+    return drawn
+
+
+def write_store(root: Path, trials: pd.DataFrame, epochs: pd.DataFrame | None = None) -> Path:
+    """Write the tables as a results folder."""
+    tables = {
+        "trials": pa.Table.from_pandas(trials, schema=TRIALS, preserve_index=False),
+        "epochs": EPOCHS.empty_table()
+        if epochs is None
+        else pa.Table.from_pandas(epochs, schema=EPOCHS, preserve_index=False),
+        "evaluations": EVALUATIONS.empty_table(),
+    }
+    for name, table in tables.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, root / name / "part.parquet")
+    return root

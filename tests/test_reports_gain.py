@@ -1,0 +1,118 @@
+"""Gains against slow, obvious code and other libraries."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.stats.weightstats as weightstats
+
+from reports.gain import gain_table, pairs, unpaired
+from reports.intervals import bca_interval, sign_flip_p, smallest_sign_flip_p, t_interval
+from reports.selection import select
+from tests.synthetic_study import Truth, draw_trials
+
+
+@pytest.fixture
+def trials() -> pd.DataFrame:
+    return draw_trials(Truth(seeds=4, tune_trials=4), np.random.default_rng(3))
+
+
+def test_gain_is_the_mean_difference_of_the_same_seeds(trials):
+    table = gain_table(trials).set_index(["method", "width"])
+    confirm = trials[trials["phase"] == "confirm"]
+    for (method, width), row in table.iterrows():
+        differences = []
+        for seed in range(1000, 1004):
+            same = (confirm[["method", "width", "seed"]] == [method, width, seed]).all(axis=1)
+            here = confirm[same]
+            scores = dict(zip(here["arm"], here["accuracy"], strict=True))
+            differences.append(scores["mixco"] - scores["none"])
+        assert row["gain"] == pytest.approx(np.mean(differences))
+        expected = weightstats.DescrStatsW(differences).tconfint_mean()
+        assert (row["low"], row["high"]) == pytest.approx(expected)
+        assert row["pairs"] == 4
+
+
+def test_only_complete_confirm_rows_count(trials):
+    before = gain_table(trials)
+    noise = trials[trials["phase"] == "confirm"].assign(accuracy=0.0)
+    others = [
+        noise.assign(phase="single", trial_id=noise["trial_id"] + "-s"),
+        noise.assign(status="diverged", trial_id=noise["trial_id"] + "-d"),
+        noise.assign(status="failed", trial_id=noise["trial_id"] + "-f"),
+    ]
+    pd.testing.assert_frame_equal(gain_table(pd.concat([trials, *others])), before)
+
+
+def test_a_confirm_run_of_a_beaten_configuration_is_superseded(trials):
+    cell = trials.query("arm == 'mixco' and phase == 'tune'")["cell"].iloc[0]
+    better = trials[(trials["cell"] == cell) & (trials["phase"] == "tune")].head(1)
+    better = better.assign(trial_id="better", number=99, status="complete", accuracy=99.9)
+    grown = pd.concat([trials, better], ignore_index=True)
+    selection = select(grown)
+    assert selection.superseded == 4
+    assert cell not in set(selection.confirm["cell"])
+    assert len(gain_table(grown)) == len(gain_table(trials)) - 1
+
+    fresh = trials[(trials["cell"] == cell) & (trials["phase"] == "confirm")]
+    fresh = fresh.assign(trial_id=fresh["trial_id"] + "-2", tuned_from="better", accuracy=50.0)
+    again = select(pd.concat([grown, fresh], ignore_index=True)).confirm
+    assert set(again.loc[again["cell"] == cell, "accuracy"]) == {50.0}
+
+
+def test_ties_in_tuning_go_to_the_lowest_number(trials):
+    tune = trials["phase"] == "tune"
+    trials.loc[tune, ["accuracy", "status"]] = [70.0, "complete"]
+    first = trials[tune & (trials["number"] == 0)].set_index("cell")["trial_id"]
+    confirm = trials["phase"] == "confirm"
+    trials.loc[confirm, "tuned_from"] = trials.loc[confirm, "cell"].map(first)
+    assert select(trials.sample(frac=1, random_state=1)).superseded == 0
+
+
+def test_a_missing_half_is_named_and_left_out(trials):
+    lost = trials[(trials["arm"] == "none") & (trials["seed"] == 1001) & (trials["width"] == 8)]
+    lost = lost[lost["method"] == "moco"].index
+    trials.loc[lost, "status"] = "diverged"
+    table = gain_table(trials).set_index(["method", "width"])
+    assert table.loc[("moco", 8), "pairs"] == 3
+    named = unpaired(trials)
+    assert named.to_dict("records") == [
+        {
+            "dataset": "digits",
+            "method": "moco",
+            "encoder": "resnet18",
+            "width": 8,
+            "arm": "mixco",
+            "seed": 1001,
+            "missing": "none",
+            "reason": "diverged",
+        }
+    ]
+
+
+def test_relative_error_and_log_odds(trials):
+    both = pairs(select(trials)).iloc[0]
+    expected = 100 * (1 - (100 - both["accuracy"]) / (100 - both["baseline"]))
+    assert both["error_reduction"] == pytest.approx(expected)
+    odds = [a / (100 - a) for a in (both["accuracy"], both["baseline"])]
+    assert both["logit_gain"] == pytest.approx(np.log(odds[0] / odds[1]), rel=1e-3)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 6])
+def test_sign_flips_are_exact(n):
+    values = np.random.default_rng(n).normal(0.5, 1, n)
+    flips = [np.mean(np.array(s) * values) for s in itertools.product((-1, 1), repeat=n)]
+    expected = np.mean(np.abs(flips) >= abs(values.mean()) - 1e-12)
+    assert sign_flip_p(values) == pytest.approx(expected)
+
+
+def test_a_sign_flip_test_of_three_pairs_cannot_go_below_a_quarter():
+    assert sign_flip_p(np.array([5.0, 5.1, 4.9])) == 0.25 == smallest_sign_flip_p(3)
+    assert sign_flip_p(np.array([5.0, 5.1, 4.9, 5.2, 5.3, 5.4])) == smallest_sign_flip_p(6)
+
+
+def test_intervals_that_cannot_be_are_not_numbers():
+    assert np.isnan(t_interval(np.array([1.0]))).all()
+    assert np.isnan(bca_interval(np.array([1.0, 2.0, 4.0]))).all()
+    assert bca_interval(np.full(6, 2.0)) == (2.0, 2.0)
