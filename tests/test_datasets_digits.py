@@ -31,5 +31,5 @@ def test_same_object_when_asked_again(tmp_path: Path) -> None:
 
 
 def test_unknown_name_lists_the_allowed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'digitz'.*digits"):
+    with pytest.raises(InputError, match=r"'digitz'.*digits"):
         load_dataset("digitz", data_dir=tmp_path)

@@ -161,6 +161,9 @@ def build_lock(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             log.warning("%s: no file locks here (%s); building without", folder, error)
+        else:
+            for leftover in folder.glob(".*.images-*"):  # of a process that was killed
+                leftover.unlink(missing_ok=True)
         yield
 
 

@@ -8,6 +8,7 @@ of it and the training split is the rest: both are slices, and neither depends o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -16,8 +17,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +36,17 @@ from trainables.cache import (
     write_split,
 )
 from trainables.config import InputError
-from trainables.sources import Contents, Records, Source, find_source, stratified_order
+from trainables.records import Contents, Records, Source, stratified_order
+from trainables.sources import find_source
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many images are done, and how many there are."""
 
-GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
+GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L"})
+_LOOKED_AT = 512
 _KEPT_LOADED = 8
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -166,21 +173,16 @@ class _Opened:
         self.source = source
         self.progress = progress
         self.cache_dir = cache_dir
-        self._contents: Contents | None = None
-        cache_dir.mkdir(parents=True, exist_ok=True)
+        with _writing(cache_dir):
+            cache_dir.mkdir(parents=True, exist_ok=True)
         self.survey = self._survey()
+        # Named by what is in it, not by the place it was read from.
+        kind = source.name.partition(":")[0]
+        self.folder = cache_dir / f"{kind}-{self.survey.fingerprint[:12]}"
 
-    @property
-    def folder(self) -> Path:
-        """The caches of this source, whichever place it was read from."""
-        slug = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.source.name)
-        return self.cache_dir / f"{slug[-40:].strip('-')}-{self.survey.fingerprint[:12]}"
-
-    @property
+    @cached_property
     def contents(self) -> Contents:
-        if self._contents is None:
-            self._contents = self.source.read()
-        return self._contents
+        return self.source.read()
 
     def _survey(self) -> Survey:
         """The survey of the source as it is now: remembered, or made and remembered."""
@@ -194,32 +196,43 @@ class _Opened:
         except (ValueError, TypeError, KeyError):
             log.warning("%s: damaged; surveying the source again", path)
         survey = make_survey(self.source.name, self.contents, self.progress)
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(asdict(survey)))
-        temporary.replace(path)
+        with _writing(self.cache_dir):
+            temporary = path.with_suffix(f".{os.getpid()}")
+            temporary.write_text(json.dumps(asdict(survey)))
+            temporary.replace(path)
         return survey
 
     def split(self, split: str, size: int) -> CachedSplit:
         """The cached images of ``split`` at ``size`` pixels, built where they are missing."""
         path = self.folder / f"{split}-{size}.images"
-        try:
-            return read_split(path, self.survey.fingerprint)
-        except (FileNotFoundError, CacheDamagedError):
-            pass
-        with build_lock(self.folder):
+        fingerprint = self.survey.fingerprint
+        with contextlib.suppress(FileNotFoundError, CacheDamagedError):
+            return read_split(path, fingerprint)
+        with _writing(self.folder), build_lock(self.folder):
             try:  # Another process may have built it while this one waited.
-                return read_split(path, self.survey.fingerprint)
+                return read_split(path, fingerprint)
             except FileNotFoundError:
                 pass
             except CacheDamagedError as error:
-                log.warning("%s: %s; building it again", path, error)
+                log.warning("%s: damaged (%s); building it again", path, error)
             records = self.contents.splits[split]
             order = np.arange(len(records.labels))
             if split == "train":
-                order = stratified_order(records.labels, self.survey.fingerprint)
-            blocks = _decode(records, order, (self.survey.channels, size, size), self.progress)
-            write_split(path, self.survey.fingerprint, records.labels[order], blocks)
-            return read_split(path, self.survey.fingerprint)
+                order = stratified_order(records.labels, fingerprint)
+            shape = (self.survey.channels, size, size)
+            blocks = _decode(records, order, shape, partial(self.progress, f"decoding {split}"))
+            write_split(path, fingerprint, records.labels[order], blocks)
+            return read_split(path, fingerprint)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot write the cache ({error.strerror}); MIXCO_DATA sets its place"
+        ) from None
 
 
 def make_survey(name: str, contents: Contents, progress: Progress) -> Survey:
@@ -233,25 +246,35 @@ def make_survey(name: str, contents: Contents, progress: Progress) -> Survey:
             f"data set {name!r}: one class only ({', '.join(contents.classes)}); at least 2"
         )
     digest = hashlib.sha256("\n".join(contents.classes).encode())
-    sizes: set[tuple[int, int]] = set()
-    modes: set[str] = set()
+    looks: set[tuple[int, int, str]] = set()
     for split, records in contents.splits.items():
         digest.update(records.labels.astype("<i8").tobytes())
-        total = len(records.labels)
-        for index in range(total):
-            digest.update(hashlib.sha256(records.content(index)).digest())
-            image = records.image(index)
-            sizes.add(image.size)
-            modes.add(image.mode)
-            if index % 512 == 0:
-                progress(f"reading {name} {split}", index, total)
+        done = 0
+        for images in in_threads(partial(_look, records), len(records.labels), _LOOKED_AT):
+            done += len(images)
+            progress(f"reading {split}", done, len(records.labels))
+            for content, look in images:
+                digest.update(content)
+                looks.add(look)
+    sides = {(width, height) for width, height, _ in looks}
+    modes = {mode for *_, mode in looks}
     return Survey(
         fingerprint=digest.hexdigest(),
         classes=contents.classes,
         channels=1 if modes <= GREY_MODES else 3,
-        image_size=min(next(iter(sizes))) if len(sizes) == 1 else None,
+        image_size=min(sides.pop()) if len(sides) == 1 else None,
         images={split: len(records.labels) for split, records in contents.splits.items()},
     )
+
+
+def _look(records: Records, indices: range) -> list[tuple[bytes, tuple[int, int, str]]]:
+    """Digest, and width, height and mode, of each image."""
+    looks = []
+    for index in indices:
+        with _naming_corrupt(records, index):
+            content, image = records.read(index)
+            looks.append((hashlib.sha256(content).digest(), (*image.size, image.mode)))
+    return looks
 
 
 def _validation_images(
@@ -275,42 +298,60 @@ def _decode(
     records: Records,
     order: npt.NDArray[np.int64],
     shape: tuple[int, int, int],
-    progress: Progress,
+    progress: Callable[[int, int], None],
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Blocks [B, C, H, W] of the images ``order``, decoded by threads a few blocks ahead."""
-    step = images_per_block(shape)
-    starts = range(0, len(order), step)
-    threads = len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(threads) as pool:
+    """Blocks [B, C, H, W] of the images ``order``."""
 
-        def block(start: int) -> npt.NDArray[np.uint8]:
-            indices = order[start : start + step]
-            out = np.empty((len(indices), *shape), np.uint8)
-            for place, index in enumerate(indices):
-                out[place] = _pixels(records, int(index), shape)
-            return out
+    def decode(places: range) -> npt.NDArray[np.uint8]:
+        block = np.empty((len(places), *shape), np.uint8)
+        for row, index in enumerate(order[places.start : places.stop]):
+            with _naming_corrupt(records, int(index)):
+                block[row] = square_pixels(records.read(int(index))[1], shape)
+        return block
 
-        waiting: deque[Future[npt.NDArray[np.uint8]]] = deque()
-        done = 0
-        for start in starts:
-            waiting.append(pool.submit(block, start))
-            if len(waiting) > 2 * threads:
-                done += step
-                yield waiting.popleft().result()
-                progress("decoding", done, len(order))
-        while waiting:
-            yield waiting.popleft().result()
-        progress("decoding", len(order), len(order))
+    done = 0
+    for block in in_threads(decode, len(order), images_per_block(shape)):
+        yield block
+        done += len(block)
+        progress(done, len(order))
 
 
-def _pixels(records: Records, index: int, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-    """One image as uint8 [C, H, W]: the short side resized, the centre cropped."""
+def square_pixels(image: Image.Image, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """An image as uint8 [C, H, W]: the short side resized (bilinear), the centre cropped."""
     channels, size, _ = shape
-    try:
-        image = records.image(index).convert("L" if channels == 1 else "RGB")
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{records.where(index)}: corrupt image ({error})") from None
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError(f"mode {image.mode}; 8 or 16 bits for each channel are allowed")
+    image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+@contextlib.contextmanager
+def _naming_corrupt(records: Records, index: int) -> Iterator[None]:
+    """Turn what a decoder raises (Pillow's raise many kinds) into an error that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{records.where(index)}: not a readable image ({error})") from None
+
+
+def in_threads(work: Callable[[range], T], total: int, step: int) -> Iterator[T]:
+    """``work`` on each range of ``step`` out of ``total``, in order, by threads a little ahead."""
+    threads = len(os.sched_getaffinity(0))
+    pool = ThreadPoolExecutor(threads)
+    waiting: deque[Future[T]] = deque()
+    try:
+        for start in range(0, total, step):
+            if len(waiting) == 2 * threads:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(work, range(start, min(start + step, total))))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
