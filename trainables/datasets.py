@@ -37,7 +37,7 @@ from trainables.cache import (
 )
 from trainables.config import InputError
 from trainables.records import Contents, Records, Source, stratified_order
-from trainables.sources import find_source
+from trainables.sources import default_data_dir, find_source
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many images are done, and how many there are."""
@@ -100,11 +100,6 @@ class Survey:
     image_size: int | None
     """Short side in pixels; None when images differ in size."""
     images: dict[str, int]
-
-
-def default_data_dir() -> Path:
-    """MIXCO_DATA, or .cache/mixco-study in the user's home."""
-    return Path(os.environ.get("MIXCO_DATA") or "~/.cache/mixco-study").expanduser()
 
 
 _loaded: dict[tuple[str, int | None, float, Path], Dataset] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.metadata
 import math
+import os
 import socket
 import struct
 from collections.abc import Callable, Mapping
@@ -38,6 +39,19 @@ class Named:
     fetch: Callable[[Path], None] | None = None
 
 
+@dataclass(frozen=True)
+class ByPath:
+    """A kind of data set that is named by its place, KIND:PATH."""
+
+    summary: str
+    find: Callable[[str, Path], Source]
+
+
+def default_data_dir() -> Path:
+    """MIXCO_DATA, or .cache/mixco-study in the user's home."""
+    return Path(os.environ.get("MIXCO_DATA") or "~/.cache/mixco-study").expanduser()
+
+
 def find_source(name: str, data_dir: Path) -> Source:
     """The source ``name``, with its files looked for in ``data_dir`` and well-known places.
 
@@ -48,7 +62,7 @@ def find_source(name: str, data_dir: Path) -> Source:
     if kind in BY_PATH and colon:
         if not path:
             raise InputError(f"data set {name!r}: no path after {kind}:")
-        return BY_PATH[kind](name, Path(path).expanduser())
+        return BY_PATH[kind].find(name, Path(path).expanduser())
     if name not in NAMED:
         allowed = ", ".join([*NAMED, *(f"{kind}:PATH" for kind in BY_PATH)])
         raise InputError(f"data set {name!r}: unknown (allowed: {allowed})")
@@ -217,8 +231,8 @@ NAMED: Mapping[str, Named] = {
     ),
 }
 
-BY_PATH: Mapping[str, Callable[[str, Path], Source]] = {
-    "tiny-imagenet": tiny_imagenet,
-    "imagefolder": image_folder,
-    "parquet": parquet,
+BY_PATH: Mapping[str, ByPath] = {
+    "tiny-imagenet": ByPath("its folder, zip or tar at any place", tiny_imagenet),
+    "imagefolder": ByPath("train/CLASS/* and test/CLASS/* (or val)", image_folder),
+    "parquet": ByPath("train*.parquet and test*.parquet, Hugging Face layout", parquet),
 }
