@@ -1,0 +1,149 @@
+"""What a study has still to run, in which order. Pure bookkeeping: no Ray, no files."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from study.plan import Cell, Job, cells, confirm_job, tune_job
+from study.search import CellSearch, Outcome
+from study.spec import StudySpec
+from study.store import COMPLETE, CONFIG_FIELDS, STATUSES, TUNE
+from trainables.config import TrialConfig
+
+
+class CellState:
+    """One cell: its search, then its confirm trials."""
+
+    def __init__(self, cell: Cell, spec: StudySpec) -> None:
+        self.cell = cell
+        self.search = CellSearch(cell, spec.search, spec.trials, spec.seed)
+        self.configs: dict[int, TrialConfig] = {}
+        self.confirm: list[Job] | None = None
+        """The confirm trials; None until the cell is tuned."""
+
+    @property
+    def best(self) -> int | None:
+        """Number of the complete tune trial of highest accuracy; the first of equals."""
+        complete = {
+            number: outcome.accuracy
+            for number, outcome in self.search.outcomes.items()
+            if outcome.status == COMPLETE and outcome.accuracy is not None
+        }
+        if not complete:
+            return None
+        return min(complete, key=lambda number: (-complete[number], number))
+
+    @property
+    def best_accuracy(self) -> float | None:
+        """Validation accuracy of the best tune trial, percent."""
+        return None if self.best is None else self.search.outcomes[self.best].accuracy
+
+
+class Agenda:
+    """Hands out the trials that are missing, and takes in how they ended."""
+
+    def __init__(self, spec: StudySpec, recorded: Iterable[Mapping[str, Any]] = ()) -> None:
+        """``recorded``: rows of ``trials``, with ``progress`` (epoch to kNN accuracy) if pruned."""
+        self.spec = spec
+        self.cells = {cell.name: CellState(cell, spec) for cell in cells(spec)}
+        self.running: dict[str, Job] = {}
+        self.ended: dict[str, str] = {}
+        """Status of every trial that ended, by id, earlier runs' included."""
+        self._confirms: deque[Job] = deque()
+        for row in recorded:
+            self.ended[row["trial_id"]] = row["status"]
+            if row["phase"] == TUNE and row["cell"] in self.cells:
+                self._take(row)
+        for state in self.cells.values():
+            self._open_confirm(state)
+
+    def next(self) -> Job | None:
+        """A trial to start now; None where all that is left waits for running ones."""
+        job = self._confirms.popleft() if self._confirms else self._next_tune()
+        if job:
+            self.running[job.trial_id] = job
+        return job
+
+    def record(self, row: Mapping[str, Any]) -> None:
+        """Takes in a trial that ended, as a row like those of ``recorded``."""
+        self.running.pop(row["trial_id"], None)
+        self.ended[row["trial_id"]] = row["status"]
+        if row["phase"] == TUNE:
+            self._take(row)
+            self._open_confirm(self.cells[row["cell"]])
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to hand out and nothing runs."""
+        return not (self.running or self._confirms) and all(
+            state.confirm is not None for state in self.cells.values()
+        )
+
+    @property
+    def planned(self) -> int:
+        """Tune and confirm trials of the whole study."""
+        return sum(
+            self.spec.trials
+            + (len(self.spec.confirm_seeds) if state.confirm is None else len(state.confirm))
+            for state in self.cells.values()
+        )
+
+    @property
+    def done(self) -> int:
+        """Trials of the plan that have ended."""
+        return sum(self.done_in(state) for state in self.cells.values())
+
+    def done_in(self, state: CellState) -> int:
+        """Trials of one cell that have ended."""
+        tuned = sum(number < self.spec.trials for number in state.search.outcomes)
+        return tuned + sum(job.trial_id in self.ended for job in state.confirm or ())
+
+    def count(self, status: str) -> int:
+        """Trials that ended so, earlier runs' included."""
+        assert status in STATUSES
+        return sum(ended == status for ended in self.ended.values())
+
+    def _next_tune(self) -> Job | None:
+        # The cell that is furthest behind first, so that no cell is left alone at the end.
+        for state in sorted(self.cells.values(), key=lambda state: len(state.search.outcomes)):
+            suggestion = state.search.next()
+            if suggestion:
+                number, parameters = suggestion
+                return tune_job(state.cell, number, parameters)
+        return None
+
+    def _take(self, row: Mapping[str, Any]) -> None:
+        state = self.cells[row["cell"]]
+        number = int(row["number"])
+        state.configs[number] = config_of(row)
+        state.search.record(
+            number,
+            Outcome(
+                row["status"],
+                {name: row[name] for name in state.cell.space},
+                row["accuracy"],
+                row.get("progress") or {},
+            ),
+        )
+
+    def _open_confirm(self, state: CellState) -> None:
+        """Queues the cell's confirm trials once its search is done."""
+        if state.confirm is not None or not state.search.done:
+            return
+        best = state.best
+        if best is None:
+            state.confirm = []
+            return
+        source = tune_job(state.cell, best, {}).trial_id
+        state.confirm = [
+            confirm_job(state.cell, state.configs[best], source, seed)
+            for seed in self.spec.confirm_seeds
+        ]
+        self._confirms.extend(job for job in state.confirm if job.trial_id not in self.ended)
+
+
+def config_of(row: Mapping[str, Any]) -> TrialConfig:
+    """The configuration in a row of ``trials``."""
+    return TrialConfig.model_validate({name: row[name] for name, _ in CONFIG_FIELDS})

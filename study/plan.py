@@ -1,0 +1,101 @@
+"""A study's cells, and the jobs that fill them.
+
+Identity is deterministic: the same study gives the same ids, so results are found again by id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces import Space
+from study.spec import StudySpec
+from study.store import CONFIRM, TUNE
+from trainables.config import TrialConfig
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One tuning problem: a dataset, method, encoder, width and arm."""
+
+    config: TrialConfig
+    """What holds before anything is tuned; the values of the cell's first trial."""
+    space: Space
+
+    @property
+    def name(self) -> str:
+        """The cell's id, fit for a file name."""
+        config = self.config
+        return (
+            f"{slug(config.dataset)}-{config.method}-{config.encoder}-w{config.width}-{config.arm}"
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial to run."""
+
+    trial_id: str
+    cell: str
+    phase: str
+    config: TrialConfig
+    split: str
+    number: int | None = None
+    tuned_from: str | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """The columns of ``trials`` that say which trial this is."""
+        return {
+            "trial_id": self.trial_id,
+            "cell": self.cell,
+            "phase": self.phase,
+            "number": self.number,
+            "tuned_from": self.tuned_from,
+            "split": self.split,
+            **self.config.model_dump(mode="json"),
+        }
+
+
+def slug(dataset: str) -> str:
+    """A data set's name fit for a file name; a digest keeps altered names apart."""
+    clean = re.sub(r"[^A-Za-z0-9_.]+", "_", dataset)
+    if clean == dataset:
+        return dataset
+    return f"{clean.strip('_')[-40:]}_{hashlib.sha256(dataset.encode()).hexdigest()[:8]}"
+
+
+def cells(spec: StudySpec) -> list[Cell]:
+    """All cells of a study, in the order of its lists.
+
+    Raises:
+        InputError: a cell's configuration is out of range.
+    """
+    return [
+        Cell(spec.fixed(dataset, method, encoder, width, arm), spec.space_of(method, arm))
+        for dataset in spec.datasets
+        for method in spec.methods
+        for encoder in spec.encoders
+        for width in spec.widths
+        for arm in spec.arms
+    ]
+
+
+def tune_job(cell: Cell, number: int, parameters: Mapping[str, Any]) -> Job:
+    """Trial ``number`` of a cell's search, scored on the validation split."""
+    config = TrialConfig.model_validate({**cell.config.model_dump(), **parameters})
+    name = f"{cell.name}-tune-{number:04d}"
+    return Job(name, cell.name, TUNE, config, "validation", number=number)
+
+
+def confirm_job(cell: Cell, best: TrialConfig, tuned_from: str, seed: int) -> Job:
+    """The cell's best configuration on a fresh seed, scored on the test split.
+
+    The configuration's digest is part of the id: once more tuning finds a better one, the old
+    confirm runs are not mistaken for its own.
+    """
+    config = best.model_copy(update={"seed": seed})
+    name = f"{cell.name}-confirm-s{seed}-{config.digest()}"
+    return Job(name, cell.name, CONFIRM, config, "test", tuned_from=tuned_from)

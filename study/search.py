@@ -1,0 +1,147 @@
+"""Suggestions for one cell: an Optuna study that depends on nothing but the cell's own results.
+
+Suggestion n is computed from the outcomes of exactly the trials 0 to n - k (k is
+`parallel_per_cell`) and the parameters of the k - 1 trials between, by a sampler whose seed comes
+from the study's seed, the cell's name and n. So neither timing, nor other cells, nor interruptions
+change it, and it can be computed again from the stored rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from search_spaces.spaces import nearest
+from study.plan import Cell
+from study.spec import Search
+from study.store import COMPLETE, PRUNED
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+_REPLAYED = ("cmaes", "nsgaii")
+"""Samplers that keep their state in the trials they were asked for."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a tune trial ended."""
+
+    status: str
+    parameters: Mapping[str, Any]
+    accuracy: float | None = None
+    progress: Mapping[int, float] = field(default_factory=dict)
+    """kNN accuracy by epoch, of a pruned trial."""
+
+
+class CellSearch:
+    """The search of one cell."""
+
+    def __init__(self, cell: Cell, search: Search, trials: int, seed: int) -> None:
+        self.cell = cell
+        self.trials = trials
+        self.outcomes: dict[int, Outcome] = {}
+        self._search = search
+        self._seed = seed
+        self._asked = 0
+        self._told = 0
+        self._study = optuna.create_study(direction="maximize")
+
+    @property
+    def done(self) -> bool:
+        """Whether every trial has ended."""
+        return len(self.outcomes) >= self.trials and all(
+            number in self.outcomes for number in range(self.trials)
+        )
+
+    def next(self) -> tuple[int, dict[str, Any]] | None:
+        """(number, parameters) of the next trial to run, or None until an outcome comes in."""
+        while (number := self._asked) < self.trials:
+            if number - self._search.parallel_per_cell >= self._told:
+                if self._told not in self.outcomes:
+                    return None
+                self._tell(self._told)
+                self._told += 1
+                continue
+            self._asked += 1
+            if number not in self.outcomes:
+                return number, self._ask(number)
+            self._adopt(number, self.outcomes[number])
+        return None
+
+    def record(self, number: int, outcome: Outcome) -> None:
+        """Notes how a trial ended; of one that an earlier run did, too."""
+        self.outcomes[number] = outcome
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The first trial: the cell's fixed values, moved into the space where they lie outside."""
+        return {
+            name: nearest(distribution, getattr(self.cell.config, name))
+            for name, distribution in self.cell.space.items()
+        }
+
+    def _ask(self, number: int) -> dict[str, Any]:
+        if number == 0:
+            self._study.enqueue_trial(self.defaults)
+        self._study.sampler = self._sampler(number)
+        trial = self._study.ask(self.cell.space)
+        assert trial.number == number
+        return dict(trial.params)
+
+    def _adopt(self, number: int, outcome: Outcome) -> None:
+        """Puts a trial that ran before in its place."""
+        space: dict[str, BaseDistribution] = {
+            name: distribution
+            for name, distribution in self.cell.space.items()
+            if distribution._contains(distribution.to_internal_repr(outcome.parameters[name]))
+        }
+        parameters = {name: outcome.parameters[name] for name in space}
+        if self._search.sampler in _REPLAYED:
+            self._study.enqueue_trial(parameters)
+            self._study.sampler = self._sampler(number)
+            self._study.ask(self.cell.space)
+            return
+        self._study.add_trial(
+            create_trial(state=TrialState.RUNNING, params=parameters, distributions=space)
+        )
+
+    def _tell(self, number: int) -> None:
+        outcome = self.outcomes[number]
+        if outcome.status == COMPLETE:
+            self._study.tell(number, outcome.accuracy)
+        elif outcome.status == PRUNED and outcome.progress:
+            trial = optuna.Trial(self._study, self._trial(number)._trial_id)
+            for epoch, accuracy in outcome.progress.items():
+                trial.report(accuracy, epoch)
+            self._study.tell(number, state=TrialState.PRUNED)
+        else:
+            self._study.tell(number, state=TrialState.FAIL)
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
+
+    def _sampler(self, number: int) -> BaseSampler:
+        key = f"{self._seed}/{self.cell.name}/{number}"
+        seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little") >> 1
+        startup = self._search.startup_trials
+        samplers = optuna.samplers
+        match self._search.sampler:
+            case "random":
+                return samplers.RandomSampler(seed=seed)
+            case "gp":
+                return samplers.GPSampler(seed=seed, n_startup_trials=startup)
+            case "cmaes":
+                return samplers.CmaEsSampler(
+                    seed=seed, n_startup_trials=startup, warn_independent_sampling=False
+                )
+            case "nsgaii":
+                return samplers.NSGAIISampler(seed=seed, population_size=max(2, startup))
+            case _:
+                return samplers.TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True)
