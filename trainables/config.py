@@ -25,8 +25,14 @@ Probe = Literal["linear", "linear_sgd"]
 METHODS: tuple[str, ...] = get_args(Method)
 ARMS: tuple[str, ...] = get_args(Arm)
 ENCODERS: tuple[str, ...] = get_args(Encoder)
-MIXING_ARMS = ("mixco", "i-mix", "un-mix")
-"""Arms that mix images; the others have no mixing parameters."""
+MIXING_FIELDS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "mixco": ("mix_weight", "mix_alpha", "mix_temperature"),
+    "extra-crop": ("mix_weight", "mix_temperature"),
+    "i-mix": ("mix_alpha",),
+    "un-mix": ("mix_weight", "mix_alpha"),
+}
+"""The mixing parameters that each arm has; the others change nothing there."""
 
 
 class InputError(ValueError):
@@ -155,8 +161,8 @@ class TrialConfig(BaseModel):
 
     @property
     def mixes(self) -> bool:
-        """Whether this arm mixes images."""
-        return self.arm in MIXING_ARMS
+        """Whether this arm makes extra images: mixtures, or its control's extra crops."""
+        return self.arm != "none"
 
     @property
     def separate_batch_norm(self) -> bool:

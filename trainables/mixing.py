@@ -33,6 +33,12 @@ class Mixture(NamedTuple):
         return Mixture(*(part[start:stop] for part in self))
 
 
+def unmixed(images: Tensor) -> Mixture:
+    """The control: image m shows key m alone, as a mixture with lambda 1."""
+    rows = torch.arange(len(images), device=images.device)
+    return Mixture(images, rows, rows, images.new_ones(len(images)))
+
+
 def draw_lambda(n: int, alpha: float, generator: Generator) -> Tensor:
     """n draws from Beta(alpha, alpha), [n], on the generator's device."""
     concentration = torch.full((n, 2), alpha, device=generator.device, dtype=torch.float64)
@@ -55,10 +61,14 @@ def mixco(view: Tensor, alpha: float, generator: Generator) -> Mixture:
 
 
 def i_mix(view: Tensor, alpha: float, generator: Generator) -> Mixture:
-    """i-Mix (Lee et al. 2021), input mixing: every image with a random other of the batch."""
+    """i-Mix (Lee et al. 2021), input mixing: every image with a random other of the batch.
+
+    As in the authors' code, the larger share is the image's own.
+    """
     first = torch.arange(len(view), device=view.device)
     second = torch.randperm(len(view), generator=generator, device=view.device)
     share = draw_lambda(len(view), alpha, generator)
+    share = torch.maximum(share, 1 - share)
     return Mixture(blend(view, view[second], share), first, second, share)
 
 

@@ -1,0 +1,215 @@
+"""Pretraining: one config on one data set, advanced an epoch at a time, restorable at each.
+
+Knows nothing of studies, tuners or files: `trial.py` runs it here, the Ray trainables run it there.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables import methods, mixing, world
+from trainables.augment import BLUR_FROM, Policy, Views, apply_views, draw_views
+from trainables.config import InputError, TrialConfig
+from trainables.datasets import Dataset
+from trainables.encoders import ResNet
+from trainables.runtime import Runtime
+from trainables.streams import stream
+
+
+class Diverged(FloatingPointError):  # noqa: N818
+    """The loss is not finite; nothing later in this trial could be."""
+
+
+Progress = Callable[[int, int], None]
+"""Called after each step with the step of this epoch, from 1, and the steps of an epoch."""
+
+
+class Pretraining:
+    """The contrastive training of one trial.
+
+    Args:
+        config: the trial.
+        data: its data set; training images only are read.
+        runtime: device, precision and compilation, resolved.
+
+    ``advance`` trains an epoch and returns its row. ``state_dict`` between two epochs holds all
+    that ``load_state_dict`` needs to continue bit for bit on a machine of the same kind.
+    """
+
+    def __init__(self, config: TrialConfig, data: Dataset, runtime: Runtime) -> None:
+        if config.batch_size > len(data.train):
+            raise InputError(
+                f"batch_size: {config.batch_size} exceeds the {len(data.train)} training images "
+                f"of {data.name}"
+            )
+        if config.batch_size % (4 * world.size()) and world.size() > 1:
+            raise InputError(
+                f"batch_size: {config.batch_size} must be a multiple of {4 * world.size()} "
+                f"(four for each of {world.size()} workers)"
+            )
+        self.config, self.data, self.runtime = config, data, runtime
+        self.epoch = 0
+        self.policy = Policy(
+            config.crop_scale, data.horizontal_flip, data.colour, data.image_size >= BLUR_FROM
+        )
+        self.steps_per_epoch = len(data.train) // config.batch_size
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream(config.seed, "weights").initial_seed())
+            self.method = methods.build(config, data.channels)
+        self.method.to(runtime.device, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.SGD(
+            self.method.embedding.parameters(),
+            lr=config.learning_rate,
+            momentum=config.sgd_momentum,
+            weight_decay=config.weight_decay,
+        )
+        self._losses = runtime.maybe_compile(self.method)
+        self._images = data.train.images if runtime.on_cpu else data.train.images.to(runtime.device)
+        self._mean = torch.tensor(data.mean, device=runtime.device)[:, None, None]
+        self._std = torch.tensor(data.std, device=runtime.device)[:, None, None]
+
+    @property
+    def encoder(self) -> ResNet:
+        """The encoder that is trained, without its projection head."""
+        return self.method.embedding.encoder
+
+    @property
+    def done(self) -> bool:
+        """Whether every epoch of the config is trained."""
+        return self.epoch >= self.config.epochs
+
+    @property
+    def images_seen(self) -> int:
+        """Training images so far, each counted once an epoch."""
+        return self.epoch * self.steps_per_epoch * self.config.batch_size
+
+    def advance(self, progress: Progress | None = None) -> dict[str, Any]:
+        """Train one epoch.
+
+        Returns:
+            The epoch's row: epoch, loss, contrastive_loss, mixing_loss, learning_rate, images,
+            images_per_second.
+
+        Raises:
+            Diverged: the loss is not finite.
+        """
+        start = time.perf_counter()
+        self.method.train()
+        sums = torch.zeros(3, device=self.runtime.device)
+        for step, batch in enumerate(self._batches(), start=1):
+            sums += self._step(self.epoch * self.steps_per_epoch + step - 1, *batch)
+            if progress:
+                progress(step, self.steps_per_epoch)
+        world.average_([sums])
+        loss, contrastive, mixed = (sums / self.steps_per_epoch).tolist()
+        seconds = time.perf_counter() - start
+        self.epoch += 1
+        if not math.isfinite(loss):
+            raise Diverged(f"loss is {loss} in epoch {self.epoch}")
+        config = self.config
+        return {
+            "epoch": self.epoch,
+            "loss": loss,
+            "contrastive_loss": None if config.arm == "i-mix" else contrastive,
+            "mixing_loss": mixed if config.mixes else None,
+            "learning_rate": self.learning_rate(self.epoch * self.steps_per_epoch - 1),
+            "images": self.images_seen,
+            "images_per_second": self.steps_per_epoch * config.batch_size / seconds,
+        }
+
+    def learning_rate(self, step: int) -> float:
+        """Linear warm-up, then half a cosine to zero; ``step`` counts from 0 over the trial."""
+        config = self.config
+        warmup = config.warmup_epochs * self.steps_per_epoch
+        if step < warmup:
+            return config.learning_rate * (step + 1) / warmup
+        total = config.epochs * self.steps_per_epoch
+        return (
+            config.learning_rate
+            * 0.5
+            * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+        )
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images in 0..1, [N, C, H, W], with the training images' mean 0 and deviation 1."""
+        return ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that continuing needs, as tensors and plain values."""
+        return {
+            "epoch": self.epoch,
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a ``state_dict`` of the same config."""
+        self.epoch = state["epoch"]
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor, methods.Mix | None]]:
+        """Both views of this worker's images, and the arm, for each step of this epoch.
+
+        Every worker draws for the whole batch, so that results do not depend on their number.
+        """
+        config, device, size = self.config, self.runtime.device, self.data.image_size
+
+        def generator(purpose: str) -> torch.Generator:
+            return stream(config.seed, purpose, self.epoch, device)
+
+        order = torch.randperm(len(self._images), generator=generator("order"), device=device)
+        first, second, mixer = generator("view1"), generator("view2"), generator("mixing")
+        n, part = config.batch_size, world.part(config.batch_size)
+        for step in range(self.steps_per_epoch):
+            rows = order[step * n : (step + 1) * n]
+            images = self._images[rows[part]]
+            views = [draw_views(n, size, self.policy, g) for g in (first, second)]
+            if world.size() > 1:
+                views = [view.rows(part.start, part.stop) for view in views]
+            view1, view2 = (self._view(images, view) for view in views)
+            yield view1, view2, self._mix(rows, mixer)
+
+    def _view(self, images: Tensor, views: Views) -> Tensor:
+        return self.normalise(apply_views(images, views, self.policy))
+
+    def _mix(self, rows: Tensor, generator: torch.Generator) -> methods.Mix | None:
+        """The config's arm on the whole batch ``rows``."""
+        config = self.config
+        if config.arm == "none":
+            return None
+        if config.arm == "extra-crop":
+            half = len(rows) // 2
+
+            def extra_crop(view: Tensor) -> mixing.Mixture:
+                views = draw_views(half, self.data.image_size, self.policy, generator)
+                fresh = self._view(self._images[rows[:half]], views)
+                return mixing.unmixed(fresh)
+
+            return extra_crop
+        arm = {"mixco": mixing.mixco, "i-mix": mixing.i_mix, "un-mix": mixing.un_mix}[config.arm]
+        return lambda view: arm(view, config.mix_alpha, generator)
+
+    def _step(self, step: int, view1: Tensor, view2: Tensor, mix: methods.Mix | None) -> Tensor:
+        """One update of the weights; the losses, [3], stay on the device."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(step)
+        if isinstance(self.method, methods.MoCo):
+            self.method.update_keys()
+        with self.runtime.autocast():
+            losses = self._losses(view1, view2, mix)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        gradients = [p.grad for p in self.method.embedding.parameters() if p.grad is not None]
+        world.average_(gradients)
+        self.optimizer.step()
+        if isinstance(self.method, methods.MoCo):
+            self.method.enqueue()
+        parts = [part if part is not None else losses.total.new_zeros(()) for part in losses]
+        return torch.stack(parts).detach().float()

@@ -1,0 +1,108 @@
+"""Device, precision and compilation, resolved from a config; settings of the process."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import platform
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.config import InputError, TrialConfig
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
+_KEPT = 1 << 30  # bytes of freed memory that the process may keep
+_COMPILE_SECONDS = 60.0  # cold, on two cores
+_COMPILE_GAIN = 0.2  # share of an eager step that compiling saves on a CPU
+_CPU_FLOPS = 5e10  # what a small encoder's eager step reaches a core, an order of magnitude
+
+
+class Runtime:
+    """Where and how a trial computes.
+
+    Args:
+        config: its ``device``, ``precision`` and ``compile``.
+        flops: the whole trial's training work; decides whether compiling pays.
+
+    Raises:
+        InputError: the device is not there or cannot do what is asked.
+    """
+
+    def __init__(self, config: TrialConfig, flops: float) -> None:
+        has_cuda = torch.cuda.is_available()
+        name = config.device if config.device != "auto" else ("cuda" if has_cuda else "cpu")
+        if name.startswith("cuda"):
+            if not has_cuda:
+                raise InputError(f"device: {name} is not available here (allowed: auto, cpu)")
+            index = int(name.partition(":")[2] or torch.cuda.current_device())
+            if index >= torch.cuda.device_count():
+                raise InputError(
+                    f"device: {name} is not there (allowed: cuda:0 to "
+                    f"cuda:{torch.cuda.device_count() - 1})"
+                )
+            name = f"cuda:{index}"
+        self.device = torch.device(name)
+        self.on_cpu = self.device.type == "cpu"
+        fast = _cpu_has_bf16() if self.on_cpu else torch.cuda.is_bf16_supported()
+        self.bf16 = config.precision == "bf16" or (config.precision == "auto" and fast)
+        # From the work alone, never from a clock: the same trial is compiled on every run, so
+        # that its numbers repeat.
+        threads = torch.get_num_threads()
+        pays = self.on_cpu and flops / (_CPU_FLOPS * threads) * _COMPILE_GAIN > _COMPILE_SECONDS
+        self.compiled = config.compile == "on" or (config.compile == "auto" and pays)
+        if self.on_cpu:
+            keep_freed_memory()
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """bf16 for matrix products and convolutions where the runtime uses it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def maybe_compile(self, module: Callable[..., Any]) -> Callable[..., Any]:
+        """The module, compiled where that pays."""
+        return torch.compile(module, dynamic=False) if self.compiled else module
+
+    def peak_memory(self) -> int:
+        """Bytes: of the device on a GPU, of the process on a CPU."""
+        if self.on_cpu:
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return torch.cuda.max_memory_allocated(self.device)
+
+    def hardware(self) -> str:
+        """The device and how it is used, for people."""
+        use = ["bf16" if self.bf16 else "fp32"] + ["compiled"] * self.compiled
+        if self.on_cpu:
+            return f"{_cpu_name()}, {torch.get_num_threads()} threads, {', '.join(use)}"
+        return f"{torch.cuda.get_device_name(self.device)}, {', '.join(use)}"
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory for the next step.
+
+    By default it returns each large block to the kernel, and every step pays for fresh pages.
+    Another C library has no such settings and is left alone.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT)
+        mallopt(_M_TOP_PAD, 64 << 20)
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether bf16 products are in hardware: emulated ones are slower than fp32."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@functools.cache
+def _cpu_name() -> str:
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open() as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,51 @@
+"""The workers that share a batch. One process is a world of size one, so no loss branches on it."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as collective
+from torch import Tensor
+
+
+def size() -> int:
+    """Number of workers."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """This worker's place, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def part(whole: int) -> slice:
+    """This worker's rows of something that has ``whole`` rows over all workers."""
+    share = whole // size()
+    return slice(rank() * share, (rank() + 1) * share)
+
+
+def gather(rows: Tensor) -> Tensor:
+    """All workers' rows in the order of their ranks, [n, ...] to [n * size, ...], no gradient."""
+    if size() == 1:
+        return rows.detach()
+    parts = [torch.empty_like(rows) for _ in range(size())]
+    dist.all_gather(parts, rows.detach().contiguous())
+    return torch.cat(parts)
+
+
+def gather_with_gradient(rows: Tensor) -> Tensor:
+    """As ``gather``; the gradient of every worker's loss flows back to the rows' owner."""
+    if size() == 1:
+        return rows
+    return torch.cat(collective.all_gather(rows.contiguous()))
+
+
+def average_(tensors: list[Tensor]) -> None:
+    """Replace each tensor by its mean over the workers."""
+    if size() == 1 or not tensors:
+        return
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    dist.all_reduce(flat)
+    flat /= size()
+    for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(mean.view_as(tensor))
