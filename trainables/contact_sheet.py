@@ -43,7 +43,7 @@ def contact_sheet(data: Dataset, columns: int = COLUMNS, seed: int = 0) -> Image
             ("original", images / 255, [data.classes[label] for label in labels]),
             ("view 1", view_1, []),
             ("view 2", view_2, []),
-            ("mixed", mixture.images, [f"{i + 1} + {j + 1}, λ {x:.2f}" for i, j, x in lambdas]),
+            ("mixed", mixture.images, [f"{i + 1}+{j + 1}: lambda {x:.2f}" for i, j, x in lambdas]),
         ]
     )
 

@@ -36,7 +36,7 @@ from trainables.cache import (
     write_split,
 )
 from trainables.config import InputError
-from trainables.records import Contents, Records, Source, stratified_order
+from trainables.records import Contents, Records, Source, stratified_cut, stratified_order
 from trainables.sources import default_data_dir, find_source
 
 Progress = Callable[[str, int, int], None]
@@ -276,7 +276,7 @@ def _validation_images(
     name: str, labels: torch.Tensor, classes: tuple[str, ...], fraction: float
 ) -> int:
     """Length of the prefix that is the validation split."""
-    cut = round(fraction * len(labels))
+    cut = stratified_cut(labels.numpy(), fraction)
     counts = torch.bincount(labels, minlength=len(classes))
     held_out = torch.bincount(labels[:cut], minlength=len(classes))
     for label, class_name in enumerate(classes):

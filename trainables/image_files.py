@@ -162,7 +162,8 @@ def _read_archive(place: Path) -> Files:
                     if file:
                         contents[member.name.removeprefix("./")] = file.read()
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
-        raise InputError(f"{place}: damaged, or not a zip or tar archive ({error})") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"{place}: damaged, or not a zip or tar archive ({reason})") from None
     return {key: partial(contents.__getitem__, key) for key in contents}
 
 

@@ -93,16 +93,25 @@ def stamp_files(files: Iterable[Path]) -> str:
 
 
 def stratified_order(labels: Labels, seed: str) -> npt.NDArray[np.int64]:
-    """A permutation [N] of which every prefix holds each class in its share, to one image.
+    """A permutation [N] of which every prefix holds about the same share of each class.
 
-    Images of a class are shuffled by ``seed`` and then spread evenly over the whole order.
+    Images of a class are shuffled by ``seed`` and then spread evenly over the whole order;
+    `stratified_cut` tells where a share ends.
     """
     digest = hashlib.sha256(seed.encode()).digest()
     # The raw stream of a bit generator is the same in every version of numpy.
     generator = np.random.PCG64(int.from_bytes(digest, "little"))
-    order = np.lexsort((generator.random_raw(len(labels)), labels))
-    counts = np.bincount(labels)
-    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    position = (rank + 0.5) / np.repeat(counts, counts)
+    by_class = np.lexsort((generator.random_raw(len(labels)), labels))
+    positions = np.concatenate([_positions(count) for count in np.bincount(labels)])
     ties = generator.random_raw(len(labels))
-    return order[np.lexsort((ties, position))]
+    return by_class[np.lexsort((ties, positions))]
+
+
+def stratified_cut(labels: Labels, share: float) -> int:
+    """Length of the prefix of `stratified_order` with ``share`` of each class, rounded."""
+    return sum(int((_positions(count) < share).sum()) for count in np.bincount(labels))
+
+
+def _positions(count: int) -> npt.NDArray[np.float64]:
+    """Where the images of one class lie in the order, in 0..1."""
+    return (np.arange(count) + 0.5) / count

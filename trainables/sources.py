@@ -18,7 +18,14 @@ import numpy.typing as npt
 from trainables.config import InputError
 from trainables.image_files import find_tiny_imagenet, image_folder, tiny_imagenet
 from trainables.parquet_files import parquet
-from trainables.records import ArrayRecords, Contents, Source, stamp_files, stratified_order
+from trainables.records import (
+    ArrayRecords,
+    Contents,
+    Source,
+    stamp_files,
+    stratified_cut,
+    stratified_order,
+)
 
 FASHION_MNIST_CLASSES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
@@ -85,7 +92,8 @@ def fetch(name: str, data_dir: Path) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         download(place)
     except (OSError, RuntimeError) as error:
-        raise InputError(f"data set {name!r}: download to {place} failed: {error}") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"data set {name!r}: download to {place} failed: {reason}") from None
     return place
 
 
@@ -102,7 +110,7 @@ def _read_digits() -> Contents:
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     labels = digits.target.astype(np.int64)
     order = stratified_order(labels, "digits")
-    cut = len(labels) // 5
+    cut = stratified_cut(labels, 0.2)
     test, train = np.sort(order[:cut]), np.sort(order[cut:])
     return Contents(
         tuple(str(digit) for digit in range(10)),

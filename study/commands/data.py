@@ -55,9 +55,8 @@ def fetch(
     from trainables import sources
 
     folder = data_dir or sources.default_data_dir()
-    typer.echo(f"{name}: to {folder / name}", err=True)
-    sources.fetch(name, folder)
-    typer.echo(f"{name}: {sources.find_source(name, folder).place}")
+    place = sources.fetch(name, folder)
+    typer.echo(f"{name}: downloaded to {place}")
 
 
 @app.command()
