@@ -1,0 +1,121 @@
+"""A running study in the terminal: live where there is one, plain lines where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from study.agenda import Agenda
+from study.store import DIVERGED, FAILED, PRUNED
+
+_SHOWN_CELLS = 30
+
+
+class Progress:
+    """Shows an agenda while it is worked through."""
+
+    def __init__(self, agenda: Agenda, console: Console | None = None) -> None:
+        self._agenda = agenda
+        self._console = console or Console()
+        self._start = time.monotonic()
+        self._done_before = agenda.done
+        self._live = (
+            Live(console=self._console, get_renderable=self._render, refresh_per_second=2)
+            if self._console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        else:
+            self._line(self.headline())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def ended(self, row: Mapping[str, Any]) -> None:
+        """Notes a trial that has just ended."""
+        if self._live:
+            return
+        accuracy = row.get("accuracy")
+        result = f"{accuracy:.2f} %" if accuracy is not None else row.get("error") or ""
+        self._line(f"{row['trial_id']}: {row['status']} {result}".rstrip() + f"; {self.headline()}")
+
+    def headline(self) -> str:
+        """Trials done of planned, the endings that are no scores, and the time left."""
+        agenda = self._agenda
+        parts = [f"{agenda.done} of {agenda.planned} trials"]
+        for status in (PRUNED, DIVERGED, FAILED):
+            if count := agenda.count(status):
+                parts.append(f"{count} {status}")
+        if left := self._time_left():
+            parts.append(f"about {left} left")
+        return ", ".join(parts)
+
+    def _time_left(self) -> str | None:
+        done = self._agenda.done - self._done_before
+        missing = self._agenda.planned - self._agenda.done
+        if not done or not missing:
+            return None
+        return duration((time.monotonic() - self._start) / done * missing)
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _render(self) -> Group:
+        return Group(cell_table(self._agenda), Text(f"{self._agenda.spec.name}: {self.headline()}"))
+
+
+def cell_table(agenda: Agenda) -> Table:
+    """Each cell with its trials done of planned and its best validation accuracy so far."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("cell", overflow="fold")
+    table.add_column("tuned", justify="right")
+    table.add_column("confirmed", justify="right")
+    table.add_column("running", justify="right")
+    table.add_column("best validation %", justify="right")
+    spec = agenda.spec
+    states = list(agenda.cells.items())
+    # Where a study has more cells than a screen has lines, those at work are worth the place.
+    if len(states) > _SHOWN_CELLS:
+        busy = {job.cell for job in agenda.running.values()}
+        states = [item for item in states if item[0] in busy][:_SHOWN_CELLS]
+    for name, state in states:
+        tuned = sum(number < spec.trials for number in state.search.outcomes)
+        confirms = state.confirm
+        confirmed = sum(job.trial_id in agenda.ended for job in confirms or ())
+        planned = len(spec.confirm_seeds) if confirms is None else len(confirms)
+        running = sum(job.cell == name for job in list(agenda.running.values()))
+        best = state.best_accuracy
+        table.add_row(
+            name,
+            f"{tuned}/{spec.trials}",
+            f"{confirmed}/{planned}",
+            str(running) if running else "",
+            f"{best:.2f}" if best is not None else "",
+        )
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,103 @@
+"""What a study was run with, kept beside its tables."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from study.spec import StudySpec, dump_spec, parse_spec
+from study.store import Store
+from trainables.config import InputError
+
+SPEC_FILE = "study.yaml"
+PROVENANCE_FILE = "provenance.json"
+_PACKAGES = ("mixco-study", "torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow")
+
+# A study may grow along these; a change of anything else makes earlier rows another experiment.
+_GROWS = ("datasets", "methods", "encoders", "widths", "arms", "trials", "seeds", "resources")
+
+
+def read_text(store: Store, name: str) -> str | None:
+    """A file beside the tables; None where there is none."""
+    try:
+        with store.filesystem.open_input_file(f"{store.root}/{name}") as file:
+            return file.read().decode()
+    except FileNotFoundError:
+        return None
+
+
+def stored_spec(store: Store) -> StudySpec | None:
+    """The study that these results are of.
+
+    Raises:
+        InputError: ``study.yaml`` there is not a study.
+    """
+    text = read_text(store, SPEC_FILE)
+    return None if text is None else parse_spec(text, f"{store.name}/{SPEC_FILE}")
+
+
+def check_same_study(store: Store, spec: StudySpec) -> None:
+    """Refuses a spec that makes the stored rows incomparable with those to come.
+
+    Raises:
+        InputError: names each field that changed.
+    """
+    old = stored_spec(store)
+    if old is None:
+        return
+    was, now = old.model_dump(mode="json"), spec.model_dump(mode="json")
+    changes = []
+    for name in now:
+        if name in _GROWS or was[name] == now[name]:
+            continue
+        if isinstance(was[name], dict):
+            keys = sorted(set(was[name]) | set(now[name]))
+            changes += [
+                f"{name}.{key} {was[name].get(key, 'default')} -> {now[name].get(key, 'default')}"
+                for key in keys
+                if was[name].get(key) != now[name].get(key)
+            ]
+        else:
+            changes.append(f"{name} {was[name]} -> {now[name]}")
+    if changes:
+        raise InputError(
+            f"{store.name}: its trials are not comparable with this study any more "
+            f"({'; '.join(changes)}): give the study another name or --results folder, or pass "
+            "--accept-mixed"
+        )
+
+
+def write(store: Store, spec: StudySpec, fingerprints: dict[str, str] | None = None) -> None:
+    """Writes the resolved spec, and the versions of everything that shapes a number.
+
+    Raises:
+        StoreError: the file system refused.
+    """
+    store.write_bytes(SPEC_FILE, dump_spec(spec).encode())
+    found = json.loads(read_text(store, PROVENANCE_FILE) or "{}")
+    record: dict[str, Any] = {
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "git_revision": git_revision(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "data_fingerprints": {**found.get("data_fingerprints", {}), **(fingerprints or {})},
+    }
+    store.write_bytes(PROVENANCE_FILE, json.dumps(record, indent=2).encode())
+
+
+def git_revision() -> str | None:
+    """Revision of the source tree that runs."""
+    from trainables.trial import software
+
+    return software()["git_revision"]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,405 @@
+"""Fill in what a study's results lack: tune, then confirm, on Ray Tune."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ray
+from pyarrow.fs import FileType
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from study import provenance
+from study.agenda import Agenda
+from study.lock import StudyLock
+from study.plan import Job
+from study.progress import Progress
+from study.spec import StudySpec
+from study.stopping import CellLadders
+from study.store import COMPLETE, FAILED, PRUNED, TUNE, Store, StoreError
+from trainables.config import InputError
+from trainables.tune_trainable import MakeTrial, TrialTrainable, local_trial
+
+MAX_FAILURES = 3
+"""How often a trial is moved to another process after its own, or its node, died."""
+HOPELESS = 5
+"""Trials that must fail, with none complete, before a study is given up."""
+_SCRATCH = ".tune"
+
+
+class StudyError(RuntimeError):
+    """The study cannot go on; what has finished is recorded."""
+
+
+def run_study(
+    spec: StudySpec,
+    store: Store,
+    *,
+    address: str | None = None,
+    data_dir: Path | None = None,
+    accept_mixed: bool = False,
+    make_trial: MakeTrial = local_trial,
+) -> bool:
+    """Runs every trial that ``store`` lacks; whether the study is complete.
+
+    False means interrupted (Ctrl-C): the same call goes on.
+
+    Args:
+        spec: the study.
+        store: its results, there or not.
+        address: of a Ray cluster; default: this machine, or the cluster Ray is connected to.
+        data_dir: where data sets are.
+        accept_mixed: go on although the study has changed in what its rows have in common.
+        make_trial: what a trial is; tests and benchmarks put a formula in its place.
+
+    Raises:
+        InputError: the results are another study's, or another driver runs it.
+        StudyError: no trial succeeds, or results cannot be written.
+    """
+    with StudyLock(store) as lock:
+        if store.ids() and not accept_mixed:
+            provenance.check_same_study(store, spec)
+        provenance.write(store, spec)
+        rows = recorded_rows(store)
+        agenda = Agenda(spec, rows)
+        if not agenda.finished:
+            _launch(agenda, rows, store, lock, address, data_dir, make_trial)
+        fingerprints = store.read("trials", ["dataset", "data_fingerprint"]).dropna()
+        provenance.write(
+            store,
+            spec,
+            dict(zip(fingerprints["dataset"], fingerprints["data_fingerprint"], strict=True)),
+        )
+        store.compact()
+        return agenda.finished
+
+
+def recorded_rows(store: Store) -> list[dict[str, Any]]:
+    """The trials recorded, as `Agenda` takes them: pruned ones with their ``progress``."""
+    trials = store.read("trials")
+    trials = trials.astype(object).where(trials.notna(), None)
+    rows: list[dict[str, Any]] = [
+        {str(name): value for name, value in row.items()} for row in trials.to_dict("records")
+    ]
+    for row in rows:
+        row["eval_datasets"] = (
+            tuple(row["eval_datasets"]) if row["eval_datasets"] is not None else ()
+        )
+    pruned = {row["trial_id"]: row for row in rows if row["status"] == PRUNED}
+    if pruned:
+        for trial_id, epochs in _knn_epochs(store, pruned).items():
+            pruned[trial_id]["progress"] = dict(epochs)
+    return rows
+
+
+def _knn_epochs(store: Store, trial_ids: Any) -> dict[str, list[tuple[int, float]]]:
+    epochs = store.read("epochs", ["trial_id", "epoch", "knn_accuracy"], trial_ids=trial_ids)
+    epochs = epochs.dropna().sort_values(["trial_id", "epoch"])
+    return {
+        str(trial_id): [
+            (int(epoch), float(accuracy))
+            for epoch, accuracy in zip(group["epoch"], group["knn_accuracy"], strict=True)
+        ]
+        for trial_id, group in epochs.groupby("trial_id")
+    }
+
+
+class _Run:
+    """What Tune's searcher, callback and stopper share while a study runs."""
+
+    def __init__(self, agenda: Agenda, store: Store, lock: StudyLock, progress: Progress) -> None:
+        self.agenda = agenda
+        self.store = store
+        self.lock = lock
+        self.progress = progress
+        self.interrupted = False
+        self.error: StudyError | None = None
+        self.completed = agenda.count(COMPLETE)
+        self.failed = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles searcher, callback and stopper into its experiment folder, which is not read.
+        return {}
+
+    @property
+    def over(self) -> bool:
+        """Whether no further trial may start, finished or not."""
+        return self.interrupted or self.error is not None or self.lock.lost
+
+    def record(
+        self,
+        job: Job,
+        status: str,
+        columns: Mapping[str, Any],
+        epochs: Mapping[int, Mapping[str, Any]],
+        evaluations: list[Mapping[str, Any]],
+    ) -> None:
+        """Stores a trial that ended, then tells the agenda."""
+        now = datetime.now(UTC)
+        row = {
+            "started_at": now,
+            "finished_at": now,
+            **columns,
+            **job.identity(),
+            "study": self.agenda.spec.name,
+            "status": status,
+        }
+        try:
+            self.store.append(row, [epochs[epoch] for epoch in sorted(epochs)], evaluations)
+        except StoreError as error:
+            self.error = self.error or StudyError(str(error))
+            return
+        progress = {
+            epoch: values["knn_accuracy"]
+            for epoch, values in sorted(epochs.items())
+            if values.get("knn_accuracy") is not None
+        }
+        self.agenda.record({"accuracy": None, **row, "progress": progress})
+        self.progress.ended(row)
+        self.completed += status == COMPLETE
+        self.failed += status == FAILED
+        if self.failed >= HOPELESS and not self.completed:
+            self.error = StudyError(
+                f"no trial has succeeded and {self.failed} failed, the last with: {row['error']}"
+            )
+
+
+class _AgendaSearcher(Searcher):
+    """Hands the agenda's jobs to Tune."""
+
+    def __init__(self, run: _Run) -> None:
+        super().__init__()
+        self._run = run
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        if self._run.over or self._run.agenda.finished:
+            return Searcher.FINISHED
+        job = self._run.agenda.next()
+        if job is None:
+            return None
+        resources = self._run.agenda.spec.resources.of(job.config.width)
+        return {
+            "job": {
+                "trial_id": job.trial_id,
+                "cell": job.cell,
+                "phase": job.phase,
+                "split": job.split,
+                "config": job.config.model_dump(mode="json"),
+                "cpus": resources["CPU"],
+            },
+            "resources": resources,
+        }
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """`_Recorder` takes results in: only it sees them whole."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """The results are the state; Tune's own is not used to go on."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError
+
+
+class _Recorder(tune.Callback):
+    """Collects each trial's epochs, and stores it when Tune says that it ended."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._epochs: dict[str, dict[int, Mapping[str, Any]]] = {}
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        if row := result.get("row"):
+            # A trial that began again reports its epochs again, the same ones.
+            self._epochs.setdefault(trial.config["job"]["trial_id"], {})[row["epoch"]] = row
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        result = trial.last_result
+        if "summary" not in result:
+            return  # stopped before its first epoch
+        status = result.get("status", PRUNED)
+        columns = {**result["summary"], **result.get("trial", {}), "error": result.get("error")}
+        self._record(trial, status, columns, result.get("evaluations", []))
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        result = trial.last_result or {}
+        text = f"its process or node died {MAX_FAILURES + 1} times"
+        self._record(trial, FAILED, {**result.get("summary", {}), "error": text}, [])
+
+    def _record(
+        self,
+        trial: Trial,
+        status: str,
+        columns: Mapping[str, Any],
+        evaluations: list[Mapping[str, Any]],
+    ) -> None:
+        job = self._run.agenda.running.get(trial.config["job"]["trial_id"])
+        if job is None or self._run.over:
+            return
+        epochs = self._epochs.pop(job.trial_id, {})
+        self._run.record(job, status, columns, epochs, evaluations)
+
+
+class _StopWhenOver(tune.Stopper):
+    """Ends Tune's run at once when the study is interrupted or cannot go on."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._run.over
+
+
+def _launch(
+    agenda: Agenda,
+    rows: list[dict[str, Any]],
+    store: Store,
+    lock: StudyLock,
+    address: str | None,
+    data_dir: Path | None,
+    make_trial: MakeTrial,
+) -> None:
+    with _connected(address), _scratch(store) as scratch, Progress(agenda) as progress:
+        run = _Run(agenda, store, lock, progress)
+        trainable = tune.with_resources(
+            tune.with_parameters(TrialTrainable, make_trial=make_trial, data_dir=data_dir),
+            lambda config: tune.PlacementGroupFactory([config["resources"]]),
+        )
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=_AgendaSearcher(run),
+                scheduler=_scheduler(agenda, rows, store),
+                num_samples=-1,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="run",
+                storage_path=scratch,
+                callbacks=[_Recorder(run)],
+                stop=_StopWhenOver(run),
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+                verbose=0,
+            ),
+        )
+        with _interruptible(run):
+            tuner.fit()
+    if lock.lost:
+        raise StudyError(f"{store.name}: another driver took this study over")
+    if run.error:
+        raise run.error
+
+
+def _scheduler(agenda: Agenda, rows: list[dict[str, Any]], store: Store) -> TrialScheduler:
+    if agenda.spec.stopping.rule == "none":
+        return FIFOScheduler()
+    lengths = {name: state.cell.config.epochs for name, state in agenda.cells.items()}
+    ladders = CellLadders(agenda.spec.stopping, lengths)
+    tuned = {
+        row["trial_id"]: row["cell"]
+        for row in rows
+        if row["phase"] == TUNE and row["cell"] in agenda.cells
+    }
+    if tuned:
+        for trial_id, epochs in _knn_epochs(store, tuned).items():
+            ladders.replay(
+                tuned[trial_id],
+                trial_id,
+                [{"epoch": epoch, "knn_accuracy": accuracy} for epoch, accuracy in epochs],
+            )
+    return ladders
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """Ray, started here where nobody has."""
+    # Workers keep the driver's folder (paths in a study are relative to it), and results are
+    # written by `_Recorder` alone.
+    os.environ.update(
+        RAY_CHDIR_TO_TRIAL_DIR="0",
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+        TUNE_DISABLE_SIGINT_HANDLER="1",
+        TUNE_GLOBAL_CHECKPOINT_S="3600",
+        RAY_AIR_NEW_OUTPUT="0",
+    )
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        ray.init(
+            address=address,
+            include_dashboard=False if address is None else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}},
+        )
+    except (ConnectionError, ValueError) as error:
+        raise InputError(f"--address {address}: {' '.join(str(error).split())[:200]}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _scratch(store: Store) -> Iterator[str]:
+    """A folder for Tune's own state and checkpoints, beside the tables; gone afterwards."""
+    path = f"{store.root}/{_SCRATCH}"
+
+    def clear() -> None:
+        if store.filesystem.get_file_info(path).type == FileType.Directory:
+            store.filesystem.delete_dir(path)
+
+    clear()
+    try:
+        yield f"{store.name.rstrip('/')}/{_SCRATCH}" if "://" in store.name else path
+    finally:
+        clear()
+
+
+@contextmanager
+def _interruptible(run: _Run) -> Iterator[None]:
+    """Ctrl-C ends the run after the results at hand; a second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        if run.interrupted:
+            raise KeyboardInterrupt
+        run.interrupted = True
+
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,147 @@
+"""A trial as a Ray Tune class trainable whose process is reused from trial to trial."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray.tune import Trainable
+from ray.tune.result import DONE, SHOULD_CHECKPOINT
+
+from trainables.config import TrialConfig
+
+ATTEMPTS = 3
+"""How often a trial is started before its error is recorded."""
+CHECKPOINT_SECONDS = 60.0
+"""Work that a dying node may cost a trial."""
+
+
+class Steps(Protocol):
+    """What `trainables.trial.Trial` offers here."""
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def done(self) -> bool: ...
+    def advance(self) -> Mapping[str, Any]: ...
+    def finish(self) -> Any: ...
+    def summary(self) -> Mapping[str, Any]: ...
+    def save(self, path: Path) -> None: ...
+    def restore(self, path: Path) -> None: ...
+
+
+MakeTrial = Callable[[TrialConfig, str, Path | None, float], Steps]
+"""(config, split, data folder, CPUs) -> trial."""
+
+
+def local_trial(config: TrialConfig, split: str, data_dir: Path | None, cpus: float) -> Steps:
+    """A trial in this process, with as many torch threads as it was given CPUs."""
+    import torch
+
+    from trainables.trial import Trial
+
+    torch.set_num_threads(max(1, int(cpus)))
+    return Trial(config, split=split, data_dir=data_dir)  # type: ignore[arg-type]
+
+
+class TrialTrainable(Trainable):
+    """Runs ``config["job"]``; each step is an epoch.
+
+    A result holds ``row`` (of the table ``epochs``), ``summary`` (the trial's own columns so far)
+    and, in the last one, ``status`` and whatever belongs to it: ``trial`` and ``evaluations`` of a
+    complete trial, ``error`` of a failed one.
+    """
+
+    def setup(  # type: ignore[override]  # tune.with_parameters adds arguments to Tune's own
+        self, config: dict[str, Any], make_trial: MakeTrial, data_dir: Path | None = None
+    ) -> None:
+        """Called once for each process."""
+        self._make_trial = make_trial
+        self._data_dir = data_dir
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Called for each further trial in this process."""
+        self._job = new_config["job"]
+        self._trial: Steps | None = None
+        self._attempts = 0
+        self._saved_at = time.monotonic()
+        return True
+
+    def step(self) -> dict[str, Any]:
+        while True:
+            try:
+                return self._advance()
+            except FloatingPointError as error:
+                return {
+                    "status": "diverged",
+                    "error": str(error),
+                    "summary": self._summary(),
+                    DONE: True,
+                }
+            except Exception as error:
+                summary = self._summary()
+                self._trial = None
+                self._attempts += 1
+                if self._attempts >= ATTEMPTS:
+                    return {
+                        "status": "failed",
+                        "error": _describe(error),
+                        "summary": summary,
+                        DONE: True,
+                    }
+
+    def _advance(self) -> dict[str, Any]:
+        trial = self._start()
+        row = dict(trial.advance())
+        result: dict[str, Any] = {
+            "epoch": row["epoch"],
+            "row": row,
+            "summary": dict(trial.summary()),
+        }
+        if row.get("knn_accuracy") is not None:
+            result["knn_accuracy"] = row["knn_accuracy"]
+        if trial.done:
+            final = trial.finish()
+            result |= {
+                "status": "complete",
+                "trial": dict(final.trial),
+                "evaluations": [dict(evaluation) for evaluation in final.evaluations],
+                DONE: True,
+            }
+        elif time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+            self._saved_at = time.monotonic()
+            result[SHOULD_CHECKPOINT] = True
+        return result
+
+    def _start(self) -> Steps:
+        if self._trial is None:
+            config = TrialConfig.model_validate(self._job["config"])
+            self._trial = self._make_trial(
+                config, self._job["split"], self._data_dir, self._job["cpus"]
+            )
+        return self._trial
+
+    def _summary(self) -> dict[str, Any]:
+        return dict(self._trial.summary()) if self._trial is not None else {}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Saves the trial; nothing where it has not started."""
+        if self._trial is not None:
+            self._trial.save(Path(checkpoint_dir) / "trial.pt")
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
+        """Goes on from a saved trial, bit for bit."""
+        path = Path(checkpoint_dir) / "trial.pt"
+        if path.exists():
+            self._start().restore(path)
+
+
+def _describe(error: Exception) -> str:
+    """The error and the place it came from, in one line."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}: {text} ({Path(frame.filename).name}:{frame.lineno})"
