@@ -43,16 +43,20 @@ def styled(chart: Any) -> Any:
     )
 
 
-def gain_figure(gains: pd.DataFrame, pairs: pd.DataFrame, trends: pd.DataFrame) -> alt.FacetChart:
+def gain_figure(
+    gains: pd.DataFrame, pairs: pd.DataFrame, trends: pd.DataFrame, chosen: pd.DataFrame
+) -> alt.FacetChart:
     """Gain against parameters with intervals: one panel a data set, one colour a method.
 
     Args:
         gains: `gain.gain_table`.
         pairs: `gain.pairs`; every seed is a faint dot.
         trends: `trend.trend_table`; its lines are drawn through the mean gains.
+        chosen: `fairness.chosen_table`; the configurations shown beside a point.
     """
     line = [*_LINE, "arm"]
-    marks = gains.assign(kind="mean")
+    marks = gains.merge(_configurations(chosen), on=[*line, "width"], how="left")
+    marks = marks.assign(kind="mean", config=marks["config"].fillna("as configured"))
     dots = pairs[[*line, "width", "parameters", "seed", "gain", "trial_id"]].assign(kind="seed")
     fits = _fitted(gains, trends).assign(kind="trend")
     rows = pd.concat([marks, dots, fits], ignore_index=True)
@@ -87,7 +91,7 @@ def gain_figure(gains: pd.DataFrame, pairs: pd.DataFrame, trends: pd.DataFrame) 
                 "pairs:Q",
                 "seeds:N",
                 alt.Tooltip("p:Q", format=".3f", title="sign-flip p"),
-                alt.Tooltip("config:N", title="config") if "config" in rows else "arm:N",
+                alt.Tooltip("config:N", title="chosen"),
             ],
         ),
     ]
@@ -96,6 +100,14 @@ def gain_figure(gains: pd.DataFrame, pairs: pd.DataFrame, trends: pd.DataFrame) 
 
 _LINE = ["dataset", "method", "encoder"]
 _TIP = ["dataset:N", "method:N", "encoder:N", "arm:N", "width:Q"]
+
+
+def _configurations(chosen: pd.DataFrame) -> pd.DataFrame:
+    """Each cell's chosen hyperparameters as one line of text."""
+    keys = [*_LINE, "arm", "width"]
+    text = chosen["hyperparameter"] + " " + chosen["value"].map("{:.3g}".format)
+    lines = chosen[keys].assign(config=text).groupby(keys)["config"].agg(", ".join)
+    return lines.reset_index()
 
 
 def _points(field: str) -> alt.Tooltip:
@@ -111,3 +123,102 @@ def _fitted(gains: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
     level = fitted["gain"].groupby(by_line).transform("mean")
     fitted["gain"] = level + fitted["slope"] * centre
     return fitted[[*_LINE, "arm", "width", "parameters", "gain"]].dropna()
+
+
+def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
+    """Accuracy of every arm against parameters: `gain.accuracy_table`, a panel a problem."""
+    base = alt.Chart(curves).encode(
+        x=_capacity(), color=alt.Color("arm:N", title="arm"), detail="encoder:N"
+    )
+    layers = [
+        base.mark_line(strokeWidth=1.5).encode(
+            y="accuracy:Q", strokeDash=alt.StrokeDash("encoder:N", title="encoder")
+        ),
+        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_point(filled=True, size=70, opacity=1).encode(
+            y=alt.Y("accuracy:Q", title="test accuracy, percent", scale=alt.Scale(zero=False)),
+            shape="arm:N",
+            tooltip=[*_TIP, *map(_points, ("accuracy", "low", "high")), "seeds:Q"],
+        ),
+    ]
+    return _panels(layers, 210)
+
+
+def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
+    """Capacity factor at each size: `equivalence.equivalence_table` with ``parameters``.
+
+    Where the factor is only a bound, a triangle points to where it leads.
+    """
+    ends = {"within": "circle", "beyond": "triangle-up", "below": "triangle-down"}
+    seen = [name for name in ends if (table["range"] == name).any()]
+    # Infinite ends are drawn to the edge of what is shown.
+    shown = table.assign(low=table["low"].clip(lower=_LEAST), high=table["high"].clip(upper=_MOST))
+    base = alt.Chart(shown).encode(x=_capacity(), color=alt.Color("method:N", title="method"))
+    scale = alt.Scale(type="log", domain=[_LEAST, _MOST], clamp=True)
+    axis = alt.Axis(values=[0.25, 0.5, 1, 2, 4, 8, 16], format="~g")
+    layers = [
+        alt.Chart(shown).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(1)),
+        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_point(filled=True, size=80, opacity=1).encode(
+            y=alt.Y("factor:Q", title="factor in parameters", scale=scale, axis=axis),
+            shape=alt.Shape(
+                "range:N",
+                title="range measured",
+                scale=alt.Scale(domain=seen, range=[ends[name] for name in seen]),
+            ),
+            tooltip=[*_TIP, *map(_points, ("factor", "low", "high")), "range:N", "seeds:Q"],
+        ),
+    ]
+    return _panels(layers, 210)
+
+
+_LEAST, _MOST = 0.25, 16.0
+
+
+def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
+    """Best validation accuracy so far against trials: `fairness.search_curves`, one line a cell."""
+    base = alt.Chart(curves.dropna(subset=["best"])).encode(
+        x=alt.X("trial:Q", title="trials of the search", axis=alt.Axis(tickMinStep=1)),
+        y=alt.Y("best:Q", title="best validation accuracy", scale=alt.Scale(zero=False)),
+        color=alt.Color("arm:N", title="arm"),
+        detail=["encoder:N", "width:N"],
+        tooltip=[*_TIP, "trial:Q", _points("best")],
+    )
+    layers = [
+        base.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.9),
+        base.mark_point(filled=True, size=18, opacity=0.8).encode(shape="arm:N"),
+    ]
+    return _panels(layers, 210)
+
+
+def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
+    """The chosen hyperparameters against parameters: `fairness.chosen_table`, a panel each."""
+    base = alt.Chart(chosen[chosen["value"] > 0]).encode(
+        x=_capacity(),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(type="log", nice=False, padding=12)),
+        color=alt.Color("arm:N", title="arm"),
+        detail=["dataset:N", "method:N", "encoder:N"],
+        strokeDash=alt.StrokeDash("method:N", title="method"),
+        tooltip=[*_TIP, "hyperparameter:N", alt.Tooltip("value:Q", format=".4g")],
+    )
+    layers = [
+        base.mark_line(strokeWidth=1.2, opacity=0.7),
+        base.mark_point(filled=True, size=50, opacity=1).encode(shape="arm:N"),
+    ]
+    return (
+        alt.layer(*layers)
+        .properties(width=PANEL, height=150)
+        .facet("hyperparameter:N", columns=3)
+        .resolve_scale(y="independent")
+    )
+
+
+def _panels(layers: list[alt.Chart], height: int) -> alt.FacetChart:
+    """One panel for each data set and method."""
+    return (
+        alt.layer(*layers)
+        .transform_calculate(panel="datum.dataset + ' · ' + datum.method")
+        .properties(width=PANEL, height=height)
+        .facet("panel:N", columns=3)
+        .resolve_scale(y="independent")
+    )

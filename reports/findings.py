@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
 
-from reports import aggregate, gain, trend, words
+from reports import aggregate, equivalence, fairness, gain, hierarchy, scaling, trend, words
 from reports.selection import Selection, select
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Finished frames and sentences of one report."""
+    """Finished frames and sentences of one report; each frame is described where it is computed."""
 
     name: str
     trials: pd.DataFrame
@@ -20,31 +21,91 @@ class Findings:
     pairs: pd.DataFrame
     unpaired: pd.DataFrame
     gains: pd.DataFrame
+    accuracies: pd.DataFrame
     trends: pd.DataFrame
+    log_odds_trends: pd.DataFrame
     pooled: pd.DataFrame
+    second_opinions: pd.DataFrame
+    aggregates: pd.DataFrame
+    equivalence: pd.DataFrame
+    flops_equivalence: pd.DataFrame
+    scaling: pd.DataFrame
+    searches: pd.DataFrame
+    search_curves: pd.DataFrame
+    budgets: pd.DataFrame
+    unequal: pd.DataFrame
+    chosen: pd.DataFrame
+    importances: pd.DataFrame
+    endings: pd.DataFrame
+    errors: pd.DataFrame
     headlines: list[str]
     limits: list[str]
     compute: str
+    equivalence_words: str
+    fairness: list[str]
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables that are exported, by file name."""
+        return {
+            "gain": self.gains,
+            "pairs": self.pairs,
+            "accuracy": self.accuracies,
+            "trend": self.trends,
+            "trend_log_odds": self.log_odds_trends,
+            "trend_pooled": self.pooled,
+            "trend_second_opinions": self.second_opinions,
+            "aggregates": self.aggregates,
+            "equivalence_parameters": self.equivalence,
+            "equivalence_flops": self.flops_equivalence,
+            "scaling": self.scaling,
+            "searches": self.searches,
+            "budgets": self.budgets,
+            "hyperparameters": self.chosen,
+            "importances": self.importances,
+            "endings": self.endings,
+            "errors": self.errors,
+            "unpaired": self.unpaired,
+        }
 
 
 def find(trials: pd.DataFrame) -> Findings:
     """Everything a report says, from the trials table."""
     selection = select(trials)
+    unpaired = gain.unpaired(trials)
     pairs = gain.pairs(selection)
     gains = gain.gain_from_pairs(pairs)
     pooled = aggregate.pooled_trend(pairs)
+    matches = equivalence.equivalence_table(selection)
+    searches, unequal = fairness.search_table(trials), fairness.unequal_budgets(trials)
     return Findings(
         name=", ".join(sorted({str(s) for s in trials["study"].dropna()} - {""})) or "unnamed",
         trials=trials,
         selection=selection,
         pairs=pairs,
-        unpaired=gain.unpaired(trials),
+        unpaired=unpaired,
         gains=gains,
+        accuracies=gain.accuracy_table(selection),
         trends=trend.trend_table(pairs),
+        log_odds_trends=trend.trend_table(pairs, "logit_gain"),
         pooled=pooled,
+        second_opinions=hierarchy.second_opinions(pairs),
+        aggregates=aggregate.aggregates(pairs),
+        equivalence=matches,
+        flops_equivalence=equivalence.equivalence_table(selection, "encoder_flops"),
+        scaling=scaling.scaling_table(selection),
+        searches=searches,
+        search_curves=fairness.search_curves(trials),
+        budgets=fairness.budget_table(trials),
+        unequal=unequal,
+        chosen=fairness.chosen_table(trials),
+        importances=fairness.importance_table(trials),
+        endings=fairness.endings_table(trials),
+        errors=fairness.errors_table(trials),
         headlines=[words.headline(row) for _, row in pooled.iterrows()],
-        limits=words.limits(gains, pooled),
+        limits=words.partial(trials, gains, unpaired) + words.limits(gains, pooled),
         compute=words.compute_match(pairs),
+        equivalence_words=words.equivalence_words(matches),
+        fairness=words.fairness_words(searches, unequal),
     )
 
 
@@ -55,10 +116,7 @@ def as_json(findings: Findings) -> dict[str, object]:
         "verdict": findings.headlines,
         "limits": findings.limits,
         "compute": findings.compute,
-        "gains": records(findings.gains),
-        "trends": records(findings.trends),
-        "pooled": records(findings.pooled),
-        "unpaired": records(findings.unpaired),
+        "tables": {name: records(table) for name, table in findings.tables().items()},
         "superseded": findings.selection.superseded,
         "duplicates": findings.selection.duplicates,
     }
@@ -66,7 +124,7 @@ def as_json(findings: Findings) -> dict[str, object]:
 
 def records(frame: pd.DataFrame) -> list[dict[str, object]]:
     """Rows as plain values, with None for what is not a number."""
-    plain = frame.astype(object).where(frame.notna(), None)
+    plain = frame.astype(object).where(frame.notna() & ~frame.isin([math.inf, -math.inf]), None)
     return [{str(k): _plain(v) for k, v in row.items()} for row in plain.to_dict("records")]
 
 

@@ -77,7 +77,7 @@ def gain_table(trials: pd.DataFrame) -> pd.DataFrame:
 
     Columns beside those: ``parameters``, ``encoder_flops``; ``pairs`` (their number) and ``seeds``;
     ``accuracy`` and ``baseline`` (means, percent); ``gain`` (mean, points) with ``low`` and
-    ``high`` (Student's 95 % interval), ``bca_low`` and ``bca_high`` (BCa bootstrap, NaN below six
+    ``high`` (Student's 95 % interval), ``bca_low`` and ``bca_high`` (BCa bootstrap, NaN below ten
     pairs), ``sd`` (of one pair) and ``p`` (exact two-sided sign flip); ``error_reduction`` and
     ``logit_gain``, each with ``_low`` and ``_high``; ``compute_ratio``.
     """
@@ -126,3 +126,19 @@ def _summarise(group: pd.DataFrame) -> dict[str, object]:
         row[scale] = float(values.mean()) if len(values) else np.nan
         row[f"{scale}_low"], row[f"{scale}_high"] = t_interval(values)
     return row
+
+
+def accuracy_table(selection: Selection) -> pd.DataFrame:
+    """Confirm accuracy of every arm at each width, ``none`` included.
+
+    Columns beside the width's: ``parameters``, ``accuracy`` (mean, percent), ``low`` and ``high``
+    (Student's 95 % interval) and ``seeds`` (their number).
+    """
+    rows = []
+    for key, group in selection.confirm.groupby(WIDTH, sort=True):
+        scores = group["accuracy"].to_numpy(float)
+        low, high = t_interval(scores)
+        parameters = int(group["parameters"].iloc[0])
+        rows.append((*key, parameters, float(scores.mean()), low, high, len(scores)))
+    columns = [*WIDTH, "parameters", "accuracy", "low", "high", "seeds"]
+    return pd.DataFrame(rows, columns=columns)

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 import vl_convert
 from markupsafe import Markup
 
 from reports import figures, words
 from reports.findings import Findings
+from reports.provenance import provenance
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(findings: Findings) -> str:
-    """The page as text: styles, data, figures and the libraries that draw them are all inside."""
+def render(
+    findings: Findings,
+    charts: dict[str, Any],
+    other: Findings | None = None,
+    comparison: pd.DataFrame | None = None,
+    spec: str = "",
+    refresh: int = 0,
+) -> str:
+    """The page as text: styles, data, figures and the libraries that draw them are all inside.
+
+    Args:
+        findings: what is reported.
+        charts: `charts_of` the findings.
+        other: a second study, shown beside the first.
+        comparison: `compare.compare_gains` of the two.
+        spec: the study's file, to repeat it.
+        refresh: seconds after which a browser loads the page again; 0 for never.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -25,28 +47,71 @@ def render(findings: Findings) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {
-        "signed": words.signed,
-        "probability": words.probability,
-    }
-    environment.globals["span"] = words.span
-    charts = charts_of(findings)
+    environment.globals["cell"] = cell
     return environment.get_template("page.html.j2").render(
         findings=findings,
-        figures=list(charts),
+        other=other,
+        comparison=comparison,
+        spec=spec,
+        refresh=refresh,
+        provenance=provenance(findings.trials),
+        figures=set(charts),
         specs=script_json({name: chart.to_dict() for name, chart in charts.items()}),
-        library=Markup(_library()) if charts else "",
+        library=Markup(library()) if charts else "",
         style=Markup((TEMPLATES / "page.css").read_text()),
         script=Markup((TEMPLATES / "page.js").read_text()),
     )
 
 
+def cell(row: dict[str, Any], kind: str) -> str:
+    """One cell's text. ``kind`` is a format and the columns it shows, as in ``span low high``."""
+    style, *names = kind.split()
+    values = [row[name] for name in names]
+    if style == "text":
+        return "" if values[0] is None or values[0] != values[0] else str(values[0])
+    if style == "yes":
+        return "yes" if values[0] else ""
+    if style == "span":
+        return words.span(*values)
+    if style == "factors":
+        return words.factor_span(*values)
+    value = float(values[0])
+    if style == "p":
+        return words.probability(value)
+    if style == "signed":
+        return words.signed(value)
+    if not math.isfinite(value):
+        return "–"
+    return format(int(value) if style.endswith("d") else value, style)
+
+
 def charts_of(findings: Findings) -> dict[str, Any]:
-    """Every figure of the report by its file name, styled."""
+    """Every figure of the report by its file name, styled; those without data are left out."""
     charts: dict[str, Any] = {}
     if not findings.gains.empty:
-        charts["gain"] = figures.gain_figure(findings.gains, findings.pairs, findings.trends)
+        charts["gain"] = figures.gain_figure(
+            findings.gains, findings.pairs, findings.trends, findings.chosen
+        )
+    if not findings.accuracies.empty:
+        charts["accuracy"] = figures.accuracy_figure(findings.accuracies)
+    if not findings.equivalence.empty:
+        charts["equivalence"] = figures.equivalence_figure(findings.equivalence)
+    if findings.search_curves["best"].notna().any():
+        charts["search"] = figures.search_figure(findings.search_curves)
+    if not findings.chosen.empty:
+        charts["hyperparameters"] = figures.hyperparameter_figure(findings.chosen)
     return {name: figures.styled(chart) for name, chart in charts.items()}
+
+
+def write_figures(charts: dict[str, Any], folder: Path) -> None:
+    """Write every figure as NAME.svg, NAME.pdf and NAME.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, chart in charts.items():
+        vega = vl_convert.vegalite_to_vega(chart.to_dict())
+        svg = vl_convert.vega_to_svg(vega)
+        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+        (folder / f"{name}.pdf").write_bytes(vl_convert.svg_to_pdf(svg))
+        (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=2.0))
 
 
 def script_json(value: object) -> Markup:
@@ -57,6 +122,26 @@ def script_json(value: object) -> Markup:
     return Markup(text)
 
 
-def _library() -> str:
-    """Vega, Vega-Lite and vega-embed as one script."""
-    return str(vl_convert.javascript_bundle()).replace("</script", "<\\/script")  # type: ignore[call-arg]
+@cache
+def library() -> str:
+    """Vega, Vega-Lite and vega-embed as one script.
+
+    Bundling takes seconds, so the script is kept in the user's cache, for this version of
+    vl-convert.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mixco-study"
+    kept = home / f"vega-{version('vl-convert-python')}.js"
+    try:
+        return kept.read_text(encoding="utf-8")
+    except OSError:
+        pass
+    script = str(vl_convert.javascript_bundle())  # type: ignore[call-arg]
+    script = script.replace("</script", "<\\/script")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(f".{os.getpid()}")
+        partial.write_text(script, encoding="utf-8")
+        partial.replace(kept)
+    except OSError:
+        pass  # a cache that cannot be written only costs the time
+    return script

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from reports.intervals import LEVEL, Floats
@@ -59,10 +58,18 @@ def seed_slopes(line: pd.DataFrame, value: str = "gain") -> Floats:
     Returns:
         Points per doubling, one for each such seed; empty below two widths.
     """
-    wide = line.pivot_table(index="seed", columns="parameters", values=value).dropna()
-    if wide.shape[1] < 2:
-        return np.empty(0)
-    return wide.to_numpy(float) @ _contrast(wide.columns.to_numpy(float))
+    sizes, scores = by_seed(line, value)
+    complete = scores[~np.isnan(scores).any(axis=1)]
+    return complete @ _contrast(sizes) if len(sizes) >= 2 else np.empty(0)
+
+
+def by_seed(line: pd.DataFrame, value: str) -> tuple[Floats, Floats]:
+    """The line's sizes, ascending, and ``value`` as an array (seeds, sizes), NaN where missing."""
+    seeds, row = np.unique(line["seed"], return_inverse=True)
+    sizes, column = np.unique(line["parameters"].to_numpy(float), return_inverse=True)
+    scores = np.full((len(seeds), len(sizes)), np.nan)
+    scores[row, column] = line[value]
+    return sizes, scores
 
 
 def _contrast(parameters: Floats) -> Floats:
@@ -94,32 +101,33 @@ def pooled_scatter(lines: list[pd.DataFrame], value: str = "gain") -> Scatter:
     """Scatter of the widths' mean gains about a line each, pooled over the lines of an arm."""
     squares, freedom = 0.0, 0
     for line in lines:
-        means = line.groupby("parameters")[value].mean()
-        if len(means) < 3:
+        sizes, scores = by_seed(line, value)
+        if len(sizes) < 3:
             continue
-        x = np.log2(means.index.to_numpy(float))
-        fit = np.polynomial.Polynomial.fit(x, means.to_numpy(float), 1)
-        squares += float(np.sum((means.to_numpy(float) - fit(x)) ** 2))
-        freedom += len(means) - 2
+        means, x = np.nanmean(scores, axis=0), np.log2(sizes)
+        fitted = means.mean() + (_contrast(sizes) @ means) * (x - x.mean())
+        squares += float(np.sum((means - fitted) ** 2))
+        freedom += len(sizes) - 2
     return Scatter(squares / freedom if freedom else math.nan, freedom)
 
 
 def over_widths(line: pd.DataFrame, scatter: Scatter, value: str = "gain") -> Estimate:
     """The slope of one line, its error from how widths scatter about the lines of the same arm."""
-    means = line.groupby("parameters")[value].mean()
-    if len(means) < 2:
+    sizes, scores = by_seed(line, value)
+    if len(sizes) < 2:
         return Estimate(math.nan, math.nan, 0)
-    contrast = _contrast(means.index.to_numpy(float))
+    contrast = _contrast(sizes)
     error = math.sqrt(scatter.variance * float(np.sum(contrast**2)))
-    return Estimate(float(contrast @ means.to_numpy(float)), error, scatter.freedom)
+    return Estimate(float(contrast @ np.nanmean(scores, axis=0)), error, scatter.freedom)
 
 
-def trend_table(pairs: pd.DataFrame, value: str = "gain") -> pd.DataFrame:
+def trend_table(pairs: pd.DataFrame, value: str = "gain", monotone: bool = True) -> pd.DataFrame:
     """The trend of every (dataset, method, encoder, arm), from the result of `gain.pairs`.
 
     Args:
         pairs: one row for each pair.
         value: ``gain`` (points) or ``logit_gain`` (log odds, free of the ceiling at 100 %).
+        monotone: whether to compute ``p_monotone``, whose exact null distribution is slow.
 
     Returns:
         Columns beside the line's: ``widths``, ``seeds`` (that have every width), ``slope`` (per
@@ -133,12 +141,14 @@ def trend_table(pairs: pd.DataFrame, value: str = "gain") -> pd.DataFrame:
     groups = dict(list(pairs.groupby(LINE_ARM, sort=True)))
     scatters = {
         arm: pooled_scatter([line for key, line in groups.items() if key[-1] == arm], value)
-        for arm in pairs["arm"].unique()
+        for arm in {key[-1] for key in groups}
     }
-    rows = [_trend_row(key, line, scatters[key[-1]], value) for key, line in groups.items()]
+    rows = [
+        _trend_row(key, line, scatters[key[-1]], value, monotone) for key, line in groups.items()
+    ]
     table = pd.DataFrame(rows, columns=[*LINE_ARM, *_TREND])
-    table["p_holm"] = _holm(table["p"])
-    table["p_rising_holm"] = _holm(table["p_rising"])
+    table["p_holm"] = holm(table["p"])
+    table["p_rising_holm"] = holm(table["p_rising"])
     table["verdict"] = [
         verdict(falling, rising)
         for falling, rising in zip(table["p_holm"], table["p_rising_holm"], strict=True)
@@ -153,7 +163,7 @@ _TREND = [
 
 
 def _trend_row(
-    key: tuple[Hashable, ...], line: pd.DataFrame, scatter: Scatter, value: str
+    key: tuple[Hashable, ...], line: pd.DataFrame, scatter: Scatter, value: str, monotone: bool
 ) -> dict[str, Any]:
     seeds, widths = over_seeds(line, value), over_widths(line, scatter, value)
     slope = seeds.value if math.isfinite(seeds.value) else widths.value
@@ -174,7 +184,7 @@ def _trend_row(
         "p_widths": p_widths,
         "p": extreme(max, p_seeds, p_widths),
         "p_rising": extreme(max, 1 - p_seeds, 1 - p_widths),
-        "p_monotone": monotone_p(line, value),
+        "p_monotone": monotone_p(line, value) if monotone else math.nan,
         "seeds_needed": seeds_needed(seeds),
     }
 
@@ -185,12 +195,12 @@ def extreme(choose: Callable[[list[float]], float], *values: float) -> float:
     return choose(finite) if finite else math.nan
 
 
-def _holm(p_values: pd.Series) -> pd.Series:
-    adjusted = pd.Series(np.nan, index=p_values.index)
-    known = p_values.notna()
-    if known.any():
-        adjusted[known] = multipletests(p_values[known], alpha=ALPHA, method="holm")[1]
-    return adjusted
+def holm(p_values: pd.Series) -> pd.Series:
+    """Holm's step-down adjustment over the p-values that exist; NaN stays NaN."""
+    ordered = p_values.dropna().sort_values()
+    tests_left = np.arange(len(ordered), 0, -1)
+    adjusted = np.minimum(np.maximum.accumulate(ordered.to_numpy(float) * tests_left), 1.0)
+    return pd.Series(adjusted, index=ordered.index).reindex(p_values.index)
 
 
 def verdict(p_falling: float, p_rising: float) -> str:
@@ -207,7 +217,7 @@ def monotone_p(line: pd.DataFrame, value: str = "gain") -> float:
 
     NaN below three widths or two seeds. It sees seeds only, not the luck of each width's search.
     """
-    wide = line.pivot_table(index="seed", columns="parameters", values=value).dropna()
+    wide = line.pivot(index="seed", columns="parameters", values=value).dropna()
     if wide.shape[0] < 2 or wide.shape[1] < 3:
         return math.nan
     falling = wide.to_numpy(float)[:, ::-1]
@@ -223,7 +233,8 @@ def seeds_needed(seeds: Estimate, power: float = 0.8) -> float:
     if not (seeds.freedom > 0 and seeds.error > 0) or seeds.value >= 0 or seeds.p_below() < ALPHA:
         return math.nan
     effect = -seeds.value / (seeds.error * math.sqrt(n))
-    needed = TTestPower().solve_power(
-        effect_size=effect, alpha=ALPHA, power=power, alternative="larger"
-    )
+    # Exact where it matters; for hundreds of seeds the normal law is as good, and sure to end.
+    needed = (stats.norm.ppf(1 - ALPHA) + stats.norm.ppf(power)) ** 2 / effect**2
+    if needed < 100:
+        needed = TTestPower().solve_power(effect, alpha=ALPHA, power=power, alternative="larger")
     return float(math.ceil(float(np.atleast_1d(needed)[0])))

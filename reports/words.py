@@ -24,6 +24,15 @@ def span(low: float, high: float, digits: int = 2) -> str:
     return f"{signed(low, digits)} to {signed(high, digits)}"
 
 
+def factor_span(low: float, high: float) -> str:
+    """An interval of factors; an end outside the sizes measured is said in words."""
+    if math.isnan(low) or math.isnan(high):
+        return "no interval"
+    left = f"{low:.2f}" if low > 0 else "below the range"
+    right = f"{high:.2f}" if math.isfinite(high) else "beyond the range"
+    return f"{left} to {right}"
+
+
 def probability(p: float) -> str:
     """A p-value as it is printed."""
     if not math.isfinite(p):
@@ -100,6 +109,12 @@ def _limits_of_trend(row: pd.Series) -> list[str]:
         notes.append(
             f"{row['arm']}: one data set says nothing about others; the verdict holds for this one."
         )
+    elif not row["like_p"] < ALPHA and row["verdict"] == SUPPORTS:
+        notes.append(
+            f"{row['arm']}: the verdict holds for these {row['datasets']} data sets. For others "
+            f"like them the slope may be anywhere from {span(row['like_low'], row['like_high'])}, "
+            "so they cannot tell."
+        )
     return notes
 
 
@@ -121,3 +136,69 @@ def compute_match(pairs: pd.DataFrame) -> str:
     equal = pairs["compute_ratio"].between(0.98, 1.02).all()
     title = "Arms are matched in compute" if equal else "Arms are not matched in compute"
     return f"{title} ({'; '.join(parts)})."
+
+
+def equivalence_words(table: pd.DataFrame) -> str:
+    """The capacity factors in one sentence, from `equivalence.equivalence_table`."""
+    if table.empty:
+        return ""
+    within = table[table["range"] == "within"]
+    beyond = int((table["range"] == "beyond").sum())
+    parts = []
+    if len(within):
+        parts.append(
+            f"without mixing, the encoder would need {within['factor'].min():.2f} to "
+            f"{within['factor'].max():.2f} times the parameters to match the arm"
+        )
+    if beyond:
+        parts.append(
+            f"at {beyond} of {len(table)} points the arm is beyond the largest baseline measured, "
+            "and the factor is only a lower bound"
+        )
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:] + "." if text else ""
+
+
+def fairness_words(searches: pd.DataFrame, unequal: pd.DataFrame) -> list[str]:
+    """Whether the searches were fair, from `fairness.search_table` and `unequal_budgets`."""
+    if searches.empty:
+        return ["Nothing was tuned: both arms ran as configured."]
+    notes = []
+    if unequal.empty:
+        notes.append("Every arm had as many trials as the baseline on the same problem.")
+    else:
+        notes.append(
+            f"In {counted(len(unequal), 'cell')} the arm and the baseline had different numbers of "
+            "trials: their gains are not to be trusted until the search is finished."
+        )
+    late = searches[searches["late"]].groupby("arm").size()
+    if len(late):
+        each = ", ".join(f"{count} of {arm}" for arm, count in late.items())
+        notes.append(
+            f"In {counted(int(late.sum()), 'cell')} ({each}) the best trial came in the last fifth "
+            "of the search, which a longer one may still improve."
+        )
+    return notes
+
+
+def partial(trials: pd.DataFrame, gains: pd.DataFrame, unpaired: pd.DataFrame) -> list[str]:
+    """What is still missing, where a study is not finished or lost trials."""
+    notes = []
+    tuned = set(trials.loc[trials["phase"] == "tune", "cell"].dropna())
+    confirmed = set(trials.loc[trials["phase"] == "confirm", "cell"].dropna())
+    if tuned - confirmed:
+        notes.append(
+            f"Partial results: {counted(len(tuned - confirmed), 'cell')} of "
+            f"{len(tuned | confirmed)} have no confirm run yet."
+        )
+    if not unpaired.empty:
+        notes.append(
+            f"{counted(len(unpaired), 'confirm run')} without the other half of the pair; left out "
+            "and named below."
+        )
+    if not gains.empty and gains["pairs"].nunique() > 1:
+        notes.append(
+            f"Gains rest on {gains['pairs'].min()} to {gains['pairs'].max()} pairs, not the same "
+            "number everywhere."
+        )
+    return notes

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from study.store import EPOCHS, EVALUATIONS, TRIALS
+from study.store import SCHEMA_VERSION, TRIALS
 
 
 @dataclass(frozen=True)
@@ -168,16 +168,10 @@ def _hyperparameters(rng: np.random.Generator, arm: str) -> dict[str, float]:
     return drawn
 
 
-def write_store(root: Path, trials: pd.DataFrame, epochs: pd.DataFrame | None = None) -> Path:
-    """Write the tables as a results folder."""
-    tables = {
-        "trials": pa.Table.from_pandas(trials, schema=TRIALS, preserve_index=False),
-        "epochs": EPOCHS.empty_table()
-        if epochs is None
-        else pa.Table.from_pandas(epochs, schema=EPOCHS, preserve_index=False),
-        "evaluations": EVALUATIONS.empty_table(),
-    }
-    for name, table in tables.items():
-        (root / name).mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, root / name / "part.parquet")
+def write_store(root: Path, trials: pd.DataFrame) -> Path:
+    """Write a trials table as a results folder."""
+    table = pa.Table.from_pandas(trials, schema=TRIALS, preserve_index=False)
+    table = table.replace_schema_metadata({"mixco_schema": str(SCHEMA_VERSION)})
+    (root / "trials").mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, root / "trials" / "synthetic.parquet")
     return root

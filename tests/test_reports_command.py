@@ -37,9 +37,13 @@ def test_a_report_is_a_page_and_a_summary_that_admits_what_three_seeds_cannot_sh
 def test_json_is_strict_and_complete(store, tmp_path):
     done = report(store, "--json", "--out", tmp_path / "elsewhere")
     found = json.loads(done.stdout, parse_constant=pytest.fail)
-    assert len(found["gains"]) == 6
-    assert found["gains"][0]["bca_low"] is None
-    assert {row["verdict"] for row in found["trends"]} <= {"supports", "contradicts", "cannot tell"}
+    assert len(found["tables"]["gain"]) == 6
+    assert found["tables"]["gain"][0]["bca_low"] is None
+    assert {row["verdict"] for row in found["tables"]["trend"]} <= {
+        "supports",
+        "contradicts",
+        "cannot tell",
+    }
     assert (tmp_path / "elsewhere" / "index.html").exists()
     assert not (store / "report").exists()
 
@@ -47,6 +51,6 @@ def test_json_is_strict_and_complete(store, tmp_path):
 def test_an_empty_folder_is_one_line_and_leaves_nothing(tmp_path):
     done = report(tmp_path / "empty")
     assert isinstance(done.exception, InputError)
-    assert "no results" in str(done.exception)
+    assert "no such results folder" in str(done.exception)
     assert "\n" not in str(done.exception)
     assert not (tmp_path / "empty").exists()

@@ -115,4 +115,4 @@ def test_a_sign_flip_test_of_three_pairs_cannot_go_below_a_quarter():
 def test_intervals_that_cannot_be_are_not_numbers():
     assert np.isnan(t_interval(np.array([1.0]))).all()
     assert np.isnan(bca_interval(np.array([1.0, 2.0, 4.0]))).all()
-    assert bca_interval(np.full(6, 2.0)) == (2.0, 2.0)
+    assert bca_interval(np.full(10, 2.0)) == (2.0, 2.0)

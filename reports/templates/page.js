@@ -1,30 +1,104 @@
 "use strict";
 (() => {
   const specs = JSON.parse(document.getElementById("specs").textContent);
+  const charts = [...document.querySelectorAll(".chart")];
+  const form = document.getElementById("choose");
+  if (!charts.length) return;
+
   const dark = matchMedia("(prefers-color-scheme: dark)");
+  const print = matchMedia("print");
+  // The same hues for both grounds, told apart with every common kind of colour blindness.
   const PALETTE = {
     light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"],
-    dark: ["#56b4e9", "#e69f00", "#2fc4a0", "#e2a1c6", "#f0e442", "#7f9cff"],
+    dark: ["#56b4e9", "#f08a3c", "#2fc4a0", "#e2a1c6", "#f0e442", "#8fa8ff"],
   };
+  const hidden = { dataset: new Set(), method: new Set() };
+  const shown = (row) => !hidden.dataset.has(row.dataset) && !hidden.method.has(row.method);
 
-  function draw(element) {
-    const spec = structuredClone(specs[element.dataset.figure]);
-    const ink = getComputedStyle(document.body).getPropertyValue("--ink").trim();
-    spec.config = {
-      ...spec.config,
+  function themed(spec) {
+    const styles = getComputedStyle(document.body);
+    const ink = styles.getPropertyValue("--ink").trim();
+    const night = dark.matches && !print.matches;
+    const config = spec.config;
+    return {
+      ...config,
       background: "transparent",
-      range: { category: PALETTE[dark.matches ? "dark" : "light"] },
+      range: { category: PALETTE[night ? "dark" : "light"] },
       rule: { color: ink },
-      axis: { ...spec.config.axis, labelColor: ink, titleColor: ink, gridColor: ink, gridOpacity: 0.15,
+      axis: { ...config.axis, labelColor: ink, titleColor: ink, gridColor: ink, gridOpacity: 0.12,
               domainColor: ink, tickColor: ink },
-      header: { ...spec.config.header, labelColor: ink },
-      legend: { ...spec.config.legend, labelColor: ink, titleColor: ink },
+      header: { ...config.header, labelColor: ink },
+      legend: { ...config.legend, labelColor: ink, titleColor: ink, symbolBaseFillColor: ink,
+                symbolBaseStrokeColor: ink },
     };
-    return vegaEmbed(element, spec, { renderer: "svg", actions: false });
   }
 
-  const charts = [...document.querySelectorAll(".chart")];
-  const drawAll = () => Promise.all(charts.map(draw)).then(() => document.body.dataset.drawn = "yes");
+  // As many panels side by side as fit, as wide as they may be. An axis takes about 70 pixels.
+  function fitted(spec, room) {
+    const panels = new Set(Object.values(spec.datasets).flat().filter(shown)
+      .map((row) => spec.facet.field === "panel" ? `${row.dataset}/${row.method}` : row[spec.facet.field])).size;
+    const columns = Math.max(1, Math.min(panels, spec.columns, Math.floor(room / 300)));
+    spec.columns = columns;
+    spec.spec.width = Math.max(180, Math.min(480, Math.floor(room / columns) - 78));
+  }
+
+  async function draw(element) {
+    const spec = structuredClone(specs[element.dataset.figure]);
+    spec.config = themed(spec);
+    fitted(spec, element.clientWidth);
+    for (const name of Object.keys(spec.datasets)) spec.datasets[name] = spec.datasets[name].filter(shown);
+    if (element.view) element.view.finalize();
+    const result = await vegaEmbed(element, spec, { renderer: "svg", actions: false, tooltip: { theme: dark.matches ? "dark" : "light" } });
+    element.view = result.view;
+  }
+
+  async function drawAll() {
+    document.body.dataset.drawn = "no";
+    for (const chart of charts) await draw(chart);
+    document.body.dataset.drawn = "yes";
+  }
+
+  function values(field) {
+    const rows = Object.values(specs).flatMap((spec) => Object.values(spec.datasets).flat());
+    return [...new Set(rows.map((row) => row[field]))].sort();
+  }
+
+  function choices(field, title) {
+    const names = values(field);
+    if (names.length < 2) return;
+    const group = document.createElement("fieldset");
+    const legend = document.createElement("legend");
+    legend.textContent = title;
+    group.append(legend);
+    for (const name of names) {
+      const label = document.createElement("label");
+      const box = document.createElement("input");
+      box.type = "checkbox";
+      box.checked = true;
+      box.name = field;
+      box.value = name;
+      box.addEventListener("change", () => {
+        hidden[field][box.checked ? "delete" : "add"](name);
+        for (const row of document.querySelectorAll("tr[data-dataset], tr[data-method]")) row.hidden = !shown(row.dataset);
+        drawAll();
+      });
+      label.append(box, ` ${name}`);
+      group.append(label);
+    }
+    form.append(group);
+    form.hidden = false;
+  }
+
+  choices("dataset", "data sets");
+  choices("method", "methods");
   dark.addEventListener("change", drawAll);
+  print.addEventListener("change", drawAll);
+  let waiting, width = innerWidth;
+  addEventListener("resize", () => {
+    if (innerWidth === width) return;  // phones resize when their address bar hides
+    width = innerWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(drawAll, 150);
+  });
   drawAll();
 })();

@@ -1,0 +1,62 @@
+"""Tables as files: CSV and Parquet for programs, LaTeX (booktabs) and Markdown for papers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+DIGITS = 3
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    }
+)
+
+
+def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
+    """Write every table that has rows as NAME.csv, NAME.parquet, NAME.tex and NAME.md."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        if table.empty:
+            continue
+        table.to_csv(folder / f"{name}.csv", index=False)
+        table.to_parquet(folder / f"{name}.parquet", index=False)
+        (folder / f"{name}.tex").write_text(latex(table), encoding="utf-8")
+        (folder / f"{name}.md").write_text(markdown(table), encoding="utf-8")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A Markdown table, numbers to three digits after the point, bars and line ends escaped."""
+    cells = [[text.replace("|", "\\|") for text in row] for row in _cells(table)]
+    numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table]
+    header = [str(name) for name in table]
+    rule = ["---:" if right else "---" for right in numeric]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [header, rule, *cells])
+
+
+def latex(table: pd.DataFrame) -> str:
+    """A LaTeX tabular with booktabs' rules; every sign that TeX would read is escaped."""
+    columns = "".join("r" if pd.api.types.is_numeric_dtype(table[name]) else "l" for name in table)
+    header = [str(name).replace("_", " ").translate(_LATEX) for name in table]
+    rows = [[text.translate(_LATEX) for text in row] for row in _cells(table)]
+    body = "".join(f"{' & '.join(row)} \\\\\n" for row in rows)
+    return (
+        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{' & '.join(header)} \\\\\n\\midrule\n"
+        f"{body}\\bottomrule\n\\end{{tabular}}\n"
+    )
+
+
+def _cells(table: pd.DataFrame) -> list[list[str]]:
+    return [[_text(value) for value in row] for row in table.itertuples(index=False)]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return (
+            "" if value != value else f"{value:.{DIGITS}f}" if abs(value) < 1e6 else f"{value:.4g}"
+        )
+    return "" if value is None or value is pd.NaT else " ".join(str(value).split())

@@ -1,0 +1,212 @@
+"""Simulated studies with known truth: how often intervals hold it and tests cry wolf.
+
+    python -m tests.simulated_coverage [STUDIES]
+
+prints the table in docs/statistics.md. The slow tests run the same functions.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from reports import aggregate, trend
+from reports.equivalence import WITHIN, equivalence_table
+from reports.hierarchy import bootstrap_lines
+from reports.intervals import bca_interval, t_interval
+from reports.selection import LINE, Selection
+from tests.synthetic_study import Truth
+
+STUDIES = 2000
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+NOISES: dict[str, Draw] = {
+    "normal": lambda rng, shape: rng.normal(size=shape),
+    "heavy tails": lambda rng, shape: rng.standard_t(4, shape) / np.sqrt(2),
+    "skewed": lambda rng, shape: rng.exponential(size=shape) - 1,
+}
+
+
+def draw_pairs(truth: Truth, rng: np.random.Generator, spread: float = 0.0) -> pd.DataFrame:
+    """A `pairs` frame straight from the truth; ``spread`` is the data sets' own, of the slope."""
+    frames = []
+    slopes = truth.slope + rng.normal(0, spread, len(truth.datasets))
+    for dataset, slope in zip(truth.datasets, slopes, strict=True):
+        for method in truth.methods:
+            for width in truth.widths:
+                parameters = truth.parameters(width)
+                x = np.log2(parameters / truth.parameters(truth.widths[0]))
+                luck = rng.normal(0, truth.luck)
+                gain = truth.gain + slope * x + luck + rng.normal(0, truth.noise, truth.seeds)
+                frames.append(
+                    pd.DataFrame(
+                        {
+                            "dataset": dataset,
+                            "method": method,
+                            "encoder": truth.encoder,
+                            "arm": "mixco",
+                            "width": width,
+                            "parameters": parameters,
+                            "seed": range(truth.seeds),
+                            "gain": gain,
+                        }
+                    )
+                )
+    pairs = pd.concat(frames, ignore_index=True)
+    pairs.attrs["slope"] = float(np.mean(slopes))
+    return pairs
+
+
+def held(interval: tuple[float, float], truth: float) -> bool:
+    """Whether an interval holds the truth."""
+    return interval[0] <= truth <= interval[1]
+
+
+def gain_coverage(seeds: int, studies: int, noise: str = "normal") -> dict[str, float]:
+    """Percent of intervals of one gain that hold it."""
+    rng = np.random.default_rng(seeds)
+    draws = NOISES[noise](rng, (studies, seeds))
+    found = {"Student's t": np.mean([held(t_interval(row), 0) for row in draws])}
+    if not np.isnan(bca_interval(draws[0])[0]):
+        found["BCa, expanded"] = np.mean([held(bca_interval(r, resamples=1999), 0) for r in draws])
+    plain = stats.bootstrap(
+        (draws[: studies // 4, :],), np.mean, axis=-1, method="BCa", n_resamples=999, rng=rng
+    ).confidence_interval
+    found["BCa as scipy gives it"] = np.mean((plain.low <= 0) & (plain.high >= 0))
+    return {name: 100 * float(value) for name, value in found.items()}
+
+
+def slope_coverage(truth: Truth, studies: int, seed: int = 0) -> dict[str, float]:
+    """Percent of intervals of the first line's slope that hold it, and of false alarms.
+
+    A false alarm is a verdict "supports" where the slope is zero.
+    """
+    rng = np.random.default_rng(seed)
+    counts = dict.fromkeys(("over seeds", "over widths", "the wider"), 0)
+    alarms = dict.fromkeys(("alarm, seeds only", "alarm", "alarm, any line after Holm"), 0)
+    for _ in range(studies):
+        table = trend.trend_table(draw_pairs(truth, rng), monotone=False)
+        row = table.iloc[0]
+        counts["over seeds"] += held((row["seeds_low"], row["seeds_high"]), truth.slope)
+        counts["over widths"] += held((row["widths_low"], row["widths_high"]), truth.slope)
+        counts["the wider"] += held((row["low"], row["high"]), truth.slope)
+        alarms["alarm, seeds only"] += row["p_seeds"] < trend.ALPHA
+        alarms["alarm"] += row["p"] < trend.ALPHA
+        alarms["alarm, any line after Holm"] += (table["verdict"] == trend.SUPPORTS).any()
+    return {name: 100 * value / studies for name, value in (counts | alarms).items()}
+
+
+def pooled_coverage(
+    truth: Truth, studies: int, spread: float = 0.0, seed: int = 0
+) -> dict[str, float]:
+    """Percent of pooled intervals that hold the mean slope, and of "supports" (of the pool).
+
+    "pooled" speaks of the data sets drawn, the others of those they were drawn from.
+    """
+    rng = np.random.default_rng(seed)
+    names = ("pooled", "data sets like these", "hierarchical bootstrap", "supports")
+    counts = dict.fromkeys(names, 0)
+    for _ in range(studies):
+        pairs = draw_pairs(truth, rng, spread)
+        row = aggregate.pooled_trend(pairs).iloc[0]
+        lines = [line for _, line in pairs.groupby(LINE)]
+        slopes = [trend.seed_slopes(line) for line in lines]
+        counts["pooled"] += held((row["low"], row["high"]), pairs.attrs["slope"])
+        counts["data sets like these"] += held((row["like_low"], row["like_high"]), truth.slope)
+        counts["hierarchical bootstrap"] += held(bootstrap_lines(slopes, rng, 499), truth.slope)
+        counts["supports"] += row["verdict"] == trend.SUPPORTS
+    return {name: 100 * value / studies for name, value in counts.items()}
+
+
+def monotone_alarms(truth: Truth, studies: int) -> float:
+    """Percent of Page's tests below 5 %."""
+    rng = np.random.default_rng(1)
+    truth = replace(truth, methods=("moco",))
+    return 100 * float(
+        np.mean([trend.monotone_p(draw_pairs(truth, rng)) < trend.ALPHA for _ in range(studies)])
+    )
+
+
+def true_factor(truth: Truth, doublings: float) -> float:
+    """The factor by which the baseline must grow to match the arm, in closed form."""
+    target = truth.baseline(doublings) + truth.gain + truth.slope * doublings
+    left = (truth.ceiling - target) / (truth.ceiling - truth.floor)
+    return float(2 ** (-np.log2(left) / truth.rate - doublings))
+
+
+def factor_coverage(truth: Truth, studies: int) -> dict[str, float]:
+    """Coverage (percent) and bias (median of found over true, percent) of the capacity factor."""
+    rng = np.random.default_rng(truth.seeds)
+    width = truth.widths[1]
+    doublings = float(np.log2(truth.parameters(width) / truth.parameters(truth.widths[0])))
+    factor = true_factor(truth, doublings)
+    truth = replace(truth, datasets=("digits",), methods=("moco",))
+    rows = []
+    for _ in range(studies):
+        selection = Selection(draw_confirm(truth, rng), 0, 0, pd.DataFrame())
+        table = equivalence_table(selection)
+        rows.append(table[table["width"] == width].iloc[0])
+    found = pd.DataFrame(rows)
+    assert (found["range"] == WITHIN).mean() > 0.95
+    return {
+        "coverage": 100 * float(((found["low"] <= factor) & (factor <= found["high"])).mean()),
+        "bias": 100 * (float(found["factor"].median()) / factor - 1),
+    }
+
+
+def draw_confirm(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
+    """Confirm rows of one line, with the columns that `equivalence_table` reads."""
+    rows = []
+    for width in truth.widths:
+        x = float(np.log2(truth.parameters(width) / truth.parameters(truth.widths[0])))
+        shared = rng.normal(0, truth.shared_noise, truth.seeds)
+        for arm, lift in (("none", 0.0), ("mixco", truth.gain + truth.slope * x)):
+            scores = truth.baseline(x) + lift + shared + rng.normal(0, truth.noise, truth.seeds)
+            rows += [
+                ("digits", "moco", truth.encoder, width, arm, seed, truth.parameters(width), score)
+                for seed, score in enumerate(scores)
+            ]
+    columns = [*LINE, "width", "arm", "seed", "parameters", "accuracy"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def main(studies: int) -> None:
+    """Print every figure as a Markdown table."""
+    print(f"| what | setting | {' | '.join(f'{n} seeds' for n in (3, 6, 10))} |")
+    print("| --- | --- | --- | --- | --- |")
+
+    def table(setting: str, measure: Callable[[int], dict[str, float]]) -> None:
+        columns = [measure(n) for n in (3, 6, 10)]
+        for name in dict.fromkeys(name for column in columns for name in column):
+            cells = [f"{c[name]:.1f}" if name in c else "none" for c in columns]
+            print(f"| {name} | {setting} | {' | '.join(cells)} |", flush=True)
+
+    for noise in NOISES:
+        table(f"gain, {noise}", lambda n, noise=noise: gain_coverage(n, studies, noise))
+    for luck in (0.0, 0.5):
+        for widths in ((4, 8, 16), (4, 8, 16, 32, 64)):
+            truth = Truth(widths=widths, luck=luck, slope=0.0)
+            setting = f"slope, {len(widths)} widths x 2 lines, luck {luck:g}"
+            table(setting, lambda n, t=truth: slope_coverage(replace(t, seeds=n), studies))
+    for spread, luck in ((0.0, 0.0), (0.0, 0.5), (0.2, 0.0)):
+        truth = Truth(datasets=("a", "b", "c", "d"), luck=luck, slope=0.0)
+        setting = f"pooled slope, 4 data sets, luck {luck:g}, spread {spread:g}"
+        table(
+            setting, lambda n, t=truth, s=spread: pooled_coverage(replace(t, seeds=n), studies, s)
+        )
+    flat = Truth(slope=0.0)
+    table(
+        "Page's test, no trend",
+        lambda n: {"alarm": monotone_alarms(replace(flat, seeds=n), studies)},
+    )
+    wide = Truth(widths=(4, 8, 16, 32, 64), slope=-0.2)
+    table("capacity factor", lambda n: factor_coverage(replace(wide, seeds=n), studies))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else STUDIES)
