@@ -15,7 +15,7 @@ import uuid
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from study.store import Store, StoreError
 from trainables.config import InputError

@@ -70,30 +70,28 @@ def check_same_study(store: Store, spec: StudySpec) -> None:
         )
 
 
-def write(store: Store, spec: StudySpec, fingerprints: dict[str, str] | None = None) -> None:
-    """Writes the resolved spec, and the versions of everything that shapes a number.
+def write(store: Store, spec: StudySpec) -> None:
+    """Writes the resolved spec, and what its recorded trials were made with.
 
     Raises:
         StoreError: the file system refused.
     """
-    store.write_bytes(SPEC_FILE, dump_spec(spec).encode())
-    found = json.loads(read_text(store, PROVENANCE_FILE) or "{}")
+    trials = store.read("trials", ["dataset", "data_fingerprint", "git_revision", "hardware"])
+    prints = trials[["dataset", "data_fingerprint"]].dropna().drop_duplicates()
     record: dict[str, Any] = {
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "git_revision": git_revision(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "data_fingerprints": {**found.get("data_fingerprints", {}), **(fingerprints or {})},
+        "git_revisions": sorted(trials["git_revision"].dropna().unique()),
+        "hardware": sorted(trials["hardware"].dropna().unique()),
+        "data_fingerprints": {
+            str(dataset): sorted(group["data_fingerprint"])
+            for dataset, group in prints.groupby("dataset")
+        },
     }
+    store.write_bytes(SPEC_FILE, dump_spec(spec).encode())
     store.write_bytes(PROVENANCE_FILE, json.dumps(record, indent=2).encode())
-
-
-def git_revision() -> str | None:
-    """Revision of the source tree that runs."""
-    from trainables.trial import software
-
-    return software()["git_revision"]
 
 
 def _version(package: str) -> str | None:

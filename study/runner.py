@@ -24,6 +24,7 @@ from study.agenda import Agenda
 from study.lock import StudyLock
 from study.plan import Job
 from study.progress import Progress
+from study.results import knn_by_epoch, recorded_rows
 from study.spec import StudySpec
 from study.stopping import CellLadders
 from study.store import COMPLETE, FAILED, PRUNED, TUNE, Store, StoreError
@@ -74,44 +75,9 @@ def run_study(
         agenda = Agenda(spec, rows)
         if not agenda.finished:
             _launch(agenda, rows, store, lock, address, data_dir, make_trial)
-        fingerprints = store.read("trials", ["dataset", "data_fingerprint"]).dropna()
-        provenance.write(
-            store,
-            spec,
-            dict(zip(fingerprints["dataset"], fingerprints["data_fingerprint"], strict=True)),
-        )
+        provenance.write(store, spec)
         store.compact()
         return agenda.finished
-
-
-def recorded_rows(store: Store) -> list[dict[str, Any]]:
-    """The trials recorded, as `Agenda` takes them: pruned ones with their ``progress``."""
-    trials = store.read("trials")
-    trials = trials.astype(object).where(trials.notna(), None)
-    rows: list[dict[str, Any]] = [
-        {str(name): value for name, value in row.items()} for row in trials.to_dict("records")
-    ]
-    for row in rows:
-        row["eval_datasets"] = (
-            tuple(row["eval_datasets"]) if row["eval_datasets"] is not None else ()
-        )
-    pruned = {row["trial_id"]: row for row in rows if row["status"] == PRUNED}
-    if pruned:
-        for trial_id, epochs in _knn_epochs(store, pruned).items():
-            pruned[trial_id]["progress"] = dict(epochs)
-    return rows
-
-
-def _knn_epochs(store: Store, trial_ids: Any) -> dict[str, list[tuple[int, float]]]:
-    epochs = store.read("epochs", ["trial_id", "epoch", "knn_accuracy"], trial_ids=trial_ids)
-    epochs = epochs.dropna().sort_values(["trial_id", "epoch"])
-    return {
-        str(trial_id): [
-            (int(epoch), float(accuracy))
-            for epoch, accuracy in zip(group["epoch"], group["knn_accuracy"], strict=True)
-        ]
-        for trial_id, group in epochs.groupby("trial_id")
-    }
 
 
 class _Run:
@@ -327,7 +293,7 @@ def _scheduler(agenda: Agenda, rows: list[dict[str, Any]], store: Store) -> Tria
         if row["phase"] == TUNE and row["cell"] in agenda.cells
     }
     if tuned:
-        for trial_id, epochs in _knn_epochs(store, tuned).items():
+        for trial_id, epochs in knn_by_epoch(store, tuned).items():
             ladders.replay(
                 tuned[trial_id],
                 trial_id,

@@ -1,18 +1,42 @@
 """`mixco space`."""
 
+from __future__ import annotations
+
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command("show")
-def show(method: str, arm: str) -> None:
-    """Print the search space of METHOD and ARM as a table."""
-    from trainables.config import InputError
-
-    raise InputError(f"{method} {arm}")
-
-
 @app.callback()
 def group() -> None:
     """Show what a search may vary."""
+
+
+@app.command("show")
+def show(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="moco or simclr.")],
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="none, mixco, ...")],
+) -> None:
+    """Print the search space of METHOD and ARM as a table."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+    from rich.console import Console
+    from rich.table import Table
+
+    from search_spaces import space
+    from trainables.config import TrialConfig
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("parameter", "values", "scale", "default", "meaning"):
+        table.add_column(column)
+    for name, distribution in space(method, arm).items():
+        if isinstance(distribution, CategoricalDistribution):
+            values, scale = ", ".join(map(str, distribution.choices)), "choice"
+        else:
+            assert isinstance(distribution, FloatDistribution | IntDistribution)
+            values = f"{distribution.low:g} to {distribution.high:g}"
+            scale = "log" if distribution.log else "linear"
+        field = TrialConfig.model_fields[name]
+        table.add_row(name, values, scale, str(field.default), field.description)
+    Console().print(table)

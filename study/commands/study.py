@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ Results = Annotated[
     str | None,
     typer.Option("--results", metavar="DIR", help="Results folder or URI; default results/NAME."),
 ]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder with data sets.")]
 
 
 @app.callback()
@@ -28,7 +29,7 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster's address; default: this machine.")
     ] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with data sets.")] = None,
+    data: Data = None,
     accept_mixed: Annotated[
         bool,
         typer.Option(
@@ -61,3 +62,103 @@ def run(
         typer.echo(f"interrupted; finished trials are in {place}; the same command goes on")
         raise typer.Exit(130)
     typer.echo(f"complete: {place} (next: mixco report {place})")
+
+
+@app.command("plan")
+def plan(
+    spec: Spec,
+    results: Results = None,
+    data: Data = None,
+    timed: Annotated[
+        bool, typer.Option("--timed/--untimed", help="Time a few steps of each width.")
+    ] = True,
+) -> None:
+    """Show what SPEC still needs, what that costs, and what the study can detect."""
+    from study.spec import load_spec
+
+    study = load_spec(spec)
+
+    import math
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from study import estimate
+    from study.agenda import Agenda
+    from study.results import recorded_rows
+    from study.store import open_store
+
+    store = open_store(results or f"results/{study.name}", create=True)
+    agenda = Agenda(study, recorded_rows(store))
+    work = estimate.missing_work(agenda, data.absolute() if data else None, timed)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("cell", overflow="fold")
+    columns = ["trials", "epochs", "PFLOP", *(["CPU-hours", "GPU-hours"] if timed else [])]
+    for column in columns:
+        table.add_column(column, justify="right")
+    total = estimate.Work()
+    for name, cell in work.items():
+        total += cell
+        table.add_row(name, *_cells_of(cell, timed))
+    table.add_section()
+    table.add_row("missing in all", *_cells_of(total, timed))
+    console = Console()
+    console.print(table)
+
+    spread = estimate.gain_spread(store.read("trials"))
+    source = "of the gains in these results"
+    if spread is None:
+        spread = estimate.TYPICAL_SPREAD * math.sqrt(2)
+        source = f"assumed: {estimate.TYPICAL_SPREAD} points for each arm"
+    seeds = len(study.confirm_seeds)
+    for encoder in study.encoders:
+        configs = [
+            state.cell.config
+            for state in agenda.cells.values()
+            if state.cell.config.encoder == encoder
+        ]
+        slope = estimate.detectable_slope(estimate.encoder_sizes(configs), seeds, spread)
+        text = (
+            f"smallest slope of the gain that {len(study.widths)} widths and {seeds} seeds detect "
+            f"with {estimate.POWER:.0%} power: {slope:.2f} points per doubling of parameters"
+            if math.isfinite(slope)
+            else f"{len(study.widths)} widths and {seeds} seeds cannot show a slope"
+        )
+        console.print(
+            f"{encoder}: {text} (spread over seeds {spread:.2f}, {source})", soft_wrap=True
+        )
+
+
+def _cells_of(work: Any, timed: bool) -> list[str]:
+    hours = [f"{work.cpu_hours:.2f}", f"{work.gpu_hours:.2f}"] if timed else []
+    return [str(work.trials), str(work.epochs), f"{work.flops / 1e15:.3g}", *hours]
+
+
+@app.command("status")
+def status(
+    results: Annotated[str, typer.Argument(metavar="RESULTS", help="Results folder or URI.")],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Refresh until the study is done.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between refreshes.")] = 5.0,
+) -> None:
+    """Show what is done, how trials ended, and the best of each cell."""
+    import time
+
+    from rich.console import Console
+    from rich.live import Live
+
+    from study.results import Overview
+    from study.store import open_store
+
+    store = open_store(results)
+    overview = Overview(store)
+    console = Console()
+    if not (watch and console.is_terminal):
+        console.print(overview.render())
+        return
+    with Live(overview.render(), console=console, auto_refresh=False) as live:
+        while not overview.finished:
+            time.sleep(every)
+            overview = Overview(store)
+            live.update(overview.render(), refresh=True)

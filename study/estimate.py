@@ -1,0 +1,155 @@
+"""What a study will cost, and what it could show, before it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.power import TTestPower
+
+from study.agenda import Agenda
+from study.store import COMPLETE, CONFIRM
+from trainables.config import TrialConfig
+
+POWER = 0.8
+ALPHA = 0.05
+TYPICAL_SPREAD = 0.3
+"""Standard deviation of an accuracy over seeds, points: published runs have 0.1 to 0.3."""
+_WARM_UP, _TIMED = 1, 3
+
+
+@dataclass
+class Work:
+    """What is missing of some cells. FLOPs count training; hours are of the devices allotted."""
+
+    trials: int = 0
+    epochs: int = 0
+    flops: float = 0.0
+    cpu_hours: float = 0.0
+    gpu_hours: float = 0.0
+
+    def __iadd__(self, other: Work) -> Work:
+        self.trials += other.trials
+        self.epochs += other.epochs
+        self.flops += other.flops
+        self.cpu_hours += other.cpu_hours
+        self.gpu_hours += other.gpu_hours
+        return self
+
+
+def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> dict[str, Work]:
+    """What each cell lacks, by cell.
+
+    ``timed``: hours from a few steps of the first cell of each (data set, encoder, width), scaled
+    to the others by their FLOPs. Pruned trials are counted in full: an upper bound.
+
+    Raises:
+        InputError: a data set is not there.
+    """
+    from trainables.compute import training_flops
+    from trainables.datasets import load_dataset
+
+    speeds: dict[tuple[str, str, int], float] = {}
+    found = {}
+    for name, state in agenda.cells.items():
+        config = state.cell.config
+        planned = agenda.spec.trials + (
+            len(agenda.spec.confirm_seeds) if state.confirm is None else len(state.confirm)
+        )
+        trials = planned - agenda.done_in(state)
+        data = load_dataset(
+            config.dataset,
+            image_size=config.image_size,
+            validation_fraction=config.validation_fraction,
+            data_dir=data_dir,
+        )
+        images = len(data.train) // config.batch_size * config.batch_size
+        epochs = trials * config.epochs
+        flops = training_flops(config, data.image_size, data.channels) * images * epochs
+        work = Work(trials, epochs, flops)
+        if timed and trials:
+            key = (config.dataset, config.encoder, config.width)
+            if key not in speeds:
+                speeds[key] = _flops_per_second(config, data_dir)
+            hours = flops / speeds[key] / 3600
+            resources = agenda.spec.resources.of(config.width)
+            work.cpu_hours = hours * resources["CPU"]
+            work.gpu_hours = hours * resources["GPU"]
+        found[name] = work
+    return found
+
+
+class _TimedEnoughError(Exception):
+    pass
+
+
+def _flops_per_second(config: TrialConfig, data_dir: Path | None) -> float:
+    """Training FLOPs a second of a few steps."""
+    from trainables.compute import training_flops
+    from trainables.trial import Trial
+
+    # Compiling would take longer than all steps that are timed.
+    trial = Trial(config.model_copy(update={"compile": "off"}), "validation", data_dir)
+    ends: list[float] = []
+
+    def note(step: int, steps: int) -> None:
+        ends.append(time.perf_counter())
+        if len(ends) > _WARM_UP + _TIMED or step == steps:
+            raise _TimedEnoughError
+
+    start = time.perf_counter()
+    with contextlib.suppress(_TimedEnoughError):
+        trial.advance(note)
+    times = np.diff([start, *ends])
+    seconds = float(np.median(times[_WARM_UP:] if len(times) > _WARM_UP else times))
+    per_image = training_flops(config, trial.data.image_size, trial.data.channels)
+    return per_image * config.batch_size / seconds
+
+
+def detectable_slope(parameters: Sequence[int], seeds: int, gain_spread: float) -> float:
+    """The smallest slope that a study can detect, points per doubling of parameters.
+
+    Each seed gives one slope of gain over log2(parameters), by least squares over the widths; its
+    standard deviation is ``gain_spread`` (of one gain over seeds, points) over the root of the
+    widths' sum of squares. A two-sided t-test of those slopes at 5 % then has 80 % power. NaN
+    where fewer than two widths or seeds leave nothing to test.
+    """
+    x = np.log2(np.asarray(parameters, dtype=float))
+    squares = float(((x - x.mean()) ** 2).sum()) if len(x) else 0.0
+    if squares == 0 or seeds < 2:
+        return math.nan
+    effect = TTestPower().solve_power(nobs=seeds, alpha=ALPHA, power=POWER)
+    return float(effect) * gain_spread / math.sqrt(squares)
+
+
+def gain_spread(trials: pd.DataFrame) -> float | None:
+    """Standard deviation of paired gains over seeds, points, over all cells; None without any."""
+    rows = trials[(trials["phase"] == CONFIRM) & (trials["status"] == COMPLETE)]
+    keys = ["dataset", "method", "encoder", "width", "seed"]
+    rows = rows.drop_duplicates([*keys, "arm"], keep="last")
+    wide = rows.pivot(index=keys, columns="arm", values="accuracy")
+    if "none" not in wide:
+        return None
+    squares: dict[str, float] = defaultdict(float)
+    freedom = 0
+    for arm in wide.columns.drop("none"):
+        gains = (wide[arm] - wide["none"]).dropna()
+        for _, group in gains.groupby(level=keys[:-1]):
+            if len(group) > 1:
+                squares[arm] += float(((group - group.mean()) ** 2).sum())
+                freedom += len(group) - 1
+    return math.sqrt(sum(squares.values()) / freedom) if freedom else None
+
+
+def encoder_sizes(configs: Iterable[TrialConfig]) -> list[int]:
+    """Capacities of distinct encoders, parameters."""
+    from trainables.compute import encoder_parameters
+
+    return sorted({encoder_parameters(config) for config in configs})

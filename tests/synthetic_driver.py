@@ -1,0 +1,33 @@
+"""`python -m tests.synthetic_driver SPEC RESULTS [SECONDS_PER_EPOCH]`: a study without training.
+
+A process of its own, for tests that kill it. Prints the exit of `run_study`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import ray
+
+from study.runner import StudyError, run_study
+from study.spec import load_spec
+from study.store import open_store
+from tests.synthetic_trial import MakeSynthetic
+from trainables.config import InputError
+
+if __name__ == "__main__":
+    spec, results, *rest = sys.argv[1:]
+    seconds = float(rest[0]) if rest else 0.0
+    cpus = int(rest[1]) if len(rest) > 1 else 2
+    ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    try:
+        complete = run_study(
+            load_spec(spec),
+            open_store(results, create=True),
+            make_trial=MakeSynthetic(seconds, started=Path(f"{results}.started")),
+        )
+    except (StudyError, InputError) as error:
+        print(f"error: {error}", flush=True)
+        raise SystemExit(1) from None
+    print("complete" if complete else "interrupted", flush=True)

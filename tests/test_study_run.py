@@ -1,0 +1,255 @@
+"""Studies on a real local Ray: what runs, what does not run again, how trials end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from study.runner import StudyError, run_study
+from study.spec import StudySpec, parse_spec
+from study.store import Store, open_store
+from tests.synthetic_trial import MakeSynthetic
+from trainables.config import InputError, TrialConfig
+
+BASE = """
+name: small
+datasets: [digits]
+methods: [moco]
+widths: [4, 8]
+arms: [none, mixco]
+base: {epochs: 3}
+trials: 4
+seeds: 2
+search: {startup_trials: 2}
+"""
+TIMES = ["started_at", "finished_at"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def local_ray() -> Iterator[None]:
+    import ray
+
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path / "results", create=True)
+
+
+def spec_of(**changes: Any) -> StudySpec:
+    spec = parse_spec(BASE, "test")
+    return StudySpec.model_validate({**spec.model_dump(), **changes})
+
+
+def table(store: Store, name: str = "trials") -> pd.DataFrame:
+    """A table's rows in one order, without the times."""
+    rows = store.read(name).drop(columns=TIMES, errors="ignore")
+    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
+    return rows.sort_values(keys, ignore_index=True)
+
+
+def run(store: Store, spec: StudySpec, **options: Any) -> bool:
+    return run_study(spec, store, make_trial=options.pop("make_trial", MakeSynthetic()), **options)
+
+
+def test_a_study_runs_every_trial_once_and_again_nothing(store: Store, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    make = MakeSynthetic(started=started)
+    assert run(store, spec_of(), make_trial=make)
+    trials = store.read("trials")
+    assert trials["status"].eq("complete").all()
+    assert trials.groupby(["cell", "phase"]).size().tolist() == [2, 4] * 4
+    assert len(started.read_text().splitlines()) == 24
+    assert len(store.read("epochs")) == 24 * 3
+
+    # Tuning saw validation images only, and one seed; confirm runs have seeds of their own.
+    tune, confirm = trials[trials["phase"] == "tune"], trials[trials["phase"] == "confirm"]
+    assert set(tune["split"]) == {"validation"}
+    assert set(tune["seed"]) == {0}
+    assert set(confirm["split"]) == {"test"}
+    assert confirm.groupby("cell")["seed"].apply(set).eq({1, 2}).all()
+
+    # A confirm trial repeats the best config of its cell, seed apart.
+    best = tune.sort_values(["accuracy", "number"], ascending=[False, True])
+    best = best.drop_duplicates("cell").set_index("cell")
+    for _, row in confirm.iterrows():
+        assert row["tuned_from"] == best.loc[row["cell"], "trial_id"]
+        assert row["learning_rate"] == best.loc[row["cell"], "learning_rate"]
+
+    before = {path: path.stat().st_mtime_ns for path in Path(store.root).glob("*/*.parquet")}
+    assert run(store, spec_of(), make_trial=make)
+    assert len(started.read_text().splitlines()) == 24
+    assert before == {p: p.stat().st_mtime_ns for p in Path(store.root).glob("*/*.parquet")}
+    assert not (Path(store.root) / ".tune").exists()
+
+
+def test_growing_a_study_ends_in_the_table_of_one_run(store: Store, tmp_path: Path) -> None:
+    whole = open_store(tmp_path / "whole", create=True)
+    run(whole, spec_of(trials=5))
+
+    run(store, spec_of(widths=(4,), arms=("none",), trials=3, seeds=1))
+    run(store, spec_of(widths=(4, 8), arms=("none",), trials=5, seeds=1))
+    run(store, spec_of(trials=5))
+    grown = table(store)
+    # Confirm runs of what was the best config before the budget grew stay, marked by their source.
+    extra = set(grown["trial_id"]) - set(table(whole)["trial_id"])
+    assert all("-confirm-" in name for name in extra)
+    grown = grown[~grown["trial_id"].isin(extra)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(grown, table(whole))
+
+
+def test_a_lost_row_is_run_again_with_the_same_result(store: Store) -> None:
+    run(store, spec_of())
+    before = table(store)
+    rows = store.read("trials")
+    for path in Path(store.root).glob("*/*.parquet"):
+        path.unlink()
+    epochs = {"epoch": 1}
+    for _, row in rows[~rows["trial_id"].str.contains("w8-none-tune-000[12]")].iterrows():
+        kept = {str(key): value for key, value in row.items() if not _is_null(value)}
+        kept["eval_datasets"] = list(row["eval_datasets"])
+        store.append(kept, [epochs])
+    run(store, spec_of())
+    pd.testing.assert_frame_equal(table(store), before)
+
+
+def _is_null(value: Any) -> bool:
+    return bool(pd.isna(value)) if pd.api.types.is_scalar(value) else False
+
+
+def diverge_small_rates(config: TrialConfig, epoch: int) -> None:
+    if config.learning_rate != 0.03 and epoch == 2:
+        raise FloatingPointError("loss is nan")
+
+
+def fail_mixing(config: TrialConfig, epoch: int) -> None:
+    if config.arm == "mixco":
+        raise MemoryError("out of memory")
+
+
+def fail_always(config: TrialConfig, epoch: int) -> None:
+    raise OSError("no such data")
+
+
+def test_every_ending_has_its_name(store: Store) -> None:
+    spec = spec_of(widths=(4,))
+    run(store, spec, make_trial=MakeSynthetic(trouble=diverge_small_rates))
+    trials = store.read("trials").set_index("trial_id")
+    diverged = trials[trials["status"] == "diverged"]
+    assert len(diverged) == 6
+    assert diverged["error"].eq("loss is nan").all()
+    assert diverged["epochs_done"].eq(1).all()
+    assert trials.loc["digits-moco-resnet18-w4-none-tune-0000", "status"] == "complete"
+    assert (trials["phase"] == "confirm").sum() == 4
+
+
+def test_a_failing_cell_is_recorded_and_stops_no_other(store: Store, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    make = MakeSynthetic(trouble=fail_mixing, started=started)
+    assert run(store, spec_of(widths=(4,), methods=("moco", "simclr")), make_trial=make)
+    trials = store.read("trials")
+    failed = trials[trials["status"] == "failed"]
+    assert set(failed["arm"]) == {"mixco"}
+    assert failed["error"].str.startswith("MemoryError: out of memory").all()
+    assert trials[trials["arm"] == "none"]["status"].eq("complete").all()
+    # Three attempts each, and none in a second run.
+    assert len(started.read_text().splitlines()) == 3 * 8 + 12
+    run(store, spec_of(widths=(4,), methods=("moco", "simclr")), make_trial=make)
+    assert len(started.read_text().splitlines()) == 3 * 8 + 12
+
+
+def test_a_study_whose_every_trial_fails_stops_and_says_why(store: Store) -> None:
+    with pytest.raises(StudyError, match="no such data"):
+        run(store, spec_of(trials=50), make_trial=MakeSynthetic(trouble=fail_always))
+    assert len(store.ids()) < 10
+
+
+class KillOnce:
+    """Kills the trial's process the first time that a trial of width 8 reaches epoch 2."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __call__(self, config: TrialConfig, epoch: int) -> None:
+        if config.width == 8 and epoch == 2 and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_costs_nothing(store: Store, tmp_path: Path) -> None:
+    undisturbed = open_store(tmp_path / "undisturbed", create=True)
+    run(undisturbed, spec_of())
+    run(store, spec_of(), make_trial=MakeSynthetic(trouble=KillOnce(tmp_path / "mark")))
+    assert (tmp_path / "mark").exists()
+    for name in ("trials", "epochs", "evaluations"):
+        pd.testing.assert_frame_equal(table(store, name), table(undisturbed, name))
+
+
+ASHA = {"stopping": {"rule": "asha", "grace_epochs": 1, "reduction_factor": 2.0}}
+
+
+def test_asha_prunes_within_cells_and_resumes_to_the_same_table(
+    store: Store, tmp_path: Path
+) -> None:
+    spec = spec_of(trials=8, base={"epochs": 8}, **ASHA)
+    whole = open_store(tmp_path / "whole", create=True)
+    run(whole, spec)
+    trials = whole.read("trials")
+    pruned = trials[trials["status"] == "pruned"]
+    assert len(pruned) > 3
+    assert (pruned["epochs_done"] < 8).all()
+    assert pruned["accuracy"].isna().all()
+    # Every cell keeps a trial: a shared ladder would stop all of the narrow ones.
+    assert trials[trials["status"] == "complete"].groupby("cell").size().gt(2).all()
+
+    run(store, spec_of(trials=3, base={"epochs": 8}, **ASHA))
+    run(store, spec)
+    one, other = table(store), table(whole)
+    both = one["trial_id"].isin(other["trial_id"])
+    pd.testing.assert_frame_equal(one[both].reset_index(drop=True), other)
+
+
+def test_incomparable_changes_are_refused_by_name(store: Store) -> None:
+    run(store, spec_of(widths=(4,)))
+    before = table(store)
+    changed = spec_of(widths=(4,), base={"epochs": 5})
+    with pytest.raises(InputError, match=r"base\.epochs 3 -> 5.*--accept-mixed"):
+        run(store, changed)
+    pd.testing.assert_frame_equal(table(store), before)
+    assert run(store, changed, accept_mixed=True)
+
+
+def test_results_that_cannot_be_written_stop_the_study(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Store._write_through
+
+    def full(self: Store, path: str, data: Any) -> None:
+        if "trials/" in path and len(list(Path(self.root, "trials").glob("*.parquet"))) >= 5:
+            raise OSError(28, "No space left on device")
+        write(self, path, data)
+
+    monkeypatch.setattr(Store, "_write_through", full)
+    with pytest.raises(StudyError, match="No space left"):
+        run(store, spec_of())
+    assert len(store.ids()) == 5
+    monkeypatch.undo()
+    assert run(store, spec_of())
+    assert len(store.ids()) == 24
+
+
+def test_provenance_lies_beside_the_tables(store: Store) -> None:
+    run(store, spec_of(widths=(4,)))
+    assert parse_spec(Path(store.root, "study.yaml").read_text(), "stored") == spec_of(widths=(4,))
+    record = Path(store.root, "provenance.json").read_text()
+    assert '"fp-digits"' in record
+    assert '"optuna"' in record
