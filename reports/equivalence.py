@@ -109,6 +109,7 @@ class _Curves:
             if len(crossing) == 0:
                 return (self.grid[-1], math.inf) if mean[-1] > 0 else (-math.inf, self.grid[0])
             alike = crossing
-        low = -math.inf if alike[0] == 0 else float(self.grid[alike[0]])
-        high = math.inf if alike[-1] == GRID - 1 else float(self.grid[alike[-1]])
+        # Ends lie between grid points: round outwards.
+        low = -math.inf if alike[0] == 0 else float(self.grid[alike[0] - 1])
+        high = math.inf if alike[-1] == GRID - 1 else float(self.grid[alike[-1] + 1])
         return low, high

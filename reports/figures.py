@@ -19,14 +19,10 @@ HEIGHT = 220
 PARAMETERS = "parameters of the encoder"
 
 
-def _capacity(scale: alt.Scale | None = None) -> alt.X:
+def _capacity(field: str = "parameters") -> alt.X:
     axis = alt.Axis(format="~s", tickCount=4, labelOverlap=True, grid=False)
-    return alt.X(
-        "parameters:Q",
-        title=PARAMETERS,
-        axis=axis,
-        scale=scale or alt.Scale(type="log", nice=False, padding=12),
-    )
+    scale = alt.Scale(type="log", nice=False, padding=12)
+    return alt.X(f"{field}:Q", title=PARAMETERS, axis=axis, scale=scale)
 
 
 def styled(chart: Any) -> Any:
@@ -60,18 +56,21 @@ def gain_figure(
     dots = pairs[[*line, "width", "parameters", "seed", "gain", "trial_id"]].assign(kind="seed")
     fits = _fitted(gains, trends).assign(kind="trend")
     rows = pd.concat([marks, dots, fits], ignore_index=True)
+    # Methods of one size stand side by side, a few percent apart, so that bars do not hide bars.
+    rank = rows["method"].rank(method="dense") - (rows["method"].nunique() + 1) / 2
+    rows["place"] = rows["parameters"] * 1.06**rank
     base = alt.Chart(rows).encode(
-        x=_capacity(),
+        x=_capacity("place"),
         color=alt.Color("method:N", title="method"),
         detail=["encoder:N", "arm:N"],
     )
-    shape = alt.Shape("arm:N", title="arm")
+    shape = _legend(alt.Shape("arm:N", title="arm"), rows["arm"])
     mean = base.transform_filter("datum.kind == 'mean'")
     layers = [
         alt.Chart(rows).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(0)),
         base.transform_filter("datum.kind == 'trend'")
         .mark_line(strokeWidth=1.5, opacity=0.7)
-        .encode(y=alt.Y("gain:Q"), strokeDash=alt.StrokeDash("encoder:N", title="encoder")),
+        .encode(y=alt.Y("gain:Q"), strokeDash=_legend(_DASH, rows["encoder"])),
         base.transform_filter("datum.kind == 'seed'")
         .mark_circle(size=16, opacity=0.45)
         .encode(
@@ -95,10 +94,16 @@ def gain_figure(
             ],
         ),
     ]
-    return alt.layer(*layers).properties(width=PANEL, height=HEIGHT).facet("dataset:N", columns=3)
+    columns = _columns(rows["dataset"].nunique())
+    return (
+        alt.layer(*layers)
+        .properties(width=PANEL, height=HEIGHT)
+        .facet("dataset:N", columns=columns)
+    )
 
 
 _LINE = ["dataset", "method", "encoder"]
+_DASH = alt.StrokeDash("encoder:N", title="encoder")
 _TIP = ["dataset:N", "method:N", "encoder:N", "arm:N", "width:Q"]
 
 
@@ -132,16 +137,16 @@ def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
     )
     layers = [
         base.mark_line(strokeWidth=1.5).encode(
-            y="accuracy:Q", strokeDash=alt.StrokeDash("encoder:N", title="encoder")
+            y="accuracy:Q", strokeDash=_legend(_DASH, curves["encoder"])
         ),
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(filled=True, size=70, opacity=1).encode(
             y=alt.Y("accuracy:Q", title="test accuracy, percent", scale=alt.Scale(zero=False)),
-            shape="arm:N",
+            shape=_SHAPE,
             tooltip=[*_TIP, *map(_points, ("accuracy", "low", "high")), "seeds:Q"],
         ),
     ]
-    return _panels(layers, 210)
+    return _panels(layers, 210, curves)
 
 
 def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
@@ -154,7 +159,7 @@ def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
     # Infinite ends are drawn to the edge of what is shown.
     shown = table.assign(low=table["low"].clip(lower=_LEAST), high=table["high"].clip(upper=_MOST))
     base = alt.Chart(shown).encode(x=_capacity(), color=alt.Color("method:N", title="method"))
-    scale = alt.Scale(type="log", domain=[_LEAST, _MOST], clamp=True)
+    scale = alt.Scale(type="log", domain=[_LEAST, _MOST], clamp=True, nice=False)
     axis = alt.Axis(values=[0.25, 0.5, 1, 2, 4, 8, 16], format="~g")
     layers = [
         alt.Chart(shown).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(1)),
@@ -169,10 +174,11 @@ def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
             tooltip=[*_TIP, *map(_points, ("factor", "low", "high")), "range:N", "seeds:Q"],
         ),
     ]
-    return _panels(layers, 210)
+    return _panels(layers, 210, table)
 
 
 _LEAST, _MOST = 0.25, 16.0
+_SHAPE = alt.Shape("arm:N", legend=None)  # colour's legend names the arms already
 
 
 def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
@@ -186,9 +192,9 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
     )
     layers = [
         base.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.9),
-        base.mark_point(filled=True, size=18, opacity=0.8).encode(shape="arm:N"),
+        base.mark_point(filled=True, size=18, opacity=0.8).encode(shape=_SHAPE),
     ]
-    return _panels(layers, 210)
+    return _panels(layers, 210, curves)
 
 
 def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
@@ -198,27 +204,38 @@ def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
         y=alt.Y("value:Q", title=None, scale=alt.Scale(type="log", nice=False, padding=12)),
         color=alt.Color("arm:N", title="arm"),
         detail=["dataset:N", "method:N", "encoder:N"],
-        strokeDash=alt.StrokeDash("method:N", title="method"),
+        strokeDash=_legend(alt.StrokeDash("method:N", title="method"), chosen["method"]),
         tooltip=[*_TIP, "hyperparameter:N", alt.Tooltip("value:Q", format=".4g")],
     )
     layers = [
         base.mark_line(strokeWidth=1.2, opacity=0.7),
-        base.mark_point(filled=True, size=50, opacity=1).encode(shape="arm:N"),
+        base.mark_point(filled=True, size=50, opacity=1).encode(shape=_SHAPE),
     ]
     return (
         alt.layer(*layers)
         .properties(width=PANEL, height=150)
-        .facet("hyperparameter:N", columns=3)
+        .facet("hyperparameter:N", columns=_columns(chosen["hyperparameter"].nunique()))
         .resolve_scale(y="independent")
     )
 
 
-def _panels(layers: list[alt.Chart], height: int) -> alt.FacetChart:
+def _columns(panels: int) -> int:
+    """Panels side by side: three, or two where that leaves no hole."""
+    return 2 if panels in (2, 4) else min(panels, 3)
+
+
+def _legend(channel: Any, values: pd.Series) -> Any:
+    """The channel, without a legend where it would name a single thing."""
+    return channel if values.nunique() > 1 else channel.legend(None)
+
+
+def _panels(layers: list[alt.Chart], height: int, table: pd.DataFrame) -> alt.FacetChart:
     """One panel for each data set and method."""
+    panels = len(table[["dataset", "method"]].drop_duplicates())
     return (
         alt.layer(*layers)
         .transform_calculate(panel="datum.dataset + ' · ' + datum.method")
         .properties(width=PANEL, height=height)
-        .facet("panel:N", columns=3)
+        .facet("panel:N", columns=_columns(panels))
         .resolve_scale(y="independent")
     )

@@ -47,7 +47,8 @@ def headline(pooled: pd.Series) -> str:
         f"{signed(slope)} points per doubling of the parameters "
         f"(95 % interval {span(pooled['low'], pooled['high'])}; "
         f"one-sided p {probability(pooled['p'])}; "
-        f"{counted(pooled['lines'], 'line')}, {counted(pooled['widths'], 'width')}, "
+        f"{counted(pooled['datasets'], 'data set')}, {counted(pooled['lines'], 'line')}, "
+        f"{counted(pooled['widths'], 'width')}, "
         f"{counted(pooled['seeds'], 'seed')})"
     )
     if pooled["verdict"] == SUPPORTS:

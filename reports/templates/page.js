@@ -37,7 +37,8 @@
   function fitted(spec, room) {
     const panels = new Set(Object.values(spec.datasets).flat().filter(shown)
       .map((row) => spec.facet.field === "panel" ? `${row.dataset}/${row.method}` : row[spec.facet.field])).size;
-    const columns = Math.max(1, Math.min(panels, spec.columns, Math.floor(room / 300)));
+    const most = Math.max(1, Math.min(panels, 3, Math.floor(room / 300)));
+    const columns = most === 3 && panels % 3 === 1 && panels % 2 === 0 ? 2 : most;
     spec.columns = columns;
     spec.spec.width = Math.max(180, Math.min(480, Math.floor(room / columns) - 78));
   }

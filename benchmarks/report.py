@@ -1,0 +1,83 @@
+"""Time and memory of `mixco report` on a large study.
+
+    python benchmarks/report.py [TRIALS] [EPOCHS]
+
+writes a synthetic store (10,000 trials of 200 epochs), compacted, and reports on it in a process of
+its own, with and without exported figures and tables. The promise: 10 s and 1 GB on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from study.store import EPOCHS, SCHEMA_VERSION
+from tests.synthetic_study import Truth, draw_trials, write_store
+
+TRUTH = Truth(datasets=("a", "b", "c", "d", "e"), widths=(8, 16, 32, 64), seeds=6)
+
+
+def write(root: Path, trials: int, epochs: int) -> int:
+    """Write a store of about so many trials and epochs; returns the number of trials."""
+    cells = 2 * len(TRUTH.datasets) * len(TRUTH.methods) * len(TRUTH.widths)
+    truth = replace(TRUTH, tune_trials=trials // cells - TRUTH.seeds)
+    table = draw_trials(truth, np.random.default_rng(0))
+    write_store(root, table)
+    ids = pd.Series(table["trial_id"]).repeat(epochs)
+    columns = {"trial_id": ids.to_numpy(), "epoch": np.tile(np.arange(1, epochs + 1), len(table))}
+    noise = np.random.default_rng(1).normal(size=len(ids))
+    arrays = [
+        pa.array(columns[field.name] if field.name in columns else noise, field.type, safe=False)
+        for field in EPOCHS
+    ]
+    schema = EPOCHS.with_metadata({"mixco_schema": str(SCHEMA_VERSION)})
+    (root / "epochs").mkdir()
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), root / "epochs" / "all.parquet")
+    return len(table)
+
+
+def measure(root: Path, *options: str) -> dict[str, float]:
+    """Seconds, processor seconds and peak memory (MB) of one report."""
+    code = "from study.cli import main; main()"
+    command = [sys.executable, "-c", code, "report", str(root), *options]
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "seconds": round(time.perf_counter() - started, 1),
+        "cpu_seconds": round(spent, 1),
+        "peak_mb": round(after.ru_maxrss / 1024),
+    }
+
+
+def main() -> None:
+    """Print one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("trials", nargs="?", type=int, default=10_000)
+    parser.add_argument("epochs", nargs="?", type=int, default=200)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        written = write(root, arguments.trials, arguments.epochs)
+        page = measure(root, "--no-exports")
+        found = {"trials": written, "page": page, "with_exports": measure(root)}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

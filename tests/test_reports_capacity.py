@@ -1,0 +1,170 @@
+"""Capacity equivalence, scaling, fairness, comparison and exported tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from reports import fairness
+from reports.compare import compare_gains
+from reports.equivalence import equivalence_table
+from reports.gain import pairs
+from reports.scaling import scaling_table
+from reports.selection import select
+from reports.tables import latex, markdown, write_tables
+from tests.simulated_coverage import true_factor
+from tests.synthetic_study import Truth, draw_trials
+
+QUIET = Truth(
+    methods=("moco",), widths=(4, 8, 16, 32, 64), noise=1e-6, shared_noise=1e-6, slope=-0.2
+)
+
+
+def drawn(truth: Truth, seed: int = 0) -> pd.DataFrame:
+    return draw_trials(truth, np.random.default_rng(seed))
+
+
+def test_without_noise_the_factor_is_the_closed_form():
+    table = equivalence_table(select(drawn(QUIET))).set_index("width")
+    for width, doublings in ((4, 0.0), (8, 2.0), (16, 4.0), (32, 6.0)):
+        factor = true_factor(QUIET, doublings)
+        assert table.loc[width, "factor"] == pytest.approx(factor, rel=0.03)
+        assert table.loc[width, "range"] == "within"
+        assert table.loc[width, "low"] <= table.loc[width, "factor"] <= table.loc[width, "high"]
+
+
+def test_an_arm_above_the_largest_baseline_is_beyond_and_one_below_is_below():
+    table = equivalence_table(select(drawn(QUIET))).set_index("width")
+    assert table.loc[64, "range"] == "beyond"
+    assert table.loc[64, "factor"] == pytest.approx(1)  # a lower bound: the range ends here
+    assert np.isinf(table.loc[64, "high"])
+    worse = Truth(methods=("moco",), widths=(4, 8, 16), gain=-5, slope=0)
+    below = equivalence_table(select(drawn(worse))).set_index("width")
+    assert below.loc[4, "range"] == "below"
+    assert below.loc[4, "low"] == 0
+
+
+def test_an_arm_that_equals_the_baseline_has_factor_one():
+    trials = drawn(Truth(methods=("moco",), gain=0, slope=0, noise=0.0))
+    table = equivalence_table(select(trials))
+    assert table["factor"].to_numpy() == pytest.approx(1, rel=0.01)
+
+
+def test_the_factor_in_flops_follows_the_flops():
+    trials = drawn(QUIET)
+    trials["encoder_flops"] = trials["parameters"] ** 2
+    parameters = equivalence_table(select(trials))
+    flops = equivalence_table(select(trials), "encoder_flops")
+    within = (parameters["range"] == "within").to_numpy()
+    assert flops["factor"][within].to_numpy() == pytest.approx(
+        parameters["factor"][within].to_numpy() ** 2, rel=0.02
+    )
+
+
+def test_a_power_law_is_found_again():
+    trials = drawn(QUIET)
+    law = 7.0 + 800 * trials["parameters"].astype(float) ** -0.3
+    trials["accuracy"] = 100 - law
+    row = scaling_table(select(trials)).iloc[0]
+    assert row["offset"] == pytest.approx(7, abs=0.01)
+    assert row["offset_exponent"] == pytest.approx(0.3, abs=0.001)
+    trials["accuracy"] = 100 - (law - 7.0)
+    row = scaling_table(select(trials)).iloc[0]
+    assert row["exponent"] == pytest.approx(0.3)
+    assert row["scale"] == pytest.approx(800)
+    assert row["residual"] == pytest.approx(0, abs=1e-9)
+
+
+def test_four_widths_have_no_offset():
+    row = scaling_table(select(drawn(Truth(widths=(4, 8, 16, 32))))).iloc[0]
+    assert np.isfinite(row["exponent"])
+    assert np.isnan(row["offset"])
+
+
+def test_best_so_far_never_falls_and_ignores_what_did_not_complete():
+    trials = drawn(Truth(tune_trials=8))
+    worst = trials["phase"].eq("tune") & trials["status"].eq("pruned")
+    trials.loc[worst, "accuracy"] = 99.0  # a truncated score is no score
+    curves = fairness.search_curves(trials)
+    for _, curve in curves.groupby(["dataset", "method", "width", "arm"]):
+        assert list(curve["trial"]) == list(range(1, 9))
+        assert curve["best"].is_monotonic_increasing
+        assert curve["best"].max() < 99
+
+
+def test_searches_budgets_and_endings_count_every_trial():
+    trials = drawn(Truth(tune_trials=8, seeds=3))
+    budgets = fairness.budget_table(trials)
+    assert budgets["trials"].sum() == len(trials) == fairness.endings_table(trials)["trials"].sum()
+    ratios = budgets.set_index(["method", "arm", "phase"])["flops_ratio"]
+    assert ratios["moco", "mixco", "tune"] == pytest.approx(1.375)
+    assert ratios["simclr", "mixco", "confirm"] == pytest.approx(1.5)
+    searches = fairness.search_table(trials)
+    assert (searches["trials"] == 8).all()
+    assert (searches["lift"] >= 0).all()
+    assert fairness.unequal_budgets(trials).empty
+
+
+def test_a_search_of_another_length_is_found():
+    trials = drawn(Truth(tune_trials=4))
+    cell = trials["cell"].eq("digits-moco-resnet18-w8-mixco") & trials["number"].eq(3)
+    unequal = fairness.unequal_budgets(trials[~cell])
+    assert unequal[["width", "arm", "trials", "baseline_trials"]].values.tolist() == [
+        [8, "mixco", 3, 4]
+    ]
+
+
+def test_chosen_hyperparameters_are_those_of_the_best_trial_that_were_searched():
+    trials = drawn(Truth(tune_trials=6))
+    chosen = fairness.chosen_table(trials)
+    assert set(chosen.loc[chosen["arm"] == "none", "hyperparameter"]) == {
+        "learning_rate",
+        "temperature",
+    }
+    row = chosen[(chosen["arm"] == "mixco") & (chosen["hyperparameter"] == "mix_weight")].iloc[0]
+    cell = trials[
+        (trials["phase"] == "tune")
+        & (trials["status"] == "complete")
+        & (trials["cell"] == f"digits-{row['method']}-resnet18-w{row['width']}-mixco")
+    ]
+    assert row["value"] == cell.loc[cell["accuracy"].idxmax(), "mix_weight"]
+
+
+def test_the_hyperparameter_that_decides_is_the_important_one():
+    trials = drawn(Truth(methods=("moco",), widths=(4, 8), tune_trials=60))
+    tune = trials["phase"].eq("tune") & trials["status"].eq("complete")
+    rate = np.log10(trials.loc[tune, "learning_rate"].astype(float))
+    trials.loc[tune, "accuracy"] = 80 - 20 * (rate + 1.5) ** 2
+    shares = fairness.importance_table(trials)
+    assert shares.groupby(["width", "arm"])["importance"].sum().to_numpy() == pytest.approx(1)
+    first = shares.sort_values("importance").groupby(["width", "arm"]).tail(1)
+    assert set(first["hyperparameter"]) == {"learning_rate"}
+
+
+def test_two_studies_are_compared_by_welch():
+    one, two = (pairs(select(drawn(Truth(seeds=n), n))) for n in (4, 6))
+    table = compare_gains(one, two)
+    key = (one["method"] == "moco") & (one["width"] == 8)
+    other = (two["method"] == "moco") & (two["width"] == 8)
+    expected = stats.ttest_ind(two.loc[other, "gain"], one.loc[key, "gain"], equal_var=False)
+    row = table[(table["method"] == "moco") & (table["width"] == 8)].iloc[0]
+    assert (row["low"], row["high"]) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert row["difference"] == pytest.approx(row["other"] - row["gain"])
+
+
+def test_tables_are_escaped_and_come_back(tmp_path):
+    table = pd.DataFrame({"data_set": ["a|b & 50%_{x}", "plain"], "gain": [1.23456, np.nan]})
+    assert "a\\|b & 50%" in markdown(table)
+    text = latex(table)
+    assert r"a|b \& 50\%\_\{x\}" in text
+    assert r"data set & gain \\" in text
+    assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
+    write_tables({"one": table, "none": table.head(0)}, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "one.csv",
+        "one.md",
+        "one.parquet",
+        "one.tex",
+    ]
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "one.parquet"), table)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "one.csv"), table)

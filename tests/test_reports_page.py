@@ -1,0 +1,160 @@
+"""The page in a real headless Chromium: offline, interactive, and deaf to hostile names."""
+
+import shutil
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from typer.testing import CliRunner
+
+from reports.findings import find
+from reports.page import charts_of, render, script_json
+from study.commands.report import app
+from tests.synthetic_study import Truth, draw_trials, write_store
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+HOSTILE = """</script><script>document.title='stolen'</script><img src=x onerror="alert(1)">"""
+browser_test = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path"),
+]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory):
+    """The folder of a report on a study with a hostile name, with all its exports."""
+    truth = Truth(
+        datasets=("digits", "a<b>&c"), widths=(4, 8, 16), seeds=3, tune_trials=10, study=HOSTILE
+    )
+    store = write_store(
+        tmp_path_factory.mktemp("results"), draw_trials(truth, np.random.default_rng(0))
+    )
+    done = CliRunner().invoke(app, [str(store), "--out", str(store / "report")])
+    assert done.exit_code == 0, done.output
+    return store / "report"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, report) -> Iterator[Page]:
+    """The page, drawn; it fails the test where the browser complained or asked for anything."""
+    opened = browser.new_page(viewport={"width": 1200, "height": 900})
+    complaints: list[str] = []
+    requests: list[str] = []
+    opened.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.goto(f"file://{report / 'index.html'}")
+    opened.wait_for_selector("body[data-drawn=yes]", timeout=60_000)
+    yield opened
+    assert not complaints
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)
+    opened.close()
+
+
+class TestInChromium:
+    pytestmark = browser_test
+
+    def test_every_figure_is_drawn(self, page):
+        names = page.eval_on_selector_all(".chart", "all => all.map(e => e.dataset.figure)")
+        assert names == ["gain", "accuracy", "equivalence", "search", "hyperparameters"]
+        for name in names:
+            box = page.locator(f".chart[data-figure={name}] svg").bounding_box()
+            assert box["width"] > 300
+            assert box["height"] > 150
+
+    def test_a_hostile_study_name_stays_text(self, page):
+        assert HOSTILE in page.locator("h1").inner_text()
+        assert page.title().startswith("</script>")
+        assert page.locator("img").count() == 0
+
+    def test_choosing_a_data_set_hides_the_others(self, page):
+        figure = page.locator(".chart[data-figure=gain]")
+        assert "a<b>&c" in figure.inner_text()
+        rows = page.locator("tr[data-dataset='a<b>&c']:visible")
+        assert rows.count() > 0
+        page.get_by_role("checkbox", name="a<b>&c").uncheck()
+        page.wait_for_selector("body[data-drawn=yes]")
+        page.wait_for_function(
+            "!document.querySelector('.chart[data-figure=gain]').textContent.includes('a<b>')"
+        )
+        assert rows.count() == 0
+        assert page.locator("tr[data-dataset=digits]:visible").count() > 0
+
+    def test_hovering_a_point_shows_its_seeds_and_config(self, page):
+        points = page.locator(".chart[data-figure=gain] svg .mark-symbol path[aria-label*=pairs]")
+        points.first.hover()
+        tip = page.locator("#vg-tooltip-element")
+        tip.wait_for(state="visible")
+        assert "1000, 1001, 1002" in tip.inner_text()
+        assert "learning_rate" in tip.inner_text()
+
+    def test_a_phone_scrolls_down_but_not_sideways(self, browser, report):
+        phone = browser.new_page(viewport={"width": 390, "height": 844})
+        phone.goto(f"file://{report / 'index.html'}")
+        phone.wait_for_selector("body[data-drawn=yes]", timeout=60_000)
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+        phone.close()
+
+    def test_the_dark_page_is_dark_and_its_figures_readable(self, browser, report):
+        dark = browser.new_page(color_scheme="dark")
+        dark.goto(f"file://{report / 'index.html'}")
+        dark.wait_for_selector("body[data-drawn=yes]", timeout=60_000)
+        assert dark.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 24, 27)"
+        label = dark.locator(".chart[data-figure=gain] .role-axis-title text").first
+        assert label.get_attribute("fill") == "#ececf0"
+        dark.close()
+
+
+def test_every_figure_is_exported_three_times(report):
+    signatures = {"svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG"}
+    for name in ("gain", "accuracy", "equivalence", "search", "hyperparameters"):
+        for kind, signature in signatures.items():
+            data = (report / "figures" / f"{name}.{kind}").read_bytes()
+            assert data.startswith(signature)
+            assert len(data) > 2000
+
+
+def test_every_table_is_exported_four_times(report):
+    names = {path.stem for path in (report / "tables").iterdir()}
+    assert {"gain", "trend", "equivalence_parameters", "scaling", "budgets", "endings"} <= names
+    for name in names:
+        for kind in ("csv", "parquet", "tex", "md"):
+            assert (report / "tables" / f"{name}.{kind}").stat().st_size
+
+
+def test_json_cannot_close_its_script_element():
+    assert "<" not in script_json({"name": HOSTILE})
+
+
+def test_a_study_without_confirm_runs_makes_a_partial_report():
+    trials = draw_trials(Truth(seeds=2, tune_trials=4), np.random.default_rng(1))
+    findings = find(trials[trials["phase"] == "tune"])
+    page = render(findings, charts_of(findings))
+    assert "Partial results: 16 cells of 16 have no confirm run yet." in page
+    assert "no gain to report" in page
+
+
+@pytest.mark.parametrize("status", ["failed", "diverged"])
+def test_a_study_in_which_nothing_worked_still_reports(status):
+    trials = draw_trials(Truth(seeds=2, tune_trials=2), np.random.default_rng(1))
+    findings = find(trials.assign(status=status, accuracy=np.nan))
+    page = render(findings, charts_of(findings))
+    assert "no gain to report" in page
+    assert "What went wrong" in page

@@ -1,0 +1,198 @@
+"""Trends and pools against other libraries, closed forms and slow, obvious code."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from reports import aggregate, trend
+from reports.gain import gain_from_pairs, pairs
+from reports.hierarchy import mixed_model
+from reports.intervals import expanded_level
+from reports.selection import select
+from reports.words import headline, limits
+from tests.simulated_coverage import draw_pairs
+from tests.synthetic_study import Truth, draw_trials
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    truth = Truth(datasets=("a", "b", "c"), widths=(4, 8, 16, 32), luck=0.3, seeds=5)
+    return draw_pairs(truth, np.random.default_rng(5))
+
+
+def line_of(table: pd.DataFrame) -> pd.DataFrame:
+    return table[(table["dataset"] == "a") & (table["method"] == "moco")]
+
+
+def test_a_slope_over_seeds_is_a_t_interval_of_regressions(table):
+    line = line_of(table)
+    slopes = [
+        np.polyfit(np.log2(group["parameters"]), group["gain"], 1)[0]
+        for _, group in line.groupby("seed")
+    ]
+    expected = stats.ttest_1samp(slopes, 0, alternative="less")
+    row = trend.trend_table(line).iloc[0]
+    assert row["slope"] == pytest.approx(np.mean(slopes))
+    assert row["p_seeds"] == pytest.approx(expected.pvalue)
+    two_sided = stats.ttest_1samp(slopes, 0).confidence_interval(0.95)
+    assert (row["seeds_low"], row["seeds_high"]) == pytest.approx(tuple(two_sided))
+
+
+def test_a_slope_over_widths_is_the_regression_of_the_means(table):
+    line = line_of(table)
+    means = line.groupby("parameters", as_index=False)["gain"].mean()
+    means["x"] = np.log2(means["parameters"])
+    fit = smf.ols("gain ~ x", means).fit()
+    row = trend.trend_table(line).iloc[0]
+    assert (row["widths_low"], row["widths_high"]) == pytest.approx(tuple(fit.conf_int().loc["x"]))
+    assert row["p_widths"] == pytest.approx(stats.t.cdf(fit.tvalues["x"], fit.df_resid))
+    assert row["low"] == min(row["seeds_low"], row["widths_low"])
+    assert row["high"] == max(row["seeds_high"], row["widths_high"])
+    assert row["p"] == max(row["p_seeds"], row["p_widths"])
+
+
+def test_the_scatter_of_all_lines_of_an_arm_is_pooled(table):
+    means = table.groupby(["dataset", "method", "parameters"], as_index=False)["gain"].mean()
+    means["x"] = np.log2(means["parameters"])
+    means["line"] = means["dataset"] + means["method"]
+    fit = smf.ols("gain ~ line * x", means).fit()
+    lines = [line for _, line in table.groupby(["dataset", "method"])]
+    scatter = trend.pooled_scatter(lines)
+    assert scatter.freedom == fit.df_resid == 12
+    assert scatter.variance == pytest.approx(fit.mse_resid)
+
+
+def test_a_seed_that_lacks_a_width_is_left_out_of_the_slopes(table):
+    line = line_of(table)
+    lost = line[~((line["seed"] == 2) & (line["width"] == 8))]
+    assert len(trend.seed_slopes(lost)) == 4
+    assert trend.seed_slopes(lost) == pytest.approx(trend.seed_slopes(line)[[0, 1, 3, 4]])
+
+
+@settings(max_examples=10, deadline=None)  # statsmodels' own collects garbage at every call
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_agrees_with_statsmodels(values):
+    expected = multipletests(values, method="holm")[1]
+    assert trend.holm(pd.Series(values)).to_numpy() == pytest.approx(expected)
+
+
+def test_holm_leaves_what_is_not_known():
+    assert np.isnan(trend.holm(pd.Series([0.01, np.nan, 0.04]))[1])
+    assert trend.holm(pd.Series([0.01, np.nan, 0.04]))[0] == pytest.approx(0.02)
+
+
+def test_pages_test_agrees_with_counting_permutations():
+    scores = pd.DataFrame(
+        {
+            "seed": np.repeat([0, 1], 3),
+            "parameters": [1, 2, 4] * 2,
+            "gain": [3.0, 2.0, 1.0, 3.0, 1.0, 2.0],
+        }
+    )
+    # Of the 36 pairs of rankings, three are as steep or steeper: 123/123, 123/132 and 132/123,
+    # and 123/213 and 213/123 tie with what was seen.
+    assert trend.monotone_p(scores) == pytest.approx(5 / 36)
+
+
+def test_two_estimates_pool_as_welch_does(table):
+    one = stats.norm.rvs(size=6, random_state=1)
+    two = 3 * stats.norm.rvs(size=4, random_state=2)
+    pooled = aggregate.mean_of(
+        [trend.Estimate(s.mean(), s.std(ddof=1) / len(s) ** 0.5, len(s) - 1) for s in (one, -two)]
+    )
+    welch = stats.ttest_ind(one, two, equal_var=False)
+    assert pooled.value / pooled.error == pytest.approx(welch.statistic)
+    assert pooled.freedom == pytest.approx(welch.df)
+
+
+def test_data_sets_like_these_is_a_t_test_over_data_sets(table):
+    slopes = [
+        np.mean([trend.seed_slopes(line).mean() for _, line in group.groupby("method")])
+        for _, group in table.groupby("dataset")
+    ]
+    row = aggregate.pooled_trend(table).iloc[0]
+    expected = stats.ttest_1samp(slopes, 0).confidence_interval(0.95)
+    assert (row["like_low"], row["like_high"]) == pytest.approx(tuple(expected))
+
+
+def test_the_mixed_model_agrees_on_a_balanced_study(table):
+    assert mixed_model(table).value == pytest.approx(
+        aggregate.pooled_trend(table)["slope"].iloc[0], abs=0.01
+    )
+
+
+def test_the_interquartile_mean_and_the_probability_of_improvement():
+    trials = draw_trials(Truth(seeds=4), np.random.default_rng(2))
+    both = pairs(select(trials))
+    row = aggregate.aggregates(both).set_index("method").loc["moco"]
+    gains = both.loc[both["method"] == "moco", "gain"]
+    assert row["iqm"] == pytest.approx(stats.trim_mean(gains, 0.25))
+    chances = []
+    for _, problem in both[both["method"] == "moco"].groupby("width"):
+        u = stats.mannwhitneyu(problem["accuracy"], problem["baseline"]).statistic
+        chances.append(u / len(problem) ** 2)
+    assert row["improvement"] == pytest.approx(np.mean(chances))
+    assert row["iqm_low"] < row["iqm"] < row["iqm_high"]
+
+
+@pytest.mark.parametrize(
+    ("slope", "verdict"), [(-1.0, "supports"), (1.0, "contradicts"), (0.0, "cannot tell")]
+)
+def test_verdicts(slope, verdict):
+    truth = Truth(slope=slope, widths=(4, 8, 16, 32), noise=0.2)
+    found = draw_pairs(truth, np.random.default_rng(1))
+    assert set(trend.trend_table(found)["verdict"]) == {verdict}
+    pooled = aggregate.pooled_trend(found).iloc[0]
+    assert pooled["verdict"] == verdict
+    beginning = {"supports": "The gain of mixco shrinks", "contradicts": "The gain of mixco grows"}
+    assert headline(pooled).startswith(beginning.get(verdict, "These results cannot tell"))
+
+
+def test_luck_in_the_search_is_no_trend():
+    """Widths that scatter about no line at all, with seeds that agree on every one of them."""
+    truth = Truth(slope=0.0, noise=0.01, widths=(4, 8, 16), methods=("moco",))
+    found = draw_pairs(truth, np.random.default_rng(0))
+    found["gain"] += found["width"].map({4: 1.0, 8: -1.0, 16: 0.0})
+    row = trend.trend_table(found).iloc[0]
+    assert row["p_seeds"] < 1e-6
+    assert row["verdict"] == "cannot tell"
+    notes = " ".join(limits(_gains(found), aggregate.pooled_trend(found)))
+    assert "More widths or data sets, not more seeds" in notes
+
+
+def _gains(found: pd.DataFrame) -> pd.DataFrame:
+    columns = ["accuracy", "baseline", "error_reduction", "logit_gain", "compute_ratio"]
+    return gain_from_pairs(found.assign(**dict.fromkeys(columns, 1.0), encoder_flops=1))
+
+
+def test_one_seed_and_two_widths_say_what_they_cannot_show():
+    one = draw_pairs(Truth(seeds=1), np.random.default_rng(0))
+    assert (
+        "With one seed there is no interval" in limits(_gains(one), aggregate.pooled_trend(one))[0]
+    )
+    two = draw_pairs(Truth(widths=(4, 8)), np.random.default_rng(0))
+    row = trend.trend_table(two).iloc[0]
+    assert np.isnan(row["p_widths"])
+    assert np.isfinite(row["low"])
+    assert "Two widths" in " ".join(limits(_gains(two), aggregate.pooled_trend(two)))
+
+
+def test_seeds_needed_is_what_a_power_calculation_says():
+    seeds = trend.Estimate(value=-0.2, error=0.2, freedom=3)  # one seed's slope: sd 0.4
+    n = trend.seeds_needed(seeds)
+    rng = np.random.default_rng(0)
+    for count, enough in ((int(n), True), (int(n) - 3, False)):
+        draws = rng.normal(-0.2, 0.4, (4000, count))
+        power = np.mean(stats.ttest_1samp(draws, 0, axis=1, alternative="less").pvalue < 0.05)
+        assert (power > 0.785) == enough
+
+
+def test_an_expanded_percentile_interval_is_as_wide_as_students():
+    for n in (3, 6, 10):
+        z = stats.norm.ppf(0.5 + expanded_level(n) / 2)
+        assert z * np.sqrt((n - 1) / n) == pytest.approx(stats.t.ppf(0.975, n - 1), rel=1e-3)
