@@ -40,10 +40,7 @@ def write(root: Path, trials: int, epochs: int) -> int:
     ids = pd.Series(table["trial_id"]).repeat(epochs)
     columns = {"trial_id": ids.to_numpy(), "epoch": np.tile(np.arange(1, epochs + 1), len(table))}
     noise = np.random.default_rng(1).normal(size=len(ids))
-    arrays = [
-        pa.array(columns[field.name] if field.name in columns else noise, field.type, safe=False)
-        for field in EPOCHS
-    ]
+    arrays = [pa.array(columns.get(field.name, noise), field.type, safe=False) for field in EPOCHS]
     schema = EPOCHS.with_metadata({"mixco_schema": str(SCHEMA_VERSION)})
     (root / "epochs").mkdir()
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), root / "epochs" / "all.parquet")

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
-import statsmodels.formula.api as smf
+from statsmodels.regression.mixed_linear_model import MixedLM
 
 from reports.intervals import LEVEL, Floats
 from reports.selection import LINE
@@ -65,14 +65,14 @@ def mixed_model(pairs: pd.DataFrame, value: str = "gain") -> Estimate:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            model = smf.mixedlm(
+            model = MixedLM.from_formula(
                 "value ~ doublings",
                 data,
                 groups="line",
                 re_formula="~doublings" if slopes else "1",
                 vc_formula={"search": "0 + C(parameters)"},
             )
-            fit = model.fit(reml=True)
+            fit = model.fit(reml=True, method="lbfgs")
         except (np.linalg.LinAlgError, ValueError):
             return Estimate(math.nan, math.nan, 0)
     return Estimate(float(fit.params["doublings"]), float(fit.bse["doublings"]), math.inf)

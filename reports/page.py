@@ -56,7 +56,7 @@ def render(
         refresh=refresh,
         provenance=provenance(findings.trials),
         figures=set(charts),
-        specs=script_json({name: chart.to_dict() for name, chart in charts.items()}),
+        specs=script_json(charts),
         library=Markup(library()) if charts else "",
         style=Markup((TEMPLATES / "page.css").read_text()),
         script=Markup((TEMPLATES / "page.js").read_text()),
@@ -86,7 +86,10 @@ def cell(row: dict[str, Any], kind: str) -> str:
 
 
 def charts_of(findings: Findings) -> dict[str, Any]:
-    """Every figure of the report by its file name, styled; those without data are left out."""
+    """Every figure of the report by its file name, as a styled Vega-Lite specification.
+
+    Figures without data are left out.
+    """
     charts: dict[str, Any] = {}
     if not findings.gains.empty:
         charts["gain"] = figures.gain_figure(
@@ -100,14 +103,14 @@ def charts_of(findings: Findings) -> dict[str, Any]:
         charts["search"] = figures.search_figure(findings.search_curves)
     if not findings.chosen.empty:
         charts["hyperparameters"] = figures.hyperparameter_figure(findings.chosen)
-    return {name: figures.styled(chart) for name, chart in charts.items()}
+    return {name: figures.styled(chart).to_dict(validate=False) for name, chart in charts.items()}
 
 
 def write_figures(charts: dict[str, Any], folder: Path) -> None:
     """Write every figure as NAME.svg, NAME.pdf and NAME.png."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, chart in charts.items():
-        vega = vl_convert.vegalite_to_vega(chart.to_dict())
+    for name, spec in charts.items():
+        vega = vl_convert.vegalite_to_vega(spec)
         svg = vl_convert.vega_to_svg(vega)
         (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
         (folder / f"{name}.pdf").write_bytes(vl_convert.svg_to_pdf(svg))
