@@ -34,8 +34,8 @@ class _LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         if ctx.invoked_subcommand is None and _lists_commands():
-            stub = typer.Typer(help=COMMANDS[cmd_name])
-            stub.command(help=COMMANDS[cmd_name])(lambda: None)
+            stub = typer.Typer()
+            stub.command(cmd_name, help=COMMANDS[cmd_name])(lambda: None)
             return typer.main.get_command(stub)
         module = importlib.import_module(f"study.commands.{cmd_name}")
         command = typer.main.get_command(module.app)

@@ -43,7 +43,7 @@ class ResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
-        planes = width
+        planes, stages = width, []
         for stage, depth in enumerate(depths):
             blocks = []
             for index in range(depth):
@@ -56,7 +56,8 @@ class ResNet(nn.Module):
                     )
                 blocks.append(block(planes, width << stage, stride, downsample))
                 planes = outputs
-            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

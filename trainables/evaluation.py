@@ -41,7 +41,7 @@ def extract(encoder: nn.Module, split: Split, data: Dataset, runtime: Runtime) -
     for images in split.images.split(_CHUNK):
         x = (images.to(runtime.device).float() / 255 - mean) / std
         with runtime.autocast():
-            parts.append(encoder(x.contiguous(memory_format=torch.channels_last)).float())
+            parts.append(encoder(x.contiguous(memory_format=runtime.memory_format)).float())
     encoder.train(training)
     return Features(torch.cat(parts), split.labels.to(runtime.device))
 

@@ -62,7 +62,7 @@ class Pretraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(config.seed, "weights").initial_seed())
             self.method = methods.build(config, data.channels)
-        self.method.to(runtime.device, memory_format=torch.channels_last)
+        self.method.to(runtime.device).to(memory_format=runtime.memory_format)
         self.optimizer = torch.optim.SGD(
             self.method.embedding.parameters(),
             lr=config.learning_rate,
@@ -138,7 +138,9 @@ class Pretraining:
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images in 0..1, [N, C, H, W], with the training images' mean 0 and deviation 1."""
-        return ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        return ((images - self._mean) / self._std).contiguous(
+            memory_format=self.runtime.memory_format
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """All that continuing needs, as tensors and plain values."""

@@ -51,7 +51,7 @@ def linear_sgd(
             views = draw_views(len(rows), size, policy, draws)
             x = (apply_views(images, views, policy) - mean) / std
             with torch.no_grad(), runtime.autocast():
-                features = encoder(x.contiguous(memory_format=torch.channels_last)).float()
+                features = encoder(x.contiguous(memory_format=runtime.memory_format)).float()
             loss = functional.cross_entropy(
                 classifier(features), data.train.labels[rows].to(device)
             )

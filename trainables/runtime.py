@@ -55,6 +55,10 @@ class Runtime:
         threads = torch.get_num_threads()
         pays = self.on_cpu and flops / (_CPU_FLOPS * threads) * _COMPILE_GAIN > _COMPILE_SECONDS
         self.compiled = config.compile == "on" or (config.compile == "auto" and pays)
+        # Below eight channels oneDNN's strided 1x1 convolution writes beyond its buffer in this
+        # layout (torch 2.15 on AVX2: a ResNet's first shortcut at width 4 corrupts the heap).
+        last = not self.on_cpu or config.width >= 8
+        self.memory_format = torch.channels_last if last else torch.contiguous_format
         if self.on_cpu:
             keep_freed_memory()
 

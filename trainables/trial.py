@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 import subprocess
@@ -65,8 +64,9 @@ class Trial:
         self.pretraining = Pretraining(config, self.data, self.runtime)
         self.started_at = datetime.now(UTC)
         self.seconds = 0.0
-        self.loss = math.nan
+        self.loss: float | None = None
         self.knn_accuracy: float | None = None
+        self.rows: list[dict[str, Any]] = []  # of the epochs so far
 
     @property
     def epoch(self) -> int:
@@ -97,7 +97,8 @@ class Trial:
             self.knn_accuracy = self._knn(self.data.validation).top1
         seconds = time.perf_counter() - start
         self.seconds += seconds
-        return {**row, "knn_accuracy": self.knn_accuracy, "seconds": seconds}
+        self.rows.append({**row, "knn_accuracy": self.knn_accuracy, "seconds": seconds})
+        return self.rows[-1]
 
     def finish(self) -> Result:
         """Evaluate the trained encoder; the only place that may read test images."""
@@ -155,6 +156,7 @@ class Trial:
                 "seconds": self.seconds,
                 "loss": self.loss,
                 "knn_accuracy": self.knn_accuracy,
+                "rows": self.rows,
                 "pretraining": self.pretraining.state_dict(),
             },
         )
@@ -174,7 +176,7 @@ class Trial:
                 )
         self.pretraining.load_state_dict(state["pretraining"])
         self.seconds, self.loss = state["seconds"], state["loss"]
-        self.knn_accuracy = state["knn_accuracy"]
+        self.knn_accuracy, self.rows = state["knn_accuracy"], state["rows"]
 
     def _load(self, name: str) -> Dataset:
         config = self.config

@@ -1,0 +1,160 @@
+"""`mixco trial`: one trial on this machine, without Ray."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from trainables.config import InputError, TrialConfig, parse_config
+
+app = typer.Typer(add_completion=False)
+
+_OPTION_TYPES = (int, float, str)
+
+
+def _option(name: str) -> inspect.Parameter:
+    """The command-line option of a field of TrialConfig; None where it is not given."""
+    field = TrialConfig.model_fields[name]
+    kind, allowed = field.annotation, ""
+    if typing.get_origin(kind) is types.UnionType:  # optional
+        kind = typing.get_args(kind)[0]
+    if typing.get_origin(kind) is Literal:
+        allowed = f" ({', '.join(typing.get_args(kind))})"
+    if typing.get_origin(kind) is tuple:
+        kind = list[str]
+    elif kind not in _OPTION_TYPES:
+        kind = str
+    shown = "" if field.default in (None, ()) else f" [default: {field.default}]"
+    option = typer.Option(
+        f"--{name.replace('_', '-')}",
+        help=f"{field.description}{allowed}{shown}",
+        show_default=False,
+        rich_help_panel="Configuration",
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )
+
+
+def _trial(
+    config: Annotated[Path | None, typer.Option(help="YAML file with fields")] = None,
+    preset: Annotated[
+        str, typer.Option(help="where the fields start from: fast, or paper (Kim et al. 2020)")
+    ] = "fast",
+    results: Annotated[
+        Path, typer.Option(help="results folder: one row for the trial, and its checkpoint")
+    ] = Path("results/trials"),
+    data: Annotated[Path | None, typer.Option(help="where data sets are kept")] = None,
+    repeat: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TRIAL_ID", help="run a recorded trial again and compare; records nothing"
+        ),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="print rows as JSON lines")] = False,
+    **fields: Any,
+) -> None:
+    """Run one trial here: train an encoder, evaluate it on the test split, record the row.
+
+    An interrupted trial goes on from its last epoch when the same command is given again.
+    """
+    from study.commands.trial_view import View
+
+    given = {name: value for name, value in fields.items() if value is not None}
+    if repeat:
+        if given or config:
+            raise InputError("--repeat: takes no other configuration; it is the recorded one")
+        _repeat(repeat, results, data, View(json_))
+        return
+    _run(_resolve(given, config, preset), results, data, View(json_))
+
+
+def _resolve(given: dict[str, Any], file: Path | None, preset: str) -> TrialConfig:
+    """Options win over the file, the file over the preset, the preset over the defaults."""
+    from study.spec import load_yaml
+    from trainables.recipes import recipe
+
+    values: dict[str, Any] = {}
+    where = "options"
+    if file:
+        where = f"{file} and options"
+        try:
+            values = load_yaml(file.read_text(encoding="utf-8"), str(file))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"--config {file}: cannot be read: {error}") from None
+    values |= given
+    method = values.get("method", TrialConfig.model_fields["method"].default)
+    return parse_config({**recipe(preset, method), **values}, where)
+
+
+def _run(config: TrialConfig, results: Path, data: Path | None, view: Any) -> None:
+    from study import single
+    from study.store import COMPLETE, open_store
+
+    trial_id = single.identity(config)["trial_id"]
+    store = open_store(results, create=True)
+    if trial_id in store.ids():
+        view.note(f"{trial_id} is recorded in {results} already; --repeat runs it again")
+        view.result(single.find(store, trial_id).to_dict())
+        return
+    from trainables.trial import Trial
+
+    trial = Trial(config, split="test", data_dir=data)
+    checkpoint = single.checkpoint_path(results, trial_id)
+    if checkpoint.exists():
+        trial.restore(checkpoint)
+        view.note(f"continuing after epoch {trial.epoch} ({checkpoint})")
+    with view.progress(trial):
+        row = single.run(trial, store, checkpoint, view.epoch, view.step)
+    view.result(row)
+    if row["status"] != COMPLETE:
+        view.note(f"{row['status']}: {row['error']}")
+        raise typer.Exit(1)
+
+
+def _repeat(trial_id: str, results: Path, data: Path | None, view: Any) -> None:
+    from study import single
+    from study.store import COMPLETE, open_store
+    from trainables.trial import Trial
+
+    recorded = single.find(open_store(results), trial_id)
+    if recorded["status"] != COMPLETE:
+        raise InputError(
+            f"{trial_id}: is {recorded['status']}; only complete trials can be compared"
+        )
+    config = single.recorded_config(recorded)
+    trial = Trial(config, split=single.recorded_split(recorded), data_dir=data)  # type: ignore[arg-type]
+    if trial.data.fingerprint != recorded["data_fingerprint"]:
+        raise InputError(f"{trial_id}: the data set {config.dataset} has changed since then")
+    with view.progress(trial):
+        while not trial.done:
+            view.epoch(trial.advance(view.step))
+        again = {**recorded.to_dict(), **trial.finish().trial}
+    view.result(again)
+    same = again["accuracy"] == recorded["accuracy"] and again["loss"] == recorded["loss"]
+    view.note(
+        f"accuracy {again['accuracy']:.4f}, recorded {recorded['accuracy']:.4f}: "
+        + ("repeated exactly" if same else "differs")
+    )
+    if not same and again["hardware"] != recorded["hardware"]:
+        view.note(f"recorded on {recorded['hardware']}, repeated on {again['hardware']}")
+
+
+# Typer reads options from the signature; those of the configuration are TrialConfig's fields.
+_signature = inspect.signature(_trial, eval_str=True)
+_own = [p for p in _signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+_options = [_option(name) for name in TrialConfig.model_fields]
+_trial.__signature__ = _signature.replace(parameters=[  # type: ignore[attr-defined]
+    *(p.replace(kind=p.KEYWORD_ONLY) for p in _own), *_options
+])  # fmt: skip
+_annotations: dict[str, Any] = {option.name: option.annotation for option in _options}
+_trial.__annotations__.update(_annotations)
+app.command()(_trial)
