@@ -112,6 +112,8 @@ def parse_distribution(name: str, value: Any) -> BaseDistribution:
             raise InputError(f"space.{name}: unknown {', '.join(sorted(unknown))}; give {form}")
         whole = TrialConfig.model_fields[name].annotation is int
         if whole:
+            if any(type(value.get(key, 1)) is not int for key in ("low", "high", "step")):
+                raise InputError(f"space.{name}: whole numbers are expected, got {value!r}")
             return IntDistribution(**{"step": 1, **value})
         step = value.get("step")
         return FloatDistribution(

@@ -51,6 +51,7 @@ class CellSearch:
         self._seed = seed
         self._asked = 0
         self._told = 0
+        self._foreign: set[int] = set()
         self._study = optuna.create_study(direction="maximize")
 
     @property
@@ -104,9 +105,9 @@ class CellSearch:
         }
         parameters = {name: outcome.parameters[name] for name in space}
         if self._search.sampler in _REPLAYED:
-            self._study.enqueue_trial(parameters)
-            self._study.sampler = self._sampler(number)
-            self._study.ask(self.cell.space)
+            # Of a search space that has changed since, it is none of this sampler's trials.
+            if self._ask(number) != outcome.parameters:
+                self._foreign.add(number)
             return
         self._study.add_trial(
             create_trial(state=TrialState.RUNNING, params=parameters, distributions=space)
@@ -114,7 +115,9 @@ class CellSearch:
 
     def _tell(self, number: int) -> None:
         outcome = self.outcomes[number]
-        if outcome.status == COMPLETE:
+        if number in self._foreign:
+            self._study.tell(number, state=TrialState.FAIL)
+        elif outcome.status == COMPLETE:
             self._study.tell(number, outcome.accuracy)
         elif outcome.status == PRUNED and outcome.progress:
             trial = optuna.Trial(self._study, self._trial(number)._trial_id)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,65 +63,94 @@ def run(store: Store, spec: StudySpec, **options: Any) -> bool:
     return run_study(spec, store, make_trial=options.pop("make_trial", MakeSynthetic()), **options)
 
 
-def test_a_study_runs_every_trial_once_and_again_nothing(store: Store, tmp_path: Path) -> None:
-    started = tmp_path / "started"
-    make = MakeSynthetic(started=started)
-    assert run(store, spec_of(), make_trial=make)
+@pytest.fixture(scope="module")
+def undisturbed(
+    local_ray: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Store, list[str]]:
+    """A study run in one go, and a line for each trial that was started."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    store = open_store(folder / "results", create=True)
+    assert run(store, spec_of(), make_trial=MakeSynthetic(started=folder / "started"))
+    return store, (folder / "started").read_text().splitlines()
+
+
+Undisturbed = tuple[Store, list[str]]
+
+
+def test_a_study_runs_every_trial_once(undisturbed: Undisturbed) -> None:
+    store, started = undisturbed
     trials = store.read("trials")
     assert trials["status"].eq("complete").all()
     assert trials.groupby(["cell", "phase"]).size().tolist() == [2, 4] * 4
-    assert len(started.read_text().splitlines()) == 24
+    assert len(started) == 24
     assert len(store.read("epochs")) == 24 * 3
+    assert not (Path(store.root) / ".tune").exists()
 
-    # Tuning saw validation images only, and one seed; confirm runs have seeds of their own.
+
+def test_tuning_sees_validation_and_confirm_fresh_seeds_and_test(undisturbed: Undisturbed) -> None:
+    trials = undisturbed[0].read("trials")
     tune, confirm = trials[trials["phase"] == "tune"], trials[trials["phase"] == "confirm"]
     assert set(tune["split"]) == {"validation"}
     assert set(tune["seed"]) == {0}
     assert set(confirm["split"]) == {"test"}
     assert confirm.groupby("cell")["seed"].apply(set).eq({1, 2}).all()
-
-    # A confirm trial repeats the best config of its cell, seed apart.
     best = tune.sort_values(["accuracy", "number"], ascending=[False, True])
     best = best.drop_duplicates("cell").set_index("cell")
     for _, row in confirm.iterrows():
         assert row["tuned_from"] == best.loc[row["cell"], "trial_id"]
         assert row["learning_rate"] == best.loc[row["cell"], "learning_rate"]
 
-    before = {path: path.stat().st_mtime_ns for path in Path(store.root).glob("*/*.parquet")}
-    assert run(store, spec_of(), make_trial=make)
-    assert len(started.read_text().splitlines()) == 24
-    assert before == {p: p.stat().st_mtime_ns for p in Path(store.root).glob("*/*.parquet")}
-    assert not (Path(store.root) / ".tune").exists()
+
+def test_running_again_runs_nothing(undisturbed: Undisturbed) -> None:
+    store, _ = undisturbed
+
+    def files() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in Path(store.root).glob("*/*.parquet")}
+
+    before = files()
+    assert run(store, spec_of(), make_trial=MakeSynthetic(trouble=fail_always))
+    assert files() == before
 
 
-def test_growing_a_study_ends_in_the_table_of_one_run(store: Store, tmp_path: Path) -> None:
-    whole = open_store(tmp_path / "whole", create=True)
-    run(whole, spec_of(trials=5))
-
-    run(store, spec_of(widths=(4,), arms=("none",), trials=3, seeds=1))
-    run(store, spec_of(widths=(4, 8), arms=("none",), trials=5, seeds=1))
-    run(store, spec_of(trials=5))
-    grown = table(store)
+def test_growing_a_study_ends_in_the_table_of_one_run(
+    store: Store, undisturbed: Undisturbed
+) -> None:
+    run(store, spec_of(widths=(8,), arms=("mixco",), trials=3, seeds=1))
+    run(store, spec_of())
+    grown, whole = table(store), table(undisturbed[0])
     # Confirm runs of what was the best config before the budget grew stay, marked by their source.
-    extra = set(grown["trial_id"]) - set(table(whole)["trial_id"])
+    extra = set(grown["trial_id"]) - set(whole["trial_id"])
     assert all("-confirm-" in name for name in extra)
     grown = grown[~grown["trial_id"].isin(extra)].reset_index(drop=True)
-    pd.testing.assert_frame_equal(grown, table(whole))
+    pd.testing.assert_frame_equal(grown, whole)
 
 
-def test_a_lost_row_is_run_again_with_the_same_result(store: Store) -> None:
+def copy_without(store: Store, source: Store, lost: str) -> None:
+    """Copies the trials of ``source`` whose ids do not match the pattern ``lost``."""
+    tables = {name: source.read(name) for name in ("trials", "epochs", "evaluations")}
+    for trial_id in tables["trials"]["trial_id"]:
+        if re.search(lost, trial_id):
+            continue
+        own = {
+            name: [
+                {key: value for key, value in row.items() if not _is_null(value)}
+                for row in rows[rows["trial_id"] == trial_id].to_dict("records")
+            ]
+            for name, rows in tables.items()
+        }
+        trial = own["trials"][0]
+        trial["eval_datasets"] = list(trial["eval_datasets"])
+        store.append(trial, own["epochs"], own["evaluations"])
+
+
+def test_lost_rows_are_run_again_with_the_same_results(
+    store: Store, undisturbed: Undisturbed
+) -> None:
+    copy_without(store, undisturbed[0], r"w8-none-tune-000[12]|w4-mixco-confirm-s2")
+    assert len(store.ids()) == 21
     run(store, spec_of())
-    before = table(store)
-    rows = store.read("trials")
-    for path in Path(store.root).glob("*/*.parquet"):
-        path.unlink()
-    epochs = {"epoch": 1}
-    for _, row in rows[~rows["trial_id"].str.contains("w8-none-tune-000[12]")].iterrows():
-        kept = {str(key): value for key, value in row.items() if not _is_null(value)}
-        kept["eval_datasets"] = list(row["eval_datasets"])
-        store.append(kept, [epochs])
-    run(store, spec_of())
-    pd.testing.assert_frame_equal(table(store), before)
+    for name in ("trials", "epochs", "evaluations"):
+        pd.testing.assert_frame_equal(table(store, name), table(undisturbed[0], name))
 
 
 def _is_null(value: Any) -> bool:
@@ -185,13 +216,13 @@ class KillOnce:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_worker_costs_nothing(store: Store, tmp_path: Path) -> None:
-    undisturbed = open_store(tmp_path / "undisturbed", create=True)
-    run(undisturbed, spec_of())
+def test_a_killed_worker_costs_nothing(
+    store: Store, tmp_path: Path, undisturbed: Undisturbed
+) -> None:
     run(store, spec_of(), make_trial=MakeSynthetic(trouble=KillOnce(tmp_path / "mark")))
     assert (tmp_path / "mark").exists()
     for name in ("trials", "epochs", "evaluations"):
-        pd.testing.assert_frame_equal(table(store, name), table(undisturbed, name))
+        pd.testing.assert_frame_equal(table(store, name), table(undisturbed[0], name))
 
 
 ASHA = {"stopping": {"rule": "asha", "grace_epochs": 1, "reduction_factor": 2.0}}
@@ -211,21 +242,20 @@ def test_asha_prunes_within_cells_and_resumes_to_the_same_table(
     # Every cell keeps a trial: a shared ladder would stop all of the narrow ones.
     assert trials[trials["status"] == "complete"].groupby("cell").size().gt(2).all()
 
-    run(store, spec_of(trials=3, base={"epochs": 8}, **ASHA))
+    copy_without(store, whole, r"-tune-000[4-7]|w8-mixco-tune-0003|confirm")
     run(store, spec)
-    one, other = table(store), table(whole)
-    both = one["trial_id"].isin(other["trial_id"])
-    pd.testing.assert_frame_equal(one[both].reset_index(drop=True), other)
+    pd.testing.assert_frame_equal(table(store), table(whole))
 
 
-def test_incomparable_changes_are_refused_by_name(store: Store) -> None:
-    run(store, spec_of(widths=(4,)))
+def test_incomparable_changes_are_refused_by_name(store: Store, undisturbed: Undisturbed) -> None:
+    copy_without(store, undisturbed[0], "nothing")
+    run(store, spec_of())
     before = table(store)
-    changed = spec_of(widths=(4,), base={"epochs": 5})
+    changed = spec_of(base={"epochs": 5})
     with pytest.raises(InputError, match=r"base\.epochs 3 -> 5.*--accept-mixed"):
         run(store, changed)
     pd.testing.assert_frame_equal(table(store), before)
-    assert run(store, changed, accept_mixed=True)
+    assert parse_spec(Path(store.root, "study.yaml").read_text(), "stored") == spec_of()
 
 
 def test_results_that_cannot_be_written_stop_the_study(
@@ -240,16 +270,16 @@ def test_results_that_cannot_be_written_stop_the_study(
 
     monkeypatch.setattr(Store, "_write_through", full)
     with pytest.raises(StudyError, match="No space left"):
-        run(store, spec_of())
+        run(store, spec_of(widths=(4,)))
     assert len(store.ids()) == 5
     monkeypatch.undo()
-    assert run(store, spec_of())
-    assert len(store.ids()) == 24
+    assert run(store, spec_of(widths=(4,)))
+    assert len(store.ids()) == 12
 
 
-def test_provenance_lies_beside_the_tables(store: Store) -> None:
-    run(store, spec_of(widths=(4,)))
-    assert parse_spec(Path(store.root, "study.yaml").read_text(), "stored") == spec_of(widths=(4,))
-    record = Path(store.root, "provenance.json").read_text()
-    assert '"fp-digits"' in record
-    assert '"optuna"' in record
+def test_provenance_lies_beside_the_tables(undisturbed: Undisturbed) -> None:
+    root = Path(undisturbed[0].root)
+    assert parse_spec((root / "study.yaml").read_text(), "stored") == spec_of()
+    record = json.loads((root / "provenance.json").read_text())
+    assert record["data_fingerprints"] == {"digits": ["fp-digits"]}
+    assert record["packages"]["optuna"]

@@ -1,0 +1,162 @@
+"""Suggestions of a cell: deterministic, whatever the timing, and the same after a restart."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from study.agenda import Agenda
+from study.plan import Job, cells
+from study.search import CellSearch, Outcome
+from study.spec import Search, StudySpec, parse_spec
+from tests.synthetic_trial import SyntheticTrial
+
+SPEC = """
+name: search
+datasets: [digits]
+methods: [moco]
+widths: [4]
+arms: [none, mixco]
+base: {epochs: 3}
+trials: 9
+seeds: 2
+search: {startup_trials: 3, sampler: SAMPLER, parallel_per_cell: PARALLEL}
+"""
+SAMPLERS = ["tpe", "random", "gp", "cmaes", "nsgaii"]
+
+
+def spec_of(sampler: str = "tpe", parallel: int = 1) -> StudySpec:
+    return parse_spec(SPEC.replace("SAMPLER", sampler).replace("PARALLEL", str(parallel)), "test")
+
+
+def row_of(job: Job) -> dict[str, Any]:
+    """How a trial ends: most by the formula, some pruned, diverged or failed."""
+    trial = SyntheticTrial(job.config, job.split)
+    row = {**job.identity(), "status": "complete", "accuracy": trial.accuracy(3)}
+    if job.phase == "tune" and job.number in (2, 5):
+        row |= {"status": "pruned", "accuracy": None, "progress": {1: trial.accuracy(1)}}
+    if job.phase == "tune" and job.number == 4:
+        row |= {"status": "diverged", "accuracy": None}
+    return row
+
+
+def work_through(agenda: Agenda, slots: int, order: random.Random, limit: int = 10**6) -> list[Any]:
+    """Runs an agenda with ``slots`` at once, trials ending in random order; the rows."""
+    running: list[Job] = []
+    rows: list[Any] = []
+    while len(rows) < limit:
+        while len(running) < slots and (job := agenda.next()):
+            running.append(job)
+        if not running:
+            break
+        row = row_of(running.pop(order.randrange(len(running))))
+        agenda.record(row)
+        rows.append(row)
+    return rows
+
+
+def by_id(rows: list[Any]) -> dict[str, Any]:
+    return {row["trial_id"]: row for row in rows}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_neither_timing_nor_interruption_changes_a_suggestion(sampler: str, parallel: int) -> None:
+    spec = spec_of(sampler, parallel)
+    whole = work_through(Agenda(spec), 1, random.Random(0))
+    assert len(whole) == 2 * (9 + 2)
+    assert by_id(work_through(Agenda(spec), 7, random.Random(1))) == by_id(whole)
+    for stop in (4, 13):
+        rows = work_through(Agenda(spec), 5, random.Random(stop), limit=stop)
+        rows += work_through(Agenda(spec, rows), 3, random.Random(stop))
+        assert by_id(rows) == by_id(whole)
+
+
+def test_a_cell_does_not_depend_on_which_other_cells_there_are() -> None:
+    spec = spec_of().model_copy(update={"widths": (4, 8)})
+    whole = by_id(work_through(Agenda(spec), 2, random.Random(0)))
+    alone = spec.model_copy(update={"widths": (8,), "arms": ("mixco",)})
+    rows = by_id(work_through(Agenda(alone), 2, random.Random(0)))
+    assert rows.items() <= whole.items()
+
+
+def test_the_study_seed_changes_what_is_suggested() -> None:
+    first, second = (
+        by_id(work_through(Agenda(spec_of().model_copy(update={"seed": s})), 1, random.Random(0)))
+        for s in (0, 1000)
+    )
+    name = "digits-moco-resnet18-w4-none-tune-0003"
+    assert first[name]["learning_rate"] != second[name]["learning_rate"]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_first_trial_of_each_cell_is_the_defaults(sampler: str) -> None:
+    for cell in cells(spec_of(sampler)):
+        search = CellSearch(cell, Search(sampler=sampler), trials=3, seed=0)  # type: ignore[arg-type]
+        number, parameters = search.next() or (None, {})
+        assert number == 0
+        assert parameters == {name: getattr(cell.config, name) for name in cell.space}
+
+
+def test_every_arm_gets_the_same_trials_and_the_baseline_all_its_own_parameters() -> None:
+    rows = work_through(Agenda(spec_of()), 2, random.Random(0))
+    counts = {cell: sum(row["cell"] == cell for row in rows) for cell in {r["cell"] for r in rows}}
+    assert set(counts.values()) == {11}
+    none, mixco = (cells(spec_of())[index].space for index in (0, 1))
+    assert none.items() <= mixco.items()
+    assert set(mixco) - set(none) == {"mix_weight", "mix_alpha", "mix_temperature"}
+    assert {"temperature", "learning_rate", "weight_decay"} <= set(none)
+
+
+def test_tpe_finds_better_than_random_where_it_should() -> None:
+    """Outcomes reach the sampler: fed with them it concentrates where accuracy is high."""
+
+    def late_accuracy(sampler: str) -> float:
+        spec = spec_of(sampler).model_copy(update={"trials": 40})
+        cell = cells(spec)[0]
+        search = CellSearch(cell, spec.search, 40, seed=3)
+        accuracies = []
+        while suggestion := search.next():
+            number, parameters = suggestion
+            config = cell.config.model_copy(update=parameters)
+            accuracies.append(SyntheticTrial(config, "validation").accuracy(3))
+            search.record(number, Outcome("complete", parameters, accuracies[-1]))
+        return sum(accuracies[20:]) / 20
+
+    assert late_accuracy("tpe") > late_accuracy("random") + 3
+
+
+def test_pruned_trials_reach_optuna_with_their_last_value_and_others_as_failed() -> None:
+    from optuna.trial import TrialState
+
+    cell = cells(spec_of())[0]
+    search = CellSearch(cell, Search(), trials=4, seed=0)
+    endings = [
+        ("complete", 50.0, {}),
+        ("pruned", None, {2: 20.0, 4: 31.0}),
+        ("diverged", None, {}),
+    ]
+    for status, accuracy, progress in endings:
+        number, parameters = search.next() or (0, {})
+        search.record(number, Outcome(status, parameters, accuracy, progress))
+    search.next()
+    trials = search._study.trials
+    assert [trial.state for trial in trials] == [
+        TrialState.COMPLETE,
+        TrialState.PRUNED,
+        TrialState.FAIL,
+        TrialState.RUNNING,
+    ]
+    assert trials[0].value == 50.0
+    assert trials[1].value == 31.0
+    assert trials[1].intermediate_values == {2: 20.0, 4: 31.0}
+
+
+def test_a_cell_without_a_complete_trial_has_no_confirm_trials() -> None:
+    agenda = Agenda(spec_of().model_copy(update={"trials": 2}))
+    while job := agenda.next():
+        agenda.record({**job.identity(), "status": "failed", "accuracy": None})
+    assert agenda.finished
+    assert agenda.count("failed") == 4
