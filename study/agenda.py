@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from study.plan import Cell, Job, cells, confirm_job, tune_job
@@ -48,6 +48,9 @@ class Agenda:
         """``recorded``: rows of ``trials``, with ``progress`` (epoch to kNN accuracy) if pruned."""
         self.spec = spec
         self.cells = {cell.name: CellState(cell, spec) for cell in cells(spec)}
+        if spec.warm_start:
+            for state in self.cells.values():
+                state.search.warm_start = self._warm_start(state)
         self.running: dict[str, Job] = {}
         self.ended: dict[str, str] = {}
         """Status of every trial that ended, by id, earlier runs' included."""
@@ -113,6 +116,23 @@ class Agenda:
                 number, parameters = suggestion
                 return tune_job(state.cell, number, parameters)
         return None
+
+    def _warm_start(self, state: CellState) -> Callable[[], Mapping[str, Any] | None] | None:
+        """The best parameters of the cell one width narrower, once that one is tuned."""
+        config = state.cell.config
+        narrower = [width for width in self.spec.widths if width < config.width]
+        if not narrower:
+            return None
+        name = Cell(config.model_copy(update={"width": max(narrower)}), {}).name
+        source = self.cells[name]
+
+        def parameters() -> Mapping[str, Any] | None:
+            if not source.search.done:
+                return None
+            best = source.best
+            return {} if best is None else source.search.outcomes[best].parameters
+
+        return parameters
 
     def _take(self, row: Mapping[str, Any]) -> None:
         state = self.cells[row["cell"]]

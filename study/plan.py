@@ -74,13 +74,37 @@ def cells(spec: StudySpec) -> list[Cell]:
         InputError: a cell's configuration is out of range.
     """
     return [
-        Cell(spec.fixed(dataset, method, encoder, width, arm), spec.space_of(method, arm))
+        Cell(_length(spec, group)[arm], spec.space_of(method, arm))
         for dataset in spec.datasets
         for method in spec.methods
         for encoder in spec.encoders
         for width in spec.widths
+        for group in [(dataset, method, encoder, width)]
         for arm in spec.arms
     ]
+
+
+def _length(spec: StudySpec, group: tuple[str, str, str, int]) -> dict[str, TrialConfig]:
+    """The arms of a group, with epochs as the study matches them.
+
+    At ``match: compute`` the arm with the most forward and backward work in an epoch keeps its
+    epochs, and the others get as many as come closest to that work.
+    """
+    configs: dict[str, TrialConfig] = {arm: spec.fixed(*group, arm) for arm in spec.arms}
+    if spec.match == "epochs":
+        return configs
+    from trainables.compute import training_flops
+
+    # Arms differ in passes through one encoder: the image size cancels out of their ratio.
+    work = {
+        arm: training_flops(config, config.image_size or 32) * config.epochs
+        for arm, config in configs.items()
+    }
+    most = max(work.values())
+    return {
+        arm: config.model_copy(update={"epochs": round(config.epochs * most / work[arm])})
+        for arm, config in configs.items()
+    }
 
 
 def tune_job(cell: Cell, number: int, parameters: Mapping[str, Any]) -> Job:

@@ -9,7 +9,7 @@ change it, and it can be computed again from the stored rows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,8 @@ class CellSearch:
 
     def __init__(self, cell: Cell, search: Search, trials: int, seed: int) -> None:
         self.cell = cell
+        self.warm_start: Callable[[], Mapping[str, Any] | None] | None = None
+        """Parameters for the second trial, asked for once it is due; None: not known yet."""
         self.trials = trials
         self.outcomes: dict[int, Outcome] = {}
         self._search = search
@@ -70,10 +72,13 @@ class CellSearch:
                 self._tell(self._told)
                 self._told += 1
                 continue
+            start = self._start(number)
+            if start is None:
+                return None
             self._asked += 1
             if number not in self.outcomes:
-                return number, self._ask(number)
-            self._adopt(number, self.outcomes[number])
+                return number, self._ask(number, start)
+            self._adopt(number, self.outcomes[number], start)
         return None
 
     def record(self, number: int, outcome: Outcome) -> None:
@@ -88,15 +93,28 @@ class CellSearch:
             for name, distribution in self.cell.space.items()
         }
 
-    def _ask(self, number: int) -> dict[str, Any]:
+    def _start(self, number: int) -> Mapping[str, Any] | None:
+        """What a trial is told to take: the defaults, a warm start, or nothing."""
         if number == 0:
-            self._study.enqueue_trial(self.defaults)
+            return self.defaults
+        if number == 1 and self.warm_start is not None:
+            return self.warm_start()
+        return {}
+
+    def _ask(self, number: int, start: Mapping[str, Any]) -> dict[str, Any]:
+        given = {
+            name: nearest(distribution, start[name])
+            for name, distribution in self.cell.space.items()
+            if name in start
+        }
+        if given:
+            self._study.enqueue_trial(given)
         self._study.sampler = self._sampler(number)
         trial = self._study.ask(self.cell.space)
         assert trial.number == number
         return dict(trial.params)
 
-    def _adopt(self, number: int, outcome: Outcome) -> None:
+    def _adopt(self, number: int, outcome: Outcome, start: Mapping[str, Any]) -> None:
         """Puts a trial that ran before in its place."""
         space: dict[str, BaseDistribution] = {
             name: distribution
@@ -106,7 +124,7 @@ class CellSearch:
         parameters = {name: outcome.parameters[name] for name in space}
         if self._search.sampler in _REPLAYED:
             # Of a search space that has changed since, it is none of this sampler's trials.
-            if self._ask(number) != outcome.parameters:
+            if self._ask(number, start) != outcome.parameters:
                 self._foreign.add(number)
             return
         self._study.add_trial(

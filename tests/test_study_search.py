@@ -160,3 +160,37 @@ def test_a_cell_without_a_complete_trial_has_no_confirm_trials() -> None:
         agenda.record({**job.identity(), "status": "failed", "accuracy": None})
     assert agenda.finished
     assert agenda.count("failed") == 4
+
+
+def test_warm_start_hands_the_best_of_the_narrower_width_on() -> None:
+    spec = spec_of().model_copy(update={"widths": (4, 8), "warm_start": True})
+    rows = by_id(work_through(Agenda(spec), 3, random.Random(0)))
+    for arm in ("none", "mixco"):
+        tuned = [
+            row for row in rows.values() if row["cell"].endswith(f"w4-{arm}") and row["accuracy"]
+        ]
+        best = max(
+            (row for row in tuned if row["phase"] == "tune"), key=lambda row: row["accuracy"]
+        )
+        second = rows[f"digits-moco-resnet18-w8-{arm}-tune-0001"]
+        for name in ("learning_rate", "temperature", "mix_weight"):
+            assert second[name] == best[name]
+    for limit in (17, 30):
+        part = work_through(Agenda(spec), 5, random.Random(1), limit=limit)
+        part += work_through(Agenda(spec, part), 2, random.Random(2))
+        assert by_id(part) == rows
+
+
+def test_matched_compute_gives_the_cheaper_arm_more_epochs() -> None:
+    from trainables.compute import training_flops
+
+    for method in ("moco", "simclr"):
+        spec = StudySpec.model_validate(
+            {**spec_of().model_dump(), "methods": (method,), "match": "compute"}
+            | {"base": {"epochs": 80}}
+        )
+        none, mixco = (cell.config for cell in cells(spec))
+        assert mixco.epochs == 80
+        assert none.epochs > 80
+        work = [training_flops(config, 8, 1) * config.epochs for config in (none, mixco)]
+        assert work[0] == pytest.approx(work[1], rel=0.01)

@@ -1,0 +1,122 @@
+"""Killed drivers: no finished trial is lost, none appears twice, the table ends the same."""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from study.store import open_store
+
+SPEC = """
+name: killed
+datasets: [digits]
+methods: [moco]
+widths: [4, 8]
+arms: [none, mixco]
+base: {epochs: 3}
+trials: 4
+seeds: 2
+search: {startup_trials: 2}
+"""
+
+
+def start(folder: Path, results: str, seconds: float = 0.1) -> subprocess.Popen[str]:
+    spec = folder / "study.yaml"
+    spec.write_text(SPEC)
+    arguments = [str(spec), str(folder / results), str(seconds), "2"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.synthetic_driver", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+
+
+def kill_with_ray(driver: subprocess.Popen[str]) -> None:
+    """`kill -9` of the driver; what Ray it had started is taken down too, as a job system would."""
+    family = psutil.Process(driver.pid).children(recursive=True)
+    driver.kill()
+    driver.wait()
+    for process in family:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def table(folder: Path, results: str, name: str) -> pd.DataFrame:
+    rows = open_store(folder / results).read(name)
+    rows = rows.drop(columns=["started_at", "finished_at"], errors="ignore")
+    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
+    return rows.sort_values(keys, ignore_index=True)
+
+
+def assert_same(folder: Path, one: str, other: str) -> None:
+    for name in ("trials", "epochs", "evaluations"):
+        pd.testing.assert_frame_equal(table(folder, one, name), table(folder, other, name))
+
+
+def finish(folder: Path, results: str, seconds: float = 0.0) -> str:
+    output, _ = start(folder, results, seconds).communicate(timeout=240)
+    assert output.splitlines()[-1] == "complete", output
+    return output
+
+
+def recorded(folder: Path) -> set[str]:
+    return open_store(folder / "killed").ids() if (folder / "killed").is_dir() else set()
+
+
+def run_until(folder: Path, trials: int) -> subprocess.Popen[str]:
+    """A driver that has just recorded so many trials."""
+    driver = start(folder, "killed")
+    deadline = time.monotonic() + 240
+    while len(recorded(folder)) < trials:
+        assert driver.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    return driver
+
+
+def test_a_killed_driver_loses_no_trial_and_repeats_none(tmp_path: Path) -> None:
+    kill_with_ray(run_until(tmp_path, 7))
+    before = recorded(tmp_path)
+    assert 7 <= len(before) < 24
+    output = finish(tmp_path, "killed")
+    assert not any(re.search(rf"^{name}:", output, re.MULTILINE) for name in before)
+    finish(tmp_path, "whole")
+    assert_same(tmp_path, "killed", "whole")
+
+
+def test_interrupting_ends_cleanly_and_a_second_driver_is_refused(tmp_path: Path) -> None:
+    driver = run_until(tmp_path, 3)
+    second, _ = start(tmp_path, "killed").communicate(timeout=120)
+    assert "error:" in second and f"process {driver.pid} " in second
+    driver.send_signal(signal.SIGINT)
+    output, _ = driver.communicate(timeout=60)
+    assert output.splitlines()[-1] == "interrupted"
+    assert not (tmp_path / "killed" / "driver.lock").exists()
+    assert not (tmp_path / "killed" / ".tune").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_twenty_kills_at_random_moments(tmp_path: Path) -> None:
+    finish(tmp_path, "whole")
+    moments = random.Random(0)
+    for _ in range(20):
+        driver = start(tmp_path, "killed", 0.3)
+        time.sleep(moments.uniform(2, 20))
+        before = recorded(tmp_path)
+        kill_with_ray(driver)
+        assert before <= recorded(tmp_path)
+    finish(tmp_path, "killed")
+    assert_same(tmp_path, "killed", "whole")
