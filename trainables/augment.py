@@ -1,8 +1,10 @@
 """Random views of a whole batch at once, with parameters drawn for each image.
 
 Cropping, resizing, flipping and blurring are linear along rows and columns, so each is one small
-matrix for every image: exact, batched, and without gathers or grids. Parameters are drawn apart
-from their use, so that every worker can draw those of the whole batch and apply its own.
+matrix for every image; brightness, contrast and saturation are affine in the colours, so each is
+one 3x3 matrix for every image: exact, batched, and without gathers, grids or branches. Parameters
+are drawn apart from their use, so that every worker can draw those of the whole batch and apply its
+own.
 """
 
 from __future__ import annotations
@@ -112,10 +114,10 @@ def apply_views(images: Tensor, views: Views, policy: Policy) -> Tensor:
     Returns:
         [N, C, S, S], float, 0 to 1, not normalised.
     """
-    x = images.float() / 255
+    x = images.float().div_(255)
     x = crop(x, views.top, views.left, views.height, views.width, views.flipped)
     if policy.colour:
-        x = _jitter(x, views)
+        x = _jitter_(x, views)
         x = torch.where(views.grey[:, None, None, None], luma(x), x)
     if policy.blur:
         x = blur(x, views.sigma)
@@ -131,8 +133,7 @@ def crop(
     """
     size = x.shape[-1]
     rows = _interpolation(top, height, size)
-    columns = _interpolation(left, width, size)
-    columns = torch.where(flipped[:, None, None], columns.flip(1), columns)
+    columns = _interpolation(left, width, size, flipped)
     return _separable(x, rows, columns)
 
 
@@ -167,54 +168,60 @@ def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
     red, green, blue = x.unbind(1)
     value, low = x.amax(1), x.amin(1)
     chroma = value - low
-    safe = chroma.clamp(min=1e-8)
-    sector = torch.where(
-        value == red,
-        (green - blue) / safe,
-        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
-    sector = sector + 6 * turns[:, None, None]
-    # HSV to RGB in one formula: channel n falls from the value by chroma, by how far the hue is off.
-    channel = torch.tensor([5.0, 3.0, 1.0], device=x.device)[:, None, None]
-    k = torch.remainder(sector[:, None] + channel, 6)
-    return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
+    is_red, is_green = value == red, value == green
+    fall = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
+    sector = torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0))  # sixths of a turn
+    hue = fall.div_(chroma.clamp(min=1e-8)).add_(sector).add_(6 * turns[:, None, None])
+    hue = hue - 6 * (hue / 6).floor()
+    # HSV to RGB: each channel is a trapezoid over the hue, a third of a turn after the one before.
+    trapezoids = [(hue - 3).abs_().sub_(1), 2 - (hue - 2).abs_(), 2 - (hue - 4).abs_()]
+    return torch.addcmul(low[:, None], chroma[:, None], torch.stack(trapezoids, 1).clamp_(0, 1))
 
 
-def _jitter(x: Tensor, views: Views) -> Tensor:
+def _jitter_(x: Tensor, views: Views) -> Tensor:
+    """Brightness, contrast and saturation in each image's order, the hue shift among them."""
     n, padded = len(x), views.hue_images.numel()
     if padded > n:  # a batch that four does not divide
         x = torch.cat([x, x.new_zeros(padded - n, *x.shape[1:])])
     hue = torch.cat([views.hue, views.hue.new_zeros(padded - n)])
     for step, images in enumerate(views.hue_images):
-        x = x.index_copy(0, images, shift_hue(x[images], hue[images]))
+        x.index_copy_(0, images, shift_hue(x[images], hue[images]))
         if step < 3:
-            x[:n] = _blend(x[:n], views.order[:, step], views.factors)
+            _blend_(x[:n], views.order[:, step], views.factors)
     return x[:n]
 
 
-def _blend(x: Tensor, operation: Tensor, factors: Tensor) -> Tensor:
-    """Brightness (0), contrast (1) or saturation (2), each a blend with a reference image."""
-    factor = factors.gather(1, operation[:, None])[:, :, None, None]
-    grey = luma(x)
-    kind = operation[:, None, None, None]
-    mean = grey.mean((2, 3), keepdim=True)
-    reference = torch.where(kind == 2, grey, torch.where(kind == 1, mean, 0.0))
-    return torch.lerp(reference, x, factor).clamp(0, 1)
+def _blend_(x: Tensor, operation: Tensor, factors: Tensor) -> None:
+    """Brightness (0), contrast (1) or saturation (2), in place: a blend with a reference image.
+
+    The references are black, the mean luma and each pixel's luma, so that the blend is a matrix
+    and an offset in the space of colours.
+    """
+    pixels = x.flatten(2)
+    factor = factors.gather(1, operation[:, None])[:, :, None]
+    rest, kind = 1 - factor, operation[:, None, None]
+    weights = torch.tensor(_GREY, device=x.device)
+    matrix = factor * torch.eye(3, device=x.device) + rest * (kind == 2) * weights
+    offset = rest * (kind == 1) * (pixels.mean(2) @ weights)[:, None, None]
+    blended = torch.baddbmm(offset.expand(-1, 3, 1), matrix, pixels).clamp_(0, 1)
+    x.copy_(blended.view_as(x))
 
 
-def _interpolation(start: Tensor, length: Tensor, size: int) -> Tensor:
+def _interpolation(
+    start: Tensor, length: Tensor, size: int, backwards: Tensor | None = None
+) -> Tensor:
     """[N, size, size] matrices that resize ``length`` pixels from ``start`` to ``size``."""
     pixels = torch.arange(size, device=start.device)
     scale = (length / size)[:, None]
     centre = ((pixels + 0.5) * scale - 0.5).clamp(min=0)  # within the box
     centre = torch.minimum(centre, (length - 1)[:, None]) + start[:, None]
-    return (1 - (centre[:, :, None] - pixels).abs()).clamp(min=0)
+    if backwards is not None:
+        centre = torch.where(backwards[:, None], centre.flip(1), centre)
+    return (centre[:, :, None] - pixels).abs_().neg_().add_(1).clamp_(min=0)
 
 
 def _separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """rows @ image @ columns^T for each image and channel, in one pair of batched products."""
     n, channels, size, _ = x.shape
     x = (x.reshape(n, channels * size, size) @ columns.mT).reshape(n, channels, size, size)
-    x = x.transpose(1, 2).reshape(n, size, channels * size)
-    x = (rows @ x).reshape(n, size, channels, size)
-    return x.permute(0, 2, 1, 3)
+    return rows[:, None] @ x
