@@ -1,0 +1,87 @@
+"""One ladder for each cell: small encoders are compared with small encoders."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+
+from study.spec import Stopping
+from study.stopping import METRIC, TIME, CellLadders
+
+STOPPING = Stopping(rule="asha", grace_epochs=1, reduction_factor=2.0)
+WIDTHS = (4, 16, 64)
+
+
+def trial(width: int, number: int, phase: str = "tune") -> Any:
+    job = {"cell": f"w{width}", "phase": phase}
+    return SimpleNamespace(trial_id=f"w{width}-{phase}-{number}", config={"job": job})
+
+
+def accuracy(width: int, number: int, epoch: int) -> float:
+    """Wide encoders are better at every epoch; within a width, later trials are."""
+    return width + number + epoch
+
+
+def survivors(scheduler: Any, phase: str = "tune", trials: int = 6, epochs: int = 4) -> set[str]:
+    """Trials that run to their end, each cell's trials in turn, widest cells first."""
+    living = set()
+    for number in range(trials):
+        for width in reversed(WIDTHS):
+            one = trial(width, number, phase)
+            scheduler.on_trial_add(None, one)
+            for epoch in range(1, epochs):
+                row = {TIME: epoch, METRIC: accuracy(width, number, epoch)}
+                if scheduler.on_trial_result(None, one, row) == TrialScheduler.STOP:
+                    break
+            else:
+                living.add(one.trial_id)
+    return living
+
+
+def test_a_ladder_shared_over_widths_would_stop_the_small_encoders_that_ours_lets_live() -> None:
+    shared = AsyncHyperBandScheduler(
+        time_attr=TIME, metric=METRIC, mode="max", max_t=4, grace_period=1, reduction_factor=2.0
+    )
+    ours = CellLadders(STOPPING, {f"w{width}": 4 for width in WIDTHS})
+    small = {f"w4-tune-{number}" for number in range(6)}
+    # Each small trial is the best of its cell so far, and the worst of all widths.
+    assert survivors(shared) & small == set()
+    assert survivors(ours) & small == small
+
+
+def test_bad_trials_of_a_cell_are_stopped() -> None:
+    ladders = CellLadders(STOPPING, {"w4": 4})
+    endings = []
+    for number in reversed(range(6)):
+        one = trial(4, number)
+        ladders.on_trial_add(None, one)
+        row = {TIME: 1, METRIC: accuracy(4, number, 1)}
+        endings.append(ladders.on_trial_result(None, one, row))
+    assert endings == [TrialScheduler.CONTINUE] + [TrialScheduler.STOP] * 5
+
+
+def test_confirm_trials_and_epochs_without_knn_are_never_stopped() -> None:
+    ladders = CellLadders(STOPPING, {f"w{width}": 4 for width in WIDTHS})
+    assert len(survivors(ladders, phase="confirm")) == 18
+    one = trial(4, 9)
+    ladders.on_trial_add(None, one)
+    assert ladders.on_trial_result(None, one, {TIME: 2}) == TrialScheduler.CONTINUE
+
+
+def test_a_replayed_ladder_decides_as_the_one_that_saw_the_trials() -> None:
+    seen, replayed = (CellLadders(STOPPING, {"w4": 8}) for _ in range(2))
+    for number, level in enumerate([50.0, 30.0, 40.0, 45.0]):
+        one = trial(4, number)
+        rows = [{TIME: epoch, METRIC: level + epoch} for epoch in range(1, 6)]
+        seen.on_trial_add(None, one)
+        shown = []
+        for row in rows:
+            shown.append(row)
+            if seen.on_trial_result(None, one, row) == TrialScheduler.STOP:
+                break
+        replayed.replay("w4", one.trial_id, shown)
+    rungs = [ladders.ladders["w4"]._brackets[0]._rungs for ladders in (seen, replayed)]
+    assert rungs[0] == rungs[1]
+    assert any(recorded for _, recorded in rungs[0])
