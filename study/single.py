@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from study.plan import Cell
 from study.store import COMPLETE, CONFIG_FIELDS, CONFIRM, DIVERGED, SINGLE, TUNE, Store
 from trainables.config import InputError, TrialConfig, parse_config
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from trainables.trial import Trial
 
 OnEpoch = Callable[[dict[str, Any]], None]
@@ -60,7 +58,7 @@ def run(
     return row
 
 
-def find(store: Store, trial_id: str) -> pd.Series:
+def find(store: Store, trial_id: str) -> dict[str, Any]:
     """The recorded trial ``trial_id``, or the only one whose id begins so.
 
     Raises:
@@ -75,10 +73,10 @@ def find(store: Store, trial_id: str) -> pd.Series:
         some = ", ".join(sorted(found["trial_id"] if len(found) else ids)[:3])
         problem = f"{len(found)} trials begin with it" if len(found) else "no such trial"
         raise InputError(f"{trial_id}: {problem} in {store.name} (for example {some})")
-    return found.iloc[0]
+    return cast(dict[str, Any], found.iloc[0].to_dict())
 
 
-def recorded_config(row: pd.Series) -> TrialConfig:
+def recorded_config(row: dict[str, Any]) -> TrialConfig:
     """The configuration of a recorded trial."""
     values = {}
     for name, _ in CONFIG_FIELDS:
@@ -90,7 +88,7 @@ def recorded_config(row: pd.Series) -> TrialConfig:
     return parse_config(values, str(row["trial_id"]))
 
 
-def recorded_split(row: pd.Series) -> str:
+def recorded_split(row: dict[str, Any]) -> str:
     """The split that scored a recorded trial."""
     return (
         "validation"

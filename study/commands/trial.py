@@ -103,7 +103,7 @@ def _run(config: TrialConfig, results: Path, data: Path | None, view: Any) -> No
     store = open_store(results, create=True)
     if trial_id in store.ids():
         view.note(f"{trial_id} is recorded in {results} already; --repeat runs it again")
-        view.result(single.find(store, trial_id).to_dict())
+        view.result(single.find(store, trial_id))
         return
     from trainables.trial import Trial
 
@@ -137,7 +137,7 @@ def _repeat(trial_id: str, results: Path, data: Path | None, view: Any) -> None:
     with view.progress(trial):
         while not trial.done:
             view.epoch(trial.advance(view.step))
-        again = {**recorded.to_dict(), **trial.finish().trial}
+        again: dict[str, Any] = recorded | trial.finish().trial
     view.result(again)
     same = again["accuracy"] == recorded["accuracy"] and again["loss"] == recorded["loss"]
     view.note(

@@ -1,0 +1,105 @@
+"""The command line: quick help, one-line errors, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+MIXCO = Path(sys.executable).with_name("mixco")
+QUICK = [
+    "trial", "--dataset", "digits", "--encoder", "resnet10", "--width", "4", "--epochs", "2",
+    "--batch-size", "64", "--queue-size", "64",
+]  # fmt: skip
+
+
+def mixco(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([MIXCO, *arguments], cwd=cwd, capture_output=True, text=True, timeout=200)
+
+
+def test_help_imports_neither_torch_nor_ray_and_answers_within_half_a_second(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import sys; sys.argv = ['mixco', '--help']\n"
+        "from study.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'ray', 'pandas', 'optuna'} & set(sys.modules), 'too much'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        result = mixco("--help", cwd=tmp_path)
+        seconds.append(time.perf_counter() - start)
+    assert result.returncode == 0
+    assert "report" in result.stdout
+    # The fastest of five: the machine may be busy, the command may not.
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trial", "--width", "0"], "width"),
+        (["trial", "--dataset", "nope"], "nope"),
+        (["trial", "--config", "missing.yaml"], "missing.yaml"),
+        (["trial", "--config", "bad.yaml"], "bad.yaml"),
+        (["trial", "--config", "typo.yaml"], "widht"),
+        (["trial", "--preset", "slow"], "paper"),
+        (["trial", "--repeat", "x", "--results", "none"], "none"),
+        (["report", "missing"], "missing"),
+        (["report", "empty"], "empty"),
+        (["study", "run", "nope"], "demo"),
+        (["study", "run", "typo.yaml"], "widht"),
+        (["data", "info", "nope"], "digits"),
+        (["space", "show", "moco", "nope"], "mixco"),
+    ],
+)
+def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.yaml").write_text("width: [1\n")
+    (tmp_path / "typo.yaml").write_text("widht: 8\n")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    result = mixco(*arguments, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith("mixco: ")
+    assert result.stderr.count("\n") == 1
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_trial_is_recorded_once_repeated_exactly_and_goes_on_after_a_kill(
+    tmp_path: Path,
+) -> None:
+    first = mixco(*QUICK, "--json", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    *epochs, row = [json.loads(line) for line in first.stdout.splitlines()]
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2]
+    assert row["status"] == "complete"
+    assert row["split"] == "test"
+    again = mixco(*QUICK, "--json", cwd=tmp_path)
+    assert "recorded" in again.stderr
+    assert json.loads(again.stdout)["accuracy"] == row["accuracy"]
+    repeated = mixco("trial", "--repeat", row["trial_id"], cwd=tmp_path)
+    assert "repeated exactly" in repeated.stderr
+
+    killed = subprocess.Popen(
+        [MIXCO, *QUICK, "--results", "killed", "--json"],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert killed.stdout is not None
+    killed.stdout.readline()  # the first epoch's row, printed after its checkpoint
+    killed.kill()
+    killed.wait()
+    resumed = mixco(*QUICK, "--results", "killed", "--json", cwd=tmp_path)
+    assert "continuing after epoch" in resumed.stderr or "recorded" in resumed.stderr
+    assert json.loads(resumed.stdout.splitlines()[-1])["accuracy"] == row["accuracy"]

@@ -1,0 +1,215 @@
+"""A whole trial on real images: pairing, resuming, endings, and who may see which images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from trainables import trial as trial_module
+from trainables.config import InputError, TrialConfig, parse_config
+from trainables.methods import MoCo
+from trainables.pretraining import Pretraining
+from trainables.trial import Diverged, Trial
+
+SMALL: dict[str, Any] = {
+    "dataset": "digits", "encoder": "resnet10", "width": 4, "batch_size": 64, "epochs": 3,
+    "queue_size": 100, "projection_dim": 8,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+def make(data_dir: Path, **fields: Any) -> Trial:
+    return Trial(TrialConfig(**{**SMALL, **fields}), split="validation", data_dir=data_dir)
+
+
+def same(first: Any, second: Any) -> bool:
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    return bool(first == second)
+
+
+def batches(pretraining: Pretraining, steps: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    drawn = []
+    for _, (view1, view2, mix) in zip(range(steps), pretraining._batches(), strict=False):
+        if mix:
+            mix(view1)  # as a step does: it must not disturb the views to come
+        drawn.append((view1, view2))
+    return drawn
+
+
+@pytest.mark.parametrize("method", ["moco", "simclr"])
+def test_all_arms_with_one_seed_start_alike_and_see_the_same_views(
+    method: str, data_dir: Path
+) -> None:
+    base = make(data_dir, method=method, arm="none").pretraining
+    other_seed = make(data_dir, method=method, arm="none", seed=1).pretraining
+    for arm in ("mixco", "extra-crop", "i-mix", "un-mix"):
+        pretraining = make(data_dir, method=method, arm=arm, mix_weight=2.0).pretraining
+        assert same(base.method.state_dict(), pretraining.method.state_dict())
+        assert same(batches(base, 4), batches(pretraining, 4))
+    assert not same(batches(base, 1), batches(other_seed, 1))
+    assert not same(base.method.state_dict(), other_seed.method.state_dict())
+
+
+def test_the_two_views_differ_and_every_image_comes_once_an_epoch(data_dir: Path) -> None:
+    pretraining = make(data_dir, crop_scale=1.0, batch_size=2).pretraining
+    view1, view2 = batches(make(data_dir).pretraining, 1)[0]
+    assert not torch.equal(view1, view2)
+    pretraining.epoch = 1
+    drawn = batches(pretraining, pretraining.steps_per_epoch)
+    assert len(drawn) == len(pretraining.data.train) // 2
+    first_epoch = batches(make(data_dir).pretraining, 1)[0][0]
+    make_second = make(data_dir).pretraining
+    make_second.epoch = 1
+    assert not torch.equal(first_epoch, batches(make_second, 1)[0][0])
+
+
+@pytest.mark.parametrize(("method", "arm"), [("moco", "mixco"), ("simclr", "un-mix")])
+def test_a_resumed_trial_ends_bit_for_bit_like_an_undisturbed_one(
+    method: str, arm: str, data_dir: Path, tmp_path: Path
+) -> None:
+    whole = make(data_dir, method=method, arm=arm)
+    rows = [whole.advance() for _ in range(3)]
+    first = make(data_dir, method=method, arm=arm)
+    first.advance()
+    first.save(tmp_path / "state.pt")
+    torch.rand(7)  # whatever else happens in between
+    resumed = make(data_dir, method=method, arm=arm)
+    resumed.restore(tmp_path / "state.pt")
+    assert resumed.epoch == 1
+    again = [resumed.advance() for _ in range(2)]
+    assert same(whole.pretraining.state_dict(), resumed.pretraining.state_dict())
+    for name in ("epoch", "loss", "contrastive_loss", "mixing_loss", "knn_accuracy", "images"):
+        assert [row[name] for row in rows[1:]] == [row[name] for row in again]
+    found, expected = resumed.finish().trial, whole.finish().trial
+    for name in ("accuracy", "knn_accuracy", "alignment", "uniformity", "effective_rank"):
+        assert found[name] == expected[name]
+    assert [row["epoch"] for row in resumed.rows] == [1, 2, 3]
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(data_dir: Path, tmp_path: Path) -> None:
+    trial, path = make(data_dir), tmp_path / "state.pt"
+    trial.save(path)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"not a checkpoint"):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"state\.pt"):
+            make(data_dir).restore(path)
+    flipped = bytearray(whole)
+    assert isinstance(trial.pretraining.method, MoCo)
+    queue = trial.pretraining.method.queue.numpy().tobytes()
+    flipped[whole.index(queue) + 40] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(InputError, match=r"state\.pt"):
+        make(data_dir).restore(path)
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(InputError, match="not a checkpoint of this tool"):
+        make(data_dir).restore(path)
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match="width is 4 there, 8 here"):
+        make(data_dir, width=8).restore(path)
+    with pytest.raises(InputError, match="no such checkpoint"):
+        make(data_dir).restore(tmp_path / "missing.pt")
+
+
+def test_tuning_never_reads_test_images_and_a_final_score_reads_them_once(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    extract = trial_module.evaluation.extract
+
+    def watch(encoder: Any, split: Any, data: Any, runtime: Any) -> Any:
+        if split.images.data_ptr() == data.test.images.data_ptr():
+            read.append(len(split))
+        return extract(encoder, split, data, runtime)
+
+    monkeypatch.setattr(trial_module.evaluation, "extract", watch)
+    tuning = make(data_dir)
+    while not tuning.done:
+        tuning.advance()
+    result = tuning.finish()
+    assert read == []
+    assert result.trial["split"] == "validation"
+    assert result.trial["scored_images"] == len(tuning.data.validation)
+    final = Trial(tuning.config, split="test", data_dir=data_dir)
+    while not final.done:
+        final.advance()
+    assert read == []  # the monitor on the way there sees validation images, too
+    assert final.finish().trial["scored_images"] == len(final.data.test)
+    assert read == [len(final.data.test)]
+    # One config, one training: only the images that score it differ.
+    assert same(final.pretraining.state_dict(), tuning.pretraining.state_dict())
+
+
+def test_learning_rate_warms_up_then_follows_half_a_cosine(data_dir: Path) -> None:
+    pretraining = make(data_dir, epochs=10, warmup_epochs=2.0, learning_rate=0.8).pretraining
+    steps = pretraining.steps_per_epoch
+    rates = [pretraining.learning_rate(step) for step in range(10 * steps)]
+    assert rates[0] == pytest.approx(0.8 / (2 * steps))
+    assert rates[2 * steps - 1] == pytest.approx(0.8)
+    assert rates[6 * steps] == pytest.approx(0.4)
+    assert rates[2 * steps :] == sorted(rates[2 * steps :], reverse=True)
+    assert 0 < rates[-1] < 0.001
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_by_name(data_dir: Path) -> None:
+    trial = make(data_dir)
+    with torch.no_grad():
+        next(trial.pretraining.method.embedding.parameters()).fill_(torch.nan)
+    with pytest.raises(Diverged, match="loss is nan in epoch 1"):
+        trial.advance()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"batch_size": 4096}, "batch_size: 4096 exceeds"),
+        ({"dataset": "nope"}, "nope"),
+        ({"device": "cuda:7"}, "device: cuda:7"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_training(
+    fields: dict[str, Any], message: str, data_dir: Path
+) -> None:
+    if fields.get("device") and torch.cuda.device_count() > 7:
+        pytest.skip("that device is there")
+    with pytest.raises(InputError, match=message):
+        make(data_dir, **fields)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"widht": 8}, "widht: unknown field.*width"),
+        ({"width": "8"}, "width: .*integer"),
+        ({"width": 0}, "width: .*greater"),
+        ({"arm": "cutout"}, "arm: .*'mixco'"),
+        ({"learning_rate": float("nan")}, "learning_rate: .*finite"),
+        ({"batch_size": 33}, "batch_size: 33 is odd"),
+        ({"epochs": 2, "warmup_epochs": 2.0}, "warmup_epochs"),
+    ],
+)
+def test_nonsense_in_a_config_is_one_line(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        parse_config(values, "file.yaml")
+    assert str(caught.value).startswith("file.yaml: ")
+    assert "\n" not in str(caught.value)
