@@ -110,7 +110,7 @@ def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
     long = best.melt([*CELL, "parameters"], numeric, "hyperparameter", "value").dropna()
     varied = trials[trials["phase"] == TUNE].groupby(CELL)[numeric].nunique().gt(1).stack()
     keys = pd.MultiIndex.from_frame(long[[*CELL, "hyperparameter"]])
-    kept = long[varied.reindex(keys, fill_value=False).to_numpy()]
+    kept = long[varied.reindex(keys, fill_value=False).to_numpy(dtype=bool)]
     return kept.sort_values([*CELL, "hyperparameter"]).reset_index(drop=True)
 
 

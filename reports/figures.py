@@ -54,7 +54,7 @@ def gain_figure(
     """
     line = [*_LINE, "arm"]
     marks = gains.merge(_configurations(chosen), on=[*line, "width"], how="left")
-    marks = marks.assign(kind="mean", config=marks["config"].fillna("as configured"))
+    marks = marks.assign(kind="mean", config=marks["config"].astype("str").fillna("as configured"))
     dots = pairs[[*line, "width", "parameters", "seed", "gain", "trial_id"]].assign(kind="seed")
     fits = _fitted(gains, trends).assign(kind="trend")
     rows = pd.concat([marks, dots, fits], ignore_index=True)
@@ -112,6 +112,8 @@ _TIP = ["dataset:N", "method:N", "encoder:N", "arm:N", "width:Q"]
 def _configurations(chosen: pd.DataFrame) -> pd.DataFrame:
     """Each cell's chosen hyperparameters as one line of text."""
     keys = [*_LINE, "arm", "width"]
+    if chosen.empty:
+        return pd.DataFrame(columns=[*keys, "config"])
     text = chosen["hyperparameter"] + " " + chosen["value"].map("{:.3g}".format)
     lines = chosen[keys].assign(config=text).groupby(keys)["config"].agg(", ".join)
     return lines.reset_index()
@@ -159,10 +161,11 @@ def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
     ends = {"within": "circle", "beyond": "triangle-up", "below": "triangle-down"}
     seen = [name for name in ends if (table["range"] == name).any()]
     # Infinite ends are drawn to the edge of what is shown.
-    shown = table.assign(low=table["low"].clip(lower=_LEAST), high=table["high"].clip(upper=_MOST))
+    least, most = _factors_shown(table)
+    shown = table.assign(low=table["low"].clip(lower=least), high=table["high"].clip(upper=most))
     base = alt.Chart(shown).encode(x=_capacity(), color=alt.Color("method:N", title="method"))
-    scale = alt.Scale(type="log", domain=[_LEAST, _MOST], clamp=True, nice=False)
-    axis = alt.Axis(values=[0.25, 0.5, 1, 2, 4, 8, 16], format="~g")
+    scale = alt.Scale(type="log", domain=[least, most], clamp=True, nice=False)
+    axis = alt.Axis(values=[0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32], format="~g")
     layers = [
         alt.Chart(shown).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(1)),
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
@@ -179,7 +182,14 @@ def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
     return _panels(layers, 210, table)
 
 
-_LEAST, _MOST = 0.25, 16.0
+def _factors_shown(table: pd.DataFrame) -> tuple[float, float]:
+    """Powers of two around what was found, from at least a half to two, and at most 1/8 to 32."""
+    found = table[["factor", "low", "high"]].to_numpy(float)
+    found = found[np.isfinite(found) & (found > 0)]
+    low, high = found.min(initial=0.75), found.max(initial=1.5)
+    return max(0.125, 2.0 ** np.floor(np.log2(low))), min(32.0, 2.0 ** np.ceil(np.log2(high)))
+
+
 _SHAPE = alt.Shape("arm:N", legend=None)  # colour's legend names the arms already
 
 

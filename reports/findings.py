@@ -7,8 +7,19 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reports import aggregate, equivalence, fairness, gain, hierarchy, scaling, trend, words
+from reports import (
+    aggregate,
+    equivalence,
+    fairness,
+    gain,
+    hierarchy,
+    scaling,
+    transfer,
+    trend,
+    words,
+)
 from reports.selection import Selection, select
+from study.store import EVALUATIONS
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class Findings:
     equivalence: pd.DataFrame
     flops_equivalence: pd.DataFrame
     scaling: pd.DataFrame
+    transfer: pd.DataFrame
     searches: pd.DataFrame
     search_curves: pd.DataFrame
     budgets: pd.DataFrame
@@ -58,6 +70,7 @@ class Findings:
             "equivalence_parameters": self.equivalence,
             "equivalence_flops": self.flops_equivalence,
             "scaling": self.scaling,
+            "transfer": self.transfer,
             "searches": self.searches,
             "budgets": self.budgets,
             "hyperparameters": self.chosen,
@@ -68,8 +81,8 @@ class Findings:
         }
 
 
-def find(trials: pd.DataFrame) -> Findings:
-    """Everything a report says, from the trials table."""
+def find(trials: pd.DataFrame, evaluations: pd.DataFrame | None = None) -> Findings:
+    """Everything a report says, from the trials table and (for transfer) the evaluations table."""
     selection = select(trials)
     unpaired = gain.unpaired(trials)
     pairs = gain.pairs(selection)
@@ -93,6 +106,9 @@ def find(trials: pd.DataFrame) -> Findings:
         equivalence=matches,
         flops_equivalence=equivalence.equivalence_table(selection, "encoder_flops"),
         scaling=scaling.scaling_table(selection),
+        transfer=transfer.transfer_table(
+            selection, EVALUATIONS.empty_table().to_pandas() if evaluations is None else evaluations
+        ),
         searches=searches,
         search_curves=fairness.search_curves(trials),
         budgets=fairness.budget_table(trials),

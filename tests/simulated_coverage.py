@@ -34,30 +34,28 @@ NOISES: dict[str, Draw] = {
 
 def draw_pairs(truth: Truth, rng: np.random.Generator, spread: float = 0.0) -> pd.DataFrame:
     """A `pairs` frame straight from the truth; ``spread`` is the data sets' own, of the slope."""
-    frames = []
     slopes = truth.slope + rng.normal(0, spread, len(truth.datasets))
-    for dataset, slope in zip(truth.datasets, slopes, strict=True):
-        for method in truth.methods:
-            for width in truth.widths:
-                parameters = truth.parameters(width)
-                x = np.log2(parameters / truth.parameters(truth.widths[0]))
-                luck = rng.normal(0, truth.luck)
-                gain = truth.gain + slope * x + luck + rng.normal(0, truth.noise, truth.seeds)
-                frames.append(
-                    pd.DataFrame(
-                        {
-                            "dataset": dataset,
-                            "method": method,
-                            "encoder": truth.encoder,
-                            "arm": "mixco",
-                            "width": width,
-                            "parameters": parameters,
-                            "seed": range(truth.seeds),
-                            "gain": gain,
-                        }
-                    )
-                )
-    pairs = pd.concat(frames, ignore_index=True)
+    problems = [
+        (dataset, method, width, slope)
+        for dataset, slope in zip(truth.datasets, slopes, strict=True)
+        for method in truth.methods
+        for width in truth.widths
+    ]
+    dataset, method, width, slope = (np.array(column) for column in zip(*problems, strict=True))
+    parameters = truth.parameters(1) * width**2
+    x = 2 * np.log2(width / truth.widths[0])
+    mean = truth.gain + slope * x + rng.normal(0, truth.luck, len(problems))
+    columns = {"dataset": dataset, "method": method, "width": width, "parameters": parameters}
+    pairs = pd.DataFrame(
+        {name: np.repeat(column, truth.seeds) for name, column in columns.items()}
+        | {
+            "encoder": truth.encoder,
+            "arm": "mixco",
+            "seed": np.tile(np.arange(truth.seeds), len(problems)),
+            "gain": np.repeat(mean, truth.seeds)
+            + rng.normal(0, truth.noise, truth.seeds * len(problems)),
+        }
+    )
     pairs.attrs["slope"] = float(np.mean(slopes))
     return pairs
 

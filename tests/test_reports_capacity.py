@@ -12,6 +12,7 @@ from reports.gain import pairs
 from reports.scaling import scaling_table
 from reports.selection import select
 from reports.tables import latex, markdown, write_tables
+from reports.transfer import transfer_table
 from tests.simulated_coverage import true_factor
 from tests.synthetic_study import Truth, draw_trials
 
@@ -168,3 +169,18 @@ def test_tables_are_escaped_and_come_back(tmp_path):
     ]
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "one.parquet"), table)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "one.csv"), table)
+
+
+def test_transfer_is_the_gain_on_the_other_data_set():
+    trials = drawn(Truth(methods=("moco",), seeds=3, widths=(4, 8)))
+    confirm = trials[trials["phase"] == "confirm"]
+    top1 = np.where(confirm["arm"] == "mixco", 52.0, 50.0)
+    rows = confirm[["trial_id"]].assign(split="test", protocol="linear", images=100)
+    evaluations = pd.concat(
+        [rows.assign(dataset="cifar10", top1=top1), rows.assign(dataset="digits", top1=0.0)]
+    )
+    table = transfer_table(select(trials), evaluations)
+    assert set(table["evaluated_on"]) == {"cifar10"}  # its own data set is no transfer
+    assert table["gain"].tolist() == [2.0, 2.0]
+    assert table["pairs"].tolist() == [3, 3]
+    assert transfer_table(select(trials), evaluations.head(0)).empty

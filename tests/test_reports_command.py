@@ -54,3 +54,31 @@ def test_an_empty_folder_is_one_line_and_leaves_nothing(tmp_path):
     assert "no such results folder" in str(done.exception)
     assert "\n" not in str(done.exception)
     assert not (tmp_path / "empty").exists()
+
+
+def test_two_stores_are_read_as_one_and_compared_with_a_third(tmp_path):
+    truth = Truth(seeds=2, widths=(4, 8, 16))
+    trials = draw_trials(truth, np.random.default_rng(0))
+    first, second = trials[trials["width"] < 16], trials[trials["width"] >= 8]
+    stores = [write_store(tmp_path / name, part) for name, part in (("a", first), ("b", second))]
+    done = report(
+        *stores, "--out", tmp_path / "page", "--compare", stores[0], "--json", "--no-exports"
+    )
+    assert done.exit_code == 0, done.output
+    gains = json.loads(done.stdout)["tables"]["gain"]
+    assert [row["pairs"] for row in gains] == [2] * 6  # width 8 is in both, and counted once
+    assert "there minus here" in (tmp_path / "page" / "index.html").read_text()
+
+
+def test_a_spec_beside_the_results_is_shown_as_text(store):
+    (store / "study.yaml").write_text("name: <b>x</b>")
+    assert report(store, "--no-exports").exit_code == 0
+    assert "name: &lt;b&gt;x&lt;/b&gt;" in (store / "report" / "index.html").read_text()
+    assert not (store / "report" / "tables").exists()
+
+
+def test_a_report_that_cannot_be_written_is_one_line(store, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = report(store, "--out", tmp_path / "file")
+    assert isinstance(done.exception, InputError)
+    assert "cannot write" in str(done.exception)

@@ -157,6 +157,12 @@ class Trial:
                 "loss": self.loss,
                 "knn_accuracy": self.knn_accuracy,
                 "rows": self.rows,
+                "images": {  # what an exported encoder must know of its input
+                    "channels": self.data.channels,
+                    "size": self.data.image_size,
+                    "mean": list(self.data.mean),
+                    "std": list(self.data.std),
+                },
                 "pretraining": self.pretraining.state_dict(),
             },
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -40,24 +40,28 @@ def report(
     import time
 
     folder = out or _default_folder(results)
-    trials = _read(results)  # first: bad input is answered before the slow imports
+    tables = _read(results)  # first: bad input is answered before the slow imports
     other = _read([compare]) if compare else None
-    findings = _write(trials, other, results, folder, exports and not watch, watch)
-    _print(findings, folder, json_)
+    _print(_write(tables, other, results, folder, exports and not watch, watch), folder, json_)
     while watch:
         try:
             time.sleep(REFRESH_SECONDS)
             latest = _read(results)
         except KeyboardInterrupt:
             return
-        if len(latest) != len(trials):
-            trials = latest
-            _print(_write(trials, other, results, folder, False, watch), folder, json_)
+        if len(latest.trials) != len(tables.trials):
+            tables = latest
+            _print(_write(tables, other, results, folder, False, watch), folder, json_)
+
+
+class _Tables(NamedTuple):
+    trials: pd.DataFrame
+    evaluations: pd.DataFrame
 
 
 def _write(
-    trials: pd.DataFrame,
-    other: pd.DataFrame | None,
+    tables: _Tables,
+    other: _Tables | None,
     results: list[str],
     folder: Path,
     exports: bool,
@@ -69,9 +73,9 @@ def _write(
     from reports.tables import write_tables
     from trainables.config import InputError
 
-    findings = find(trials)
+    findings = find(*tables)
     charts = charts_of(findings)
-    beside = None if other is None else find(other)
+    beside = None if other is None else find(*other)
     page = render(
         findings,
         charts,
@@ -117,18 +121,29 @@ def _default_folder(results: list[str]) -> Path:
     return Path(results[0]) / "report"
 
 
-def _read(results: list[str]) -> pd.DataFrame:
-    """The trials of all results, each once."""
+def _read(results: list[str]) -> _Tables:
+    """The trials of all results, each once, and the evaluations where encoders were transferred."""
     import pandas as pd
 
-    from study.store import open_store
+    from study.store import CONFIRM, EVALUATIONS, open_store
     from trainables.config import InputError
 
-    frames = [open_store(uri).read("trials") for uri in results]
-    for uri, frame in zip(results, frames, strict=True):
+    none = EVALUATIONS.empty_table().to_pandas()
+    trials, evaluations = [], []
+    for uri in results:
+        store = open_store(uri)
+        frame = store.read("trials")
         if frame.empty:
             raise InputError(f"{uri}: no finished trial there")
-    return pd.concat(frames, ignore_index=True).drop_duplicates("trial_id", keep="last")
+        trials.append(frame)
+        transferred = frame["eval_datasets"].map(lambda names: names is not None and len(names) > 0)
+        ids = frame.loc[transferred & (frame["phase"] == CONFIRM), "trial_id"]
+        if len(ids):
+            evaluations.append(store.read("evaluations", trial_ids=ids))
+    return _Tables(
+        pd.concat(trials, ignore_index=True).drop_duplicates("trial_id", keep="last"),
+        pd.concat([none, *evaluations], ignore_index=True).drop_duplicates(),
+    )
 
 
 def _spec(results: list[str]) -> str:

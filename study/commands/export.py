@@ -1,0 +1,58 @@
+"""`mixco export`: a recorded trial's encoder, for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trainables.config import InputError
+
+app = typer.Typer()
+
+_RECORDED = (
+    "trial_id", "study", "phase", "split", "accuracy", "top5_accuracy", "knn_accuracy",
+    "scored_images", "parameters", "encoder_flops", "epochs_done", "images", "train_images",
+    "classes", "data_fingerprint", "hardware", "version", "git_revision", "torch_version",
+)  # fmt: skip
+
+
+@app.command()
+def export(
+    trial: Annotated[
+        str, typer.Argument(metavar="TRIAL", help="id of a recorded trial, or how it begins")
+    ],
+    results: Annotated[Path, typer.Option(help="results folder that has the trial")] = Path(
+        "results/trials"
+    ),
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write  [default: RESULTS/exports/TRIAL]")
+    ] = None,
+) -> None:
+    """Write the trained encoder of TRIAL: weights, program, card and a loading example."""
+    from study import single
+    from study.store import COMPLETE, open_store
+    from trainables.export import export as write
+
+    row = single.find(open_store(results), trial)
+    trial_id = str(row["trial_id"])
+    if row["status"] != COMPLETE:
+        raise InputError(f"{trial_id}: is {row['status']}; only complete trials are exported")
+    path = single.checkpoint_path(results, trial_id)
+    if not path.is_file():
+        raise InputError(
+            f"{trial_id}: no checkpoint at {path}; studies keep none of finished trials, "
+            f"`mixco trial` does: run this configuration with it"
+        )
+    config = single.recorded_config(row)
+    card = {name: _plain(row[name]) for name in _RECORDED}
+    folder = out or results / "exports" / trial_id
+    write(path, config, {**card, "config": config.model_dump(mode="json")}, folder)
+    typer.echo(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
+
+
+def _plain(value: Any) -> Any:
+    """A cell of the table as JSON has it; a missing one is null."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if value is None or value != value else value

@@ -1,0 +1,117 @@
+"""A trained encoder as files for other programs, which need torch and nothing of this package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from trainables import checkpoint
+from trainables.config import InputError, TrialConfig
+from trainables.encoders import ResNet
+
+WEIGHTS, PROGRAM, CARD, EXAMPLE = "encoder.safetensors", "encoder.pt2", "card.json", "example.py"
+
+_PROGRAM_EXAMPLE = """\
+import torch
+
+encoder = torch.export.load("encoder.pt2").module()
+images = torch.rand(2, {channels}, {size}, {size})  # in 0..1; the program normalises them
+features = encoder(images)  # [2, {features}]
+"""
+
+_TORCHVISION_EXAMPLE = """
+# The weights alone fit torchvision's class, without its classifier. It does not normalise:
+# mean and standard deviation are in card.json.
+import torchvision
+from safetensors.torch import load_file
+
+resnet = torchvision.models.{encoder}()
+resnet.fc = torch.nn.Identity()
+resnet.load_state_dict(load_file("encoder.safetensors"))
+"""
+
+
+class _Normalised(nn.Module):
+    """The encoder behind the normalisation that it was trained with."""
+
+    def __init__(self, encoder: ResNet, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(std)[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.encoder((images - self.mean) / self.std)
+
+
+def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) -> None:
+    """Write the encoder of a trial's last checkpoint into a new folder, whole or not at all.
+
+    ``encoder.safetensors`` has the weights, under torchvision's names; ``encoder.pt2`` the program
+    (torch.export), from images [N, C, S, S] in 0..1 to features [N, D] at any N; ``card.json``
+    what they are; ``example.py`` loads them.
+
+    Args:
+        path: the checkpoint.
+        config: the trial's.
+        card: what is recorded of the trial; the input's size and normalisation are added.
+        folder: must not exist.
+
+    Raises:
+        InputError: the checkpoint is missing, damaged, or of an unfinished trial; the folder
+            exists.
+    """
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; choose another with --out")
+    state = checkpoint.load(path)
+    epoch = state["pretraining"]["epoch"]
+    if epoch != config.epochs:
+        raise InputError(f"{path}: stands at epoch {epoch} of {config.epochs}; finish it first")
+    images = state["images"]
+    encoder = ResNet(config.encoder, config.width, config.stem, images["channels"])
+    prefix = "embedding.encoder."
+    weights = {
+        name.removeprefix(prefix): tensor.contiguous()
+        for name, tensor in state["pretraining"]["method"].items()
+        if name.startswith(prefix)
+    }
+    encoder.load_state_dict(weights)
+    encoder.eval()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        save_file(weights, draft / WEIGHTS)
+        shape = (2, images["channels"], images["size"], images["size"])
+        program = torch.export.export(
+            _Normalised(encoder, images["mean"], images["std"]),
+            (torch.zeros(shape),),
+            dynamic_shapes=({0: torch.export.Dim("images", min=1)},),
+        )
+        torch.export.save(program, draft / PROGRAM)
+        card = {**card, "input": images, "features": encoder.features}
+        (draft / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        (draft / EXAMPLE).write_text(_example(config, images, encoder.features), encoding="utf-8")
+        draft.chmod(0o755)  # mkdtemp's folders are private
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft)
+        raise
+
+
+def _example(config: TrialConfig, images: dict[str, Any], features: int) -> str:
+    text = _PROGRAM_EXAMPLE.format(
+        channels=images["channels"], size=images["size"], features=features
+    )
+    known = config.encoder != "resnet10" and images["channels"] == 3
+    if known and config.width == 64 and config.stem == "imagenet":
+        text += _TORCHVISION_EXAMPLE.format(encoder=config.encoder)
+    return text
