@@ -53,6 +53,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help here: rich's takes longer to import than to answer
     context_settings={"help_option_names": ["-h", "--help"]},
     help="How much does MixCo gain over the same method without mixing, and how does the gain "
     "change with capacity?",
