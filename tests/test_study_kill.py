@@ -76,9 +76,9 @@ def recorded(folder: Path) -> set[str]:
     return open_store(folder / "killed").ids() if (folder / "killed").is_dir() else set()
 
 
-def run_until(folder: Path, trials: int) -> subprocess.Popen[str]:
+def run_until(folder: Path, trials: int, seconds: float = 0.1) -> subprocess.Popen[str]:
     """A driver that has just recorded so many trials."""
-    driver = start(folder, "killed")
+    driver = start(folder, "killed", seconds)
     deadline = time.monotonic() + 240
     while len(recorded(folder)) < trials:
         assert driver.poll() is None and time.monotonic() < deadline
@@ -97,7 +97,8 @@ def test_a_killed_driver_loses_no_trial_and_repeats_none(tmp_path: Path) -> None
 
 
 def test_interrupting_ends_cleanly_and_a_second_driver_is_refused(tmp_path: Path) -> None:
-    driver = run_until(tmp_path, 3)
+    # Slow trials: the first driver has work left when the second, which starts Ray, asks.
+    driver = run_until(tmp_path, 1, seconds=3)
     second, _ = start(tmp_path, "killed").communicate(timeout=120)
     assert "error:" in second and f"process {driver.pid} " in second
     driver.send_signal(signal.SIGINT)
