@@ -6,9 +6,12 @@ import json
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from study.cli import main
 
 MIXCO = Path(sys.executable).with_name("mixco")
 QUICK = [
@@ -18,7 +21,26 @@ QUICK = [
 
 
 def mixco(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The installed command, in a process of its own."""
     return subprocess.run([MIXCO, *arguments], cwd=cwd, capture_output=True, text=True, timeout=200)
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same command line in this process: no seconds of imports for each call."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["mixco", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit:
+            main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, exit.value.code or 0, said.out, said.err)
+
+    return run
 
 
 def cpu_seconds() -> float:
@@ -68,13 +90,16 @@ def test_help_imports_neither_torch_nor_ray_and_answers_within_half_a_second(
     ],
 )
 def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(
-    arguments: list[str], said: str, tmp_path: Path
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    here: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     (tmp_path / "bad.yaml").write_text("width: [1\n")
     (tmp_path / "typo.yaml").write_text("widht: 8\n")
     (tmp_path / "empty").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    result = mixco(*arguments, cwd=tmp_path)
+    result = here(*arguments)
     assert result.returncode == 2, result.stderr
     assert result.stderr.startswith("mixco: ")
     assert result.stderr.count("\n") == 1
@@ -83,19 +108,25 @@ def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_the_installed_command_shows_no_traceback(tmp_path: Path) -> None:
+    result = mixco("space", "show", "moco", "nope", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("mixco: ") and result.stderr.count("\n") == 1
+
+
 def test_a_trial_is_recorded_once_repeated_exactly_and_goes_on_after_a_kill(
-    tmp_path: Path,
+    tmp_path: Path, here: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    first = mixco(*QUICK, "--json", cwd=tmp_path)
+    first = here(*QUICK, "--json")
     assert first.returncode == 0, first.stderr
     *epochs, row = [json.loads(line) for line in first.stdout.splitlines()]
     assert [epoch["epoch"] for epoch in epochs] == [1, 2]
     assert row["status"] == "complete"
     assert row["split"] == "test"
-    again = mixco(*QUICK, "--json", cwd=tmp_path)
+    again = here(*QUICK, "--json")
     assert "recorded" in again.stderr
     assert json.loads(again.stdout)["accuracy"] == row["accuracy"]
-    repeated = mixco("trial", "--repeat", row["trial_id"], cwd=tmp_path)
+    repeated = here("trial", "--repeat", row["trial_id"])
     assert "repeated exactly" in repeated.stderr
 
     killed = subprocess.Popen(

@@ -86,6 +86,7 @@ def run_until(folder: Path, trials: int, seconds: float = 0.1) -> subprocess.Pop
     return driver
 
 
+@pytest.mark.slow
 def test_a_killed_driver_loses_no_trial_and_repeats_none(tmp_path: Path) -> None:
     kill_with_ray(run_until(tmp_path, 7))
     before = recorded(tmp_path)
