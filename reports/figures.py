@@ -200,7 +200,7 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
     # Steps are where it rises; the last trial shows how long the search went on.
     steps = known[known.groupby(cell)["best"].diff().ne(0) | ~known.duplicated(cell, keep="last")]
     base = alt.Chart(steps).encode(
-        x=alt.X("trial:Q", title="trials of the search", axis=alt.Axis(tickMinStep=1)),
+        x=alt.X("trial:Q", title="trials of the search", axis=alt.Axis(tickMinStep=1, format="d")),
         y=alt.Y("best:Q", title="best validation accuracy", scale=alt.Scale(zero=False)),
         color=alt.Color("arm:N", title="arm"),
         detail=["encoder:N", "width:N"],

@@ -82,7 +82,7 @@ def cell(row: dict[str, Any], kind: str) -> str:
         return words.signed(value)
     if not math.isfinite(value):
         return "–"
-    return format(int(value) if style.endswith("d") else value, style)
+    return format(int(value) if style.endswith("d") else value, style).replace("-", "−")
 
 
 def charts_of(findings: Findings) -> dict[str, Any]:
