@@ -288,6 +288,8 @@ def load_spec(spec: str) -> StudySpec:
     if path.suffix in (".yaml", ".yml") or path.is_file():
         try:
             return parse_spec(path.read_text(encoding="utf-8"), spec)
+        except FileNotFoundError:
+            raise InputError(f"{spec}: no such file") from None
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{spec}: cannot be read: {error}") from None
     if spec not in presets():

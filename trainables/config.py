@@ -204,6 +204,8 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
         if item["type"] == "extra_forbidden":
             allowed = ", ".join(sorted(model.model_fields)) if len(item["loc"]) == 1 else ""
             message = "unknown field" + (f" (allowed: {allowed})" if allowed else "")
+        elif item["type"] == "missing":
+            message = "is required"
         elif field:
             message += f", got {item['input']!r}"
         problems.append(f"{field}: {message}" if field else message)
