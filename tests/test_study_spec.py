@@ -31,7 +31,7 @@ GOOD = "name: good\ndatasets: [digits]\nwidths: [4, 8]\n"
         (GOOD + "space: {temperature: {low: 0.1, high: 50}}\n", "temperature: .*10"),
         (GOOD + "stopping: {rule: asha, grace_epochs: 1000}\n", "grace_epochs at most epochs"),
         (GOOD + "resources: {cpus: 0}\n", "cpus: every number must be at least"),
-        ("datasets: [digits]\nwidths: [4]\n", "name: Field required"),
+        ("datasets: [digits]\nwidths: [4]\n", "name: is required"),
         (GOOD.replace("good", "a/b"), "name: "),
         (GOOD.replace("[4, 8]", "[0]"), "width: .*greater than or equal to 1"),
     ],
