@@ -13,6 +13,7 @@ LINE = ["dataset", "method", "encoder"]
 """What names a line of gain against capacity, for an arm."""
 CELL = [*LINE, "width", "arm"]
 BASELINE = "none"
+_TUNED = ["study", "cell", "width"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,14 @@ class Selection:
 
 
 def best_tune_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """The best complete tune trial of each cell: highest accuracy, ties to the lowest number."""
+    """The best complete tune trial of each cell: highest accuracy, ties to the lowest number.
+
+    Of a cell in which width was searched too, the best at each width.
+    """
     tune = trials[(trials["phase"] == TUNE) & (trials["status"] == COMPLETE)]
     tune = tune[tune["accuracy"].notna()]
     ordered = tune.sort_values(["accuracy", "number"], ascending=[False, True], kind="stable")
-    return ordered.drop_duplicates(["study", "cell"])
+    return ordered.drop_duplicates(_TUNED)
 
 
 def select(trials: pd.DataFrame) -> Selection:
@@ -50,8 +54,8 @@ def select(trials: pd.DataFrame) -> Selection:
     confirm = trials[trials["phase"] == CONFIRM]
     unfinished = confirm[confirm["status"] != COMPLETE]
     done = confirm[(confirm["status"] == COMPLETE) & confirm["accuracy"].notna()]
-    best = best_tune_trials(trials).set_index(["study", "cell"])["trial_id"]
-    expected = done.set_index(["study", "cell"]).index.map(best.to_dict().get)
+    best = best_tune_trials(trials).set_index(_TUNED)["trial_id"]
+    expected = done.set_index(_TUNED).index.map(best.to_dict().get)
     current = np.asarray(
         [
             want is None or want == have

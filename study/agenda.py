@@ -26,14 +26,24 @@ class CellState:
     @property
     def best(self) -> int | None:
         """Number of the complete tune trial of highest accuracy; the first of equals."""
-        complete = {
-            number: outcome.accuracy
-            for number, outcome in self.search.outcomes.items()
-            if outcome.status == COMPLETE and outcome.accuracy is not None
-        }
-        if not complete:
-            return None
-        return min(complete, key=lambda number: (-complete[number], number))
+        return min(
+            self.best_by_width.values(),
+            key=lambda number: (-(self.search.outcomes[number].accuracy or 0), number),
+            default=None,
+        )
+
+    @property
+    def best_by_width(self) -> dict[int, int]:
+        """Of each width, the number of its complete tune trial of highest accuracy."""
+        best: dict[int, int] = {}
+        for number, outcome in sorted(self.search.outcomes.items()):
+            if outcome.status != COMPLETE or outcome.accuracy is None:
+                continue
+            width = self.configs[number].width
+            held = self.search.outcomes[best[width]].accuracy if width in best else None
+            if held is None or outcome.accuracy > held:
+                best[width] = number
+        return dict(sorted(best.items()))
 
     @property
     def best_accuracy(self) -> float | None:
@@ -87,11 +97,13 @@ class Agenda:
     @property
     def planned(self) -> int:
         """Tune and confirm trials of the whole study."""
-        return sum(
-            self.spec.trials
-            + (len(self.spec.confirm_seeds) if state.confirm is None else len(state.confirm))
-            for state in self.cells.values()
-        )
+        return sum(self.spec.trials + self.planned_confirms(state) for state in self.cells.values())
+
+    def planned_confirms(self, state: CellState) -> int:
+        """Confirm trials of one cell: so many seeds at each width, fewer where none completed."""
+        if state.confirm is None:
+            return len(self.spec.confirm_seeds) * len(state.cell.widths)
+        return len(state.confirm)
 
     @property
     def done(self) -> int:
@@ -123,8 +135,8 @@ class Agenda:
         narrower = [width for width in self.spec.widths if width < config.width]
         if not narrower:
             return None
-        name = Cell(config.model_copy(update={"width": max(narrower)}), {}).name
-        source = self.cells[name]
+        width = max(narrower)
+        source = self.cells[Cell(config.model_copy(update={"width": width}), {}, (width,)).name]
 
         def parameters() -> Mapping[str, Any] | None:
             if not source.search.done:
@@ -145,6 +157,7 @@ class Agenda:
                 {name: row[name] for name in state.cell.space},
                 row["accuracy"],
                 row.get("progress") or {},
+                row.get("encoder_flops"),
             ),
         )
 
@@ -152,13 +165,11 @@ class Agenda:
         """Queues the cell's confirm trials once its search is done."""
         if state.confirm is not None or not state.search.done:
             return
-        best = state.best
-        if best is None:
-            state.confirm = []
-            return
-        source = tune_job(state.cell, best, {}).trial_id
         state.confirm = [
-            confirm_job(state.cell, state.configs[best], source, seed)
+            confirm_job(
+                state.cell, state.configs[best], tune_job(state.cell, best, {}).trial_id, seed
+            )
+            for best in state.best_by_width.values()
             for seed in self.spec.confirm_seeds
         ]
         self._confirms.extend(job for job in state.confirm if job.trial_id not in self.ended)

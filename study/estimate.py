@@ -60,9 +60,7 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
     found = {}
     for name, state in agenda.cells.items():
         config = state.cell.config
-        planned = agenda.spec.trials + (
-            len(agenda.spec.confirm_seeds) if state.confirm is None else len(state.confirm)
-        )
+        planned = agenda.spec.trials + agenda.planned_confirms(state)
         trials = planned - agenda.done_in(state)
         data = load_dataset(
             config.dataset,
@@ -71,17 +69,20 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
             data_dir=data_dir,
         )
         images = len(data.train) // config.batch_size * config.batch_size
-        epochs = trials * config.epochs
-        flops = training_flops(config, data.image_size, data.channels) * images * epochs
-        work = Work(trials, epochs, flops)
-        if timed and trials:
-            key = (config.dataset, config.encoder, config.width)
-            if key not in speeds:
-                speeds[key] = _flops_per_second(config, data_dir)
-            hours = flops / speeds[key] / 3600
-            resources = agenda.spec.resources.of(config.width)
-            work.cpu_hours = hours * resources["CPU"]
-            work.gpu_hours = hours * resources["GPU"]
+        work = Work(trials, trials * config.epochs)
+        # Where width is searched, how many trials it gives each is not known: as many to each.
+        for sized in state.cell.configs:
+            epochs = work.epochs / len(state.cell.configs)
+            flops = training_flops(sized, data.image_size, data.channels) * images * epochs
+            work.flops += flops
+            if timed and trials:
+                key = (sized.dataset, sized.encoder, sized.width)
+                if key not in speeds:
+                    speeds[key] = _flops_per_second(sized, data_dir)
+                hours = flops / speeds[key] / 3600
+                resources = agenda.spec.resources.of(sized.width)
+                work.cpu_hours += hours * resources["CPU"]
+                work.gpu_hours += hours * resources["GPU"]
         found[name] = work
     return found
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from optuna.distributions import CategoricalDistribution
+
 from search_spaces import Space
 from study.spec import StudySpec
 from study.store import CONFIRM, TUNE
@@ -24,14 +26,19 @@ class Cell:
     config: TrialConfig
     """What holds before anything is tuned; the values of the cell's first trial."""
     space: Space
+    widths: tuple[int, ...]
+    """The cell's width; all of the study's where width is searched with the rest."""
 
     @property
     def name(self) -> str:
         """The cell's id, fit for a file name."""
-        config = self.config
-        return (
-            f"{slug(config.dataset)}-{config.method}-{config.encoder}-w{config.width}-{config.arm}"
-        )
+        config, width = self.config, ".".join(str(width) for width in self.widths)
+        return f"{slug(config.dataset)}-{config.method}-{config.encoder}-w{width}-{config.arm}"
+
+    @property
+    def configs(self) -> list[TrialConfig]:
+        """``config`` at each of the cell's widths."""
+        return [self.config.model_copy(update={"width": width}) for width in self.widths]
 
 
 @dataclass(frozen=True)
@@ -73,13 +80,16 @@ def cells(spec: StudySpec) -> list[Cell]:
     Raises:
         InputError: a cell's configuration is out of range.
     """
+    joint = spec.treat_width == "joint"
+    together = [spec.widths] if joint else [(width,) for width in spec.widths]
+    searched: Space = {"width": CategoricalDistribution(spec.widths)} if joint else {}
     return [
-        Cell(_length(spec, group)[arm], spec.space_of(method, arm))
+        Cell(_length(spec, group)[arm], {**spec.space_of(method, arm), **searched}, widths)
         for dataset in spec.datasets
         for method in spec.methods
         for encoder in spec.encoders
-        for width in spec.widths
-        for group in [(dataset, method, encoder, width)]
+        for widths in together
+        for group in [(dataset, method, encoder, widths[0])]
         for arm in spec.arms
     ]
 

@@ -99,7 +99,7 @@ def cell_table(agenda: Agenda) -> Table:
         tuned = sum(number < spec.trials for number in state.search.outcomes)
         confirms = state.confirm
         confirmed = sum(job.trial_id in agenda.ended for job in confirms or ())
-        planned = len(spec.confirm_seeds) if confirms is None else len(confirms)
+        planned = agenda.planned_confirms(state)
         running = sum(job.cell == name for job in list(agenda.running.values()))
         best = state.best_accuracy
         table.add_row(

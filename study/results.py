@@ -11,6 +11,7 @@ from rich.text import Text
 
 from study import lock
 from study.agenda import Agenda
+from study.front import fronts
 from study.progress import cell_table, duration
 from study.provenance import stored_spec
 from study.store import FAILED, PRUNED, STATUSES, Store
@@ -78,6 +79,11 @@ class Overview:
         lines = [f"{agenda.spec.name}: {state}; {agenda.done} of {agenda.planned} trials; {counts}"]
         if left := self._time_left():
             lines.append(f"about {left} left at the pace so far")
+        for point in fronts(agenda).to_pylist():
+            lines.append(
+                f"on the front of {point['cell']}: width {point['width']}, "
+                f"{point['accuracy']:.2f} %, {point['encoder_flops'] / 1e6:.3g} MFLOP an image"
+            )
         failed = [row for row in self._rows if row["status"] == FAILED]
         lines += [f"failed: {row['trial_id']}: {row['error']}" for row in failed[:_SHOWN_ERRORS]]
         if len(failed) > _SHOWN_ERRORS:

@@ -19,7 +19,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from study import provenance
+from study import front, provenance
 from study.agenda import Agenda
 from study.lock import StudyLock
 from study.plan import Job
@@ -76,6 +76,7 @@ def run_study(
         if not agenda.finished:
             _launch(agenda, rows, store, lock, address, data_dir, make_trial)
         provenance.write(store, spec)
+        front.write(store, agenda)
         store.compact()
         return agenda.finished
 

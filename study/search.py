@@ -22,6 +22,7 @@ from search_spaces.spaces import nearest
 from study.plan import Cell
 from study.spec import Search
 from study.store import COMPLETE, PRUNED
+from trainables.config import TrialConfig
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -38,6 +39,8 @@ class Outcome:
     accuracy: float | None = None
     progress: Mapping[int, float] = field(default_factory=dict)
     """kNN accuracy by epoch, of a pruned trial."""
+    flops: float | None = None
+    """Of one image through the encoder: the second objective where width is searched too."""
 
 
 class CellSearch:
@@ -54,7 +57,8 @@ class CellSearch:
         self._asked = 0
         self._told = 0
         self._foreign: set[int] = set()
-        self._study = optuna.create_study(direction="maximize")
+        self._joint = "width" in cell.space
+        self._study = _study(self._joint)
 
     @property
     def done(self) -> bool:
@@ -88,15 +92,34 @@ class CellSearch:
     @property
     def defaults(self) -> dict[str, Any]:
         """The first trial: the cell's fixed values, moved into the space where they lie outside."""
+        return self._defaults(self.cell.config)
+
+    @property
+    def front(self) -> list[int]:
+        """The complete trials that no other beats in accuracy without more FLOPs, by FLOPs."""
+        study = _study(joint=True)
+        complete = {
+            number: (outcome.accuracy, outcome.flops)
+            for number, outcome in sorted(self.outcomes.items())
+            if outcome.status == COMPLETE and None not in (outcome.accuracy, outcome.flops)
+        }
+        for number, values in complete.items():
+            study.add_trial(
+                create_trial(values=list(values), user_attrs={"number": number})  # type: ignore[arg-type]
+            )
+        best = [int(trial.user_attrs["number"]) for trial in study.best_trials]
+        return sorted(best, key=lambda number: (complete[number][1], number))
+
+    def _defaults(self, config: TrialConfig) -> dict[str, Any]:
         return {
-            name: nearest(distribution, getattr(self.cell.config, name))
+            name: nearest(distribution, getattr(config, name))
             for name, distribution in self.cell.space.items()
         }
 
     def _start(self, number: int) -> Mapping[str, Any] | None:
-        """What a trial is told to take: the defaults, a warm start, or nothing."""
-        if number == 0:
-            return self.defaults
+        """What a trial is told to take: the defaults (of each width), a warm start, or nothing."""
+        if number < len(self.cell.widths):
+            return self._defaults(self.cell.configs[number])
         if number == 1 and self.warm_start is not None:
             return self.warm_start()
         return {}
@@ -136,7 +159,8 @@ class CellSearch:
         if number in self._foreign:
             self._study.tell(number, state=TrialState.FAIL)
         elif outcome.status == COMPLETE:
-            self._study.tell(number, outcome.accuracy)
+            values = [outcome.accuracy, outcome.flops] if self._joint else [outcome.accuracy]
+            self._study.tell(number, values)  # type: ignore[arg-type]
         elif outcome.status == PRUNED and outcome.progress:
             trial = optuna.Trial(self._study, self._trial(number)._trial_id)
             for epoch, accuracy in outcome.progress.items():
@@ -166,3 +190,7 @@ class CellSearch:
                 return samplers.NSGAIISampler(seed=seed, population_size=max(2, startup))
             case _:
                 return samplers.TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True)
+
+
+def _study(joint: bool) -> optuna.Study:
+    return optuna.create_study(directions=["maximize", "minimize"] if joint else ["maximize"])

@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 
 def identity(config: TrialConfig) -> dict[str, Any]:
     """The columns that say which trial this is; the same config always has the same id."""
-    cell = Cell(config, {}).name
+    cell = Cell(config, {}, (config.width,)).name
     return {
         "trial_id": f"{cell}-single-s{config.seed}-{config.digest()}",
         "cell": cell,

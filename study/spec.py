@@ -112,6 +112,13 @@ class StudySpec(_Section):
     ] = {}
     space: Annotated[dict[str, Any], Field(description="changes to the shipped search spaces")] = {}
 
+    treat_width: Annotated[
+        Literal["stratify", "joint"],
+        Field(
+            description="each width a cell of its own, or widths searched with the rest: accuracy "
+            "up, FLOPs down"
+        ),
+    ] = "stratify"
     trials: Annotated[int, Field(ge=1, description="tune trials of each cell")] = 20
     seeds: Annotated[
         int | tuple[int, ...], Field(description="confirm seeds: how many, or which")
@@ -151,11 +158,29 @@ class StudySpec(_Section):
             raise ValueError(f"seeds: {list(self.seeds)} must be distinct numbers from 0")
         elif self.seed in self.seeds:
             raise ValueError(f"seeds: {self.seed} is the tune trials' seed (field seed)")
+        if self.treat_width == "joint":
+            self._joint_is_possible()
         for section in (self.base, *self.of_method.values(), *self.of_arm.values()):
             for name in section:
                 if name in _CELL_FIELDS:
                     raise ValueError(f"base: {name} is not set here but by the study's own fields")
         return self
+
+    def _joint_is_possible(self) -> None:
+        if self.search.sampler == "cmaes":
+            raise ValueError("search.sampler: cmaes has one objective, treat_width: joint has two")
+        if self.stopping.rule != "none":
+            raise ValueError(
+                "stopping: with treat_width: joint a ladder would stop the small encoders "
+                "(allowed: rule none)"
+            )
+        if self.warm_start:
+            raise ValueError("warm_start: with treat_width: joint no cell has a narrower one")
+        if self.trials < len(self.widths):
+            raise ValueError(
+                f"trials: {self.trials} is below the {len(self.widths)} widths that treat_width: "
+                "joint tries with the defaults first"
+            )
 
     @property
     def confirm_seeds(self) -> tuple[int, ...]:

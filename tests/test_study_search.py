@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from study.agenda import Agenda
+from study.front import fronts
 from study.plan import Job, cells
 from study.search import CellSearch, Outcome
 from study.spec import Search, StudySpec, parse_spec
@@ -194,3 +195,57 @@ def test_matched_compute_gives_the_cheaper_arm_more_epochs() -> None:
         assert none.epochs > 80
         work = [training_flops(config, 8, 1) * config.epochs for config in (none, mixco)]
         assert work[0] == pytest.approx(work[1], rel=0.01)
+
+
+def joint(sampler: str = "nsgaii") -> StudySpec:
+    text = SPEC.replace("SAMPLER", sampler).replace("PARALLEL", "2")
+    text = text.replace("widths: [4]", "widths: [4, 8, 16]").replace("trials: 9", "trials: 14")
+    return parse_spec(text + "treat_width: joint\n", "test")
+
+
+def joint_row(job: Job) -> dict[str, Any]:
+    return {**row_of(job), "encoder_flops": 1000.0 * job.config.width**2}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "nsgaii"])
+def test_width_searched_with_the_rest_survives_interruption(
+    sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(work_through.__globals__, "row_of", joint_row)
+    spec = joint(sampler)
+    whole = work_through(Agenda(spec), 1, random.Random(0))
+    rows = work_through(Agenda(spec), 4, random.Random(1), limit=9)
+    rows += work_through(Agenda(spec, rows), 3, random.Random(2))
+    assert by_id(rows) == by_id(whole)
+    tune = [row for row in whole if row["phase"] == "tune"]
+    for arm in ("none", "mixco"):
+        first = [row for row in tune if row["arm"] == arm and row["number"] < 3]
+        assert sorted(row["width"] for row in first) == [4, 8, 16]
+        assert len({row["learning_rate"] for row in first}) == 1
+    # Both arms are confirmed at every width, so that every gain has its pair.
+    pairs = {(row["arm"], row["width"], row["seed"]) for row in whole if row["phase"] == "confirm"}
+    assert pairs == {(a, w, s) for a in ("none", "mixco") for w in (4, 8, 16) for s in (1, 2)}
+
+
+def test_the_front_is_what_nothing_dominates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(work_through.__globals__, "row_of", joint_row)
+    agenda = Agenda(joint())
+    rows = work_through(agenda, 2, random.Random(0))
+    table = fronts(agenda).to_pandas()
+    for arm in ("none", "mixco"):
+        points = {
+            row["trial_id"]: (row["accuracy"], row["encoder_flops"])
+            for row in rows
+            if row["arm"] == arm and row["phase"] == "tune" and row["status"] == "complete"
+        }
+        undominated = {
+            name
+            for name, (accuracy, flops) in points.items()
+            if not any(
+                (a >= accuracy and f < flops) or (a > accuracy and f <= flops)
+                for a, f in points.values()
+            )
+        }
+        found = table[table["arm"] == arm]
+        assert set(found["trial_id"]) == undominated
+        assert found["encoder_flops"].is_monotonic_increasing

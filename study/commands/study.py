@@ -113,9 +113,10 @@ def plan(
     seeds = len(study.confirm_seeds)
     for encoder in study.encoders:
         configs = [
-            state.cell.config
+            config
             for state in agenda.cells.values()
-            if state.cell.config.encoder == encoder
+            for config in state.cell.configs
+            if config.encoder == encoder
         ]
         slope = estimate.detectable_slope(estimate.encoder_sizes(configs), seeds, spread)
         text = (
