@@ -36,6 +36,7 @@ def row_of(job: Job) -> dict[str, Any]:
     """How a trial ends: most by the formula, some pruned, diverged or failed."""
     trial = SyntheticTrial(job.config, job.split)
     row = {**job.identity(), "status": "complete", "accuracy": trial.accuracy(3)}
+    row["encoder_flops"] = 1000.0 * job.config.width**2
     if job.phase == "tune" and job.number in (2, 5):
         row |= {"status": "pruned", "accuracy": None, "progress": {1: trial.accuracy(1)}}
     if job.phase == "tune" and job.number == 4:
@@ -203,15 +204,8 @@ def joint(sampler: str = "nsgaii") -> StudySpec:
     return parse_spec(text + "treat_width: joint\n", "test")
 
 
-def joint_row(job: Job) -> dict[str, Any]:
-    return {**row_of(job), "encoder_flops": 1000.0 * job.config.width**2}
-
-
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "nsgaii"])
-def test_width_searched_with_the_rest_survives_interruption(
-    sampler: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(work_through.__globals__, "row_of", joint_row)
+def test_width_searched_with_the_rest_survives_interruption(sampler: str) -> None:
     spec = joint(sampler)
     whole = work_through(Agenda(spec), 1, random.Random(0))
     rows = work_through(Agenda(spec), 4, random.Random(1), limit=9)
@@ -227,8 +221,7 @@ def test_width_searched_with_the_rest_survives_interruption(
     assert pairs == {(a, w, s) for a in ("none", "mixco") for w in (4, 8, 16) for s in (1, 2)}
 
 
-def test_the_front_is_what_nothing_dominates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(work_through.__globals__, "row_of", joint_row)
+def test_the_front_is_what_nothing_dominates() -> None:
     agenda = Agenda(joint())
     rows = work_through(agenda, 2, random.Random(0))
     table = fronts(agenda).to_pandas()
