@@ -161,7 +161,7 @@ class CellSearch:
         elif outcome.status == COMPLETE:
             values = [outcome.accuracy, outcome.flops] if self._joint else [outcome.accuracy]
             self._study.tell(number, values)  # type: ignore[arg-type]
-        elif outcome.status == PRUNED and outcome.progress:
+        elif outcome.status == PRUNED and outcome.progress and not self._joint:
             trial = optuna.Trial(self._study, self._trial(number)._trial_id)
             for epoch, accuracy in outcome.progress.items():
                 trial.report(accuracy, epoch)
