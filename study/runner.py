@@ -271,7 +271,9 @@ def _launch(
                 callbacks=[_Recorder(run)],
                 stop=_StopWhenOver(run),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+                # A trial that has ended needs no checkpoint. Tune snapshots all its trials whenever
+                # one has saved `num_to_keep` times: at 1, each checkpoint costs the driver that.
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_at_end=False),
                 verbose=0,
             ),
         )

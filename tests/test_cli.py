@@ -140,3 +140,18 @@ def test_a_trial_is_recorded_once_repeated_exactly_and_goes_on_after_a_kill(
     resumed = mixco(*QUICK, "--results", "killed", "--json", cwd=tmp_path)
     assert "continuing after epoch" in resumed.stderr or "recorded" in resumed.stderr
     assert json.loads(resumed.stdout.splitlines()[-1])["accuracy"] == row["accuracy"]
+
+
+def test_a_plan_names_what_is_missing_and_writes_nothing(
+    here: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    spec = (
+        "name: planned\ndatasets: [digits]\nmethods: [moco]\nwidths: [4, 8]\ntrials: 3\nseeds: 2\n"
+    )
+    (tmp_path / "planned.yaml").write_text(spec + "base: {epochs: 2, batch_size: 64}\n")
+    result = here("study", "plan", "planned.yaml", "--untimed")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("digits-moco-resnet18-w") == 4
+    total = next(line for line in result.stdout.splitlines() if line.startswith("missing in all"))
+    assert total.split()[3:5] == ["20", "40"]
+    assert [path.name for path in tmp_path.iterdir()] == ["planned.yaml"]
