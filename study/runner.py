@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -349,7 +349,9 @@ def _scratch(store: Store) -> Iterator[str]:
     try:
         yield f"{store.name.rstrip('/')}/{_SCRATCH}" if "://" in store.name else path
     finally:
-        clear()
+        # A disk in trouble is the study's error, not this; the next run clears what is left.
+        with suppress(OSError):
+            clear()
 
 
 @contextmanager
