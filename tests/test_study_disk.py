@@ -1,0 +1,111 @@
+"""A disk that fills up, or turns read-only, under a study: nothing recorded is lost."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import ray
+
+from study.runner import StudyError, run_study
+from study.spec import parse_spec
+from study.store import Store, StoreError, open_store
+from tests.synthetic_trial import MakeSynthetic
+
+SPEC = """
+name: disk
+datasets: [digits]
+methods: [moco]
+widths: [4]
+arms: [none, mixco]
+base: {epochs: 3}
+trials: 4
+seeds: 2
+search: {startup_trials: 2}
+"""
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a disk needs root")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "filler").open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+
+
+def seal(disk: Path) -> None:
+    # Files that are open for writing refuse a plain remount for as long as they are.
+    for _ in range(200):
+        command = ["mount", "-o", "remount,ro", str(disk)]
+        if not subprocess.run(command, capture_output=True).returncode:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the disk was never quiet")
+
+
+def free(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    (disk / "filler").unlink(missing_ok=True)
+    # A read-only disk keeps the lock; it falls with its process, which here is the test's own.
+    (disk / "results" / "driver.lock").unlink(missing_ok=True)
+
+
+def table(store: Store, name: str) -> pd.DataFrame:
+    rows = store.read(name).drop(columns=["started_at", "finished_at"], errors="ignore")
+    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
+    return rows.sort_values(keys, ignore_index=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("trouble", "says"), [(fill, "No space"), (seal, "Read-only")])
+def test_a_disk_in_trouble_stops_the_study_and_loses_nothing(
+    disk: Path, tmp_path: Path, trouble: Callable[[Path], None], says: str
+) -> None:
+    spec = parse_spec(SPEC, "test")
+    store = open_store(disk / "results", create=True)
+
+    def cause() -> None:
+        while len(store.ids()) < 4:
+            time.sleep(0.05)
+        trouble(disk)
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        thread = threading.Thread(target=cause)
+        thread.start()
+        with pytest.raises((StudyError, StoreError), match=says):
+            run_study(spec, store, make_trial=MakeSynthetic(seconds_per_epoch=0.3))
+        thread.join()
+        before = table(store, "trials")
+        assert 4 <= len(before) < 12
+        free(disk)
+        assert run_study(spec, store, make_trial=MakeSynthetic())
+        whole = open_store(tmp_path / "whole", create=True)
+        assert run_study(spec, whole, make_trial=MakeSynthetic())
+    finally:
+        ray.shutdown()
+    after = table(store, "trials")
+    kept = after[after["trial_id"].isin(before["trial_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, before, check_dtype=False)
+    for name in ("trials", "epochs", "evaluations"):
+        pd.testing.assert_frame_equal(table(store, name), table(whole, name))
