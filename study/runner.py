@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import ray
-from pyarrow.fs import FileType
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from study import front, provenance
+from study import cluster, front, provenance
 from study.agenda import Agenda
 from study.lock import StudyLock
 from study.plan import Job
@@ -28,14 +24,12 @@ from study.results import knn_by_epoch, recorded_rows
 from study.spec import StudySpec
 from study.stopping import CellLadders
 from study.store import COMPLETE, FAILED, PRUNED, TUNE, Store, StoreError
-from trainables.config import InputError
 from trainables.tune_trainable import MakeTrial, TrialTrainable, local_trial
 
 MAX_FAILURES = 3
 """How often a trial is moved to another process after its own, or its node, died."""
 HOPELESS = 5
 """Trials that must fail, with none complete, before a study is given up."""
-_SCRATCH = ".tune"
 
 
 class StudyError(RuntimeError):
@@ -251,7 +245,11 @@ def _launch(
     data_dir: Path | None,
     make_trial: MakeTrial,
 ) -> None:
-    with _connected(address), _scratch(store) as scratch, Progress(agenda) as progress:
+    with (
+        cluster.connected(address),
+        cluster.scratch(store) as scratch,
+        Progress(agenda) as progress,
+    ):
         run = _Run(agenda, store, lock, progress)
         trainable = tune.with_resources(
             tune.with_parameters(TrialTrainable, make_trial=make_trial, data_dir=data_dir),
@@ -303,55 +301,6 @@ def _scheduler(agenda: Agenda, rows: list[dict[str, Any]], store: Store) -> Tria
                 [{"epoch": epoch, "knn_accuracy": accuracy} for epoch, accuracy in epochs],
             )
     return ladders
-
-
-@contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """Ray, started here where nobody has."""
-    # Workers keep the driver's folder (paths in a study are relative to it), and results are
-    # written by `_Recorder` alone.
-    os.environ.update(
-        RAY_CHDIR_TO_TRIAL_DIR="0",
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
-        TUNE_DISABLE_SIGINT_HANDLER="1",
-        TUNE_GLOBAL_CHECKPOINT_S="3600",
-        RAY_AIR_NEW_OUTPUT="0",
-    )
-    if ray.is_initialized():
-        yield
-        return
-    try:
-        ray.init(
-            address=address,
-            include_dashboard=False if address is None else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}},
-        )
-    except (ConnectionError, ValueError) as error:
-        raise InputError(f"--address {address}: {' '.join(str(error).split())[:200]}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _scratch(store: Store) -> Iterator[str]:
-    """A folder for Tune's own state and checkpoints, beside the tables; gone afterwards."""
-    path = f"{store.root}/{_SCRATCH}"
-
-    def clear() -> None:
-        if store.filesystem.get_file_info(path).type == FileType.Directory:
-            store.filesystem.delete_dir(path)
-
-    clear()
-    try:
-        yield f"{store.name.rstrip('/')}/{_SCRATCH}" if "://" in store.name else path
-    finally:
-        # A disk in trouble is the study's error, not this; the next run clears what is left.
-        with suppress(OSError):
-            clear()
 
 
 @contextmanager
