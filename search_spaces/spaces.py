@@ -52,6 +52,7 @@ SPACES: dict[tuple[str, str], Space] = {
 _NOT_SEARCHED = frozenset(
     {"dataset", "method", "arm", "encoder", "width", "seed", "eval_datasets", "probe", "epochs"}
     | {"validation_fraction", "device", "precision", "compile", "knn_every", "image_size"}
+    | {"sync_batch_norm"}
 )
 """Fields that say what is compared, what is measured or where it runs: never tuned."""
 

@@ -176,5 +176,11 @@ class Agenda:
 
 
 def config_of(row: Mapping[str, Any]) -> TrialConfig:
-    """The configuration in a row of ``trials``."""
-    return TrialConfig.model_validate({name: row[name] for name, _ in CONFIG_FIELDS})
+    """The configuration in a row of ``trials``.
+
+    A field that older rows lack has its default, which computes what was computed then.
+    """
+    names = (name for name, _ in CONFIG_FIELDS)
+    return TrialConfig.model_validate(
+        {name: row[name] for name in names if row.get(name) is not None}
+    )

@@ -83,8 +83,9 @@ def recorded_config(row: dict[str, Any]) -> TrialConfig:
         value = row[name]
         if hasattr(value, "tolist"):  # numpy's scalars and arrays
             value = value.tolist()
-        missing = not isinstance(value, list | tuple) and value != value
-        values[name] = None if missing else value
+        # Null is also what an older row has in place of a later field: then the default holds.
+        if value is not None and (isinstance(value, list | tuple) or value == value):
+            values[name] = value
     return parse_config(values, str(row["trial_id"]))
 
 

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from trainables.config import InputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 COMPLETE, PRUNED, DIVERGED, FAILED = STATUSES = ("complete", "pruned", "diverged", "failed")
 TUNE, CONFIRM, SINGLE = PHASES = ("tune", "confirm", "single")
@@ -52,6 +52,7 @@ CONFIG_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
     ("mix_alpha", pa.float64()),
     ("mix_temperature", pa.float64()),
     ("mix_batch_norm", pa.string()),
+    ("sync_batch_norm", pa.bool_()),  # null in rows of schema 1, as good as true
     ("crop_scale", pa.float64()),
     ("epochs", pa.int64()),
     ("batch_size", pa.int64()),
@@ -106,6 +107,8 @@ TRIALS = pa.schema(
         pa.field("scored_images", pa.int64()),
         pa.field("classes", pa.int64()),
         pa.field("data_fingerprint", pa.string()),
+        pa.field("runner", pa.string()),  # reused or train; null in rows of schema 1
+        pa.field("workers", pa.int64()),  # processes that shared each batch; null as above
         pa.field("hardware", pa.string()),
         pa.field("hostname", pa.string()),
         pa.field("started_at", pa.timestamp("ms", tz="UTC")),

@@ -33,6 +33,12 @@ MIXING_FIELDS: dict[str, tuple[str, ...]] = {
     "un-mix": ("mix_weight", "mix_alpha"),
 }
 """The mixing parameters that each arm has; the others change nothing there."""
+LATER_FIELDS: tuple[str, ...] = ("sync_batch_norm",)
+"""Fields that came after trials had been recorded; at their defaults they change no trial's name.
+
+Every field added to `TrialConfig` from now on belongs here, with a default that computes what was
+computed before it was there.
+"""
 
 
 class InputError(ValueError):
@@ -97,6 +103,14 @@ class TrialConfig(BaseModel):
             description="batch-norm statistics of mixed and clean images; default: as in the paper"
         ),
     ] = None
+
+    sync_batch_norm: Annotated[
+        bool,
+        Field(
+            description="of several workers: batch-norm statistics over the whole batch, or each "
+            "its own and MoCo's keys shuffled"
+        ),
+    ] = True
 
     crop_scale: Annotated[
         float, Field(gt=0, le=1, description="smallest area of a random resized crop")
@@ -176,8 +190,16 @@ class TrialConfig(BaseModel):
         ) == "separate"
 
     def digest(self) -> str:
-        """Eight hexadecimal digits that name this configuration, the same on every machine."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """Eight hexadecimal digits that name this configuration, the same on every machine.
+
+        A field of ``LATER_FIELDS`` counts only where it differs from its default: trials that were
+        recorded before it was there keep their names.
+        """
+        values = self.model_dump(mode="json")
+        for name in LATER_FIELDS:
+            if values[name] == type(self).model_fields[name].default:
+                del values[name]
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

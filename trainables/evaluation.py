@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainables import world
 from trainables.datasets import Dataset, Split
 from trainables.runtime import Runtime
 
@@ -32,18 +33,25 @@ class Features(NamedTuple):
 
 @torch.no_grad()
 def extract(encoder: nn.Module, split: Split, data: Dataset, runtime: Runtime) -> Features:
-    """Features of every image as it is, without augmentation; the encoder in evaluation mode."""
+    """Features of every image as it is, without augmentation; the encoder in evaluation mode.
+
+    Several workers share out the images; each gets all features, the same ones.
+    """
     training = encoder.training
     encoder.eval()
     mean = torch.tensor(data.mean, device=runtime.device)[:, None, None]
     std = torch.tensor(data.std, device=runtime.device)[:, None, None]
     parts = []
-    for images in split.images.split(_CHUNK):
+    share = -(-len(split) // world.size())  # the last worker's reach beyond the end, and are cut
+    own = torch.arange(world.rank() * share, (world.rank() + 1) * share).clamp(max=len(split) - 1)
+    mine = split.images if world.size() == 1 else split.images[own]
+    for images in mine.split(_CHUNK):
         x = (images.to(runtime.device).float() / 255 - mean) / std
         with runtime.autocast():
             parts.append(encoder(x.contiguous(memory_format=runtime.memory_format)).float())
     encoder.train(training)
-    return Features(torch.cat(parts), split.labels.to(runtime.device))
+    values = world.gather(torch.cat(parts))[: len(split)]
+    return Features(values, split.labels.to(runtime.device))
 
 
 def knn(

@@ -46,19 +46,23 @@ class MoCo(nn.Module):
         self.register_buffer("queue", nn.functional.normalize(queue, dim=1))
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
 
-    def forward(self, view1: Tensor, view2: Tensor, mix: Mix | None) -> Losses:
+    def forward(
+        self, view1: Tensor, view2: Tensor, mix: Mix | None, shuffle: Tensor | None = None
+    ) -> Losses:
         """The losses of one step.
 
         Args:
             view1, view2: this worker's views, [n, C, H, W].
             mix: the arm, or None for the baseline.
+            shuffle: a permutation of the whole batch, [N], by which the keys' images change
+                workers, so that no worker's batch norm sees its queries' own keys together.
 
         ``update_keys`` and ``enqueue`` complete the step.
         """
         config, tau = self.config, self.config.temperature
         mixture = _own(mix(world.gather(view1))) if mix else None
         with torch.no_grad():
-            k = self.key_embedding(view2)
+            k = self._keys(view2, shuffle)
         keys = world.gather(k)
         self.fresh_keys = keys
 
@@ -83,6 +87,14 @@ class MoCo(nn.Module):
             logits = q_mix @ torch.cat([keys, self.queue]).T / config.mix_temperature
             mixing = soft_cross_entropy(logits, targets)
         return Losses(contrastive + config.mix_weight * mixing, contrastive, mixing)
+
+    def _keys(self, view2: Tensor, shuffle: Tensor | None) -> Tensor:
+        """This worker's keys, [n, D] (shuffling batch norm: He et al. 2020, section 3.3)."""
+        if shuffle is None:
+            return self.key_embedding(view2)
+        part = world.part(len(shuffle))
+        k = self.key_embedding(world.gather(view2)[shuffle[part]])
+        return world.gather(k)[shuffle.argsort()[part]]
 
     @torch.no_grad()
     def update_keys(self) -> None:
@@ -111,8 +123,10 @@ class SimCLR(nn.Module):
         self.config = config
         self.embedding = _embedding(config, channels)
 
-    def forward(self, view1: Tensor, view2: Tensor, mix: Mix | None) -> Losses:
-        """The losses of one step; arguments as for MoCo.
+    def forward(
+        self, view1: Tensor, view2: Tensor, mix: Mix | None, shuffle: None = None
+    ) -> Losses:
+        """The losses of one step; arguments as for MoCo, without keys to shuffle.
 
         Each view is mixed in turn and compared with the other view's embeddings.
         """

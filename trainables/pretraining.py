@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables import methods, mixing, world
+from trainables import methods, mixing, synced_norm, world
 from trainables.augment import BLUR_FROM, Policy, Views, apply_views, draw_views
 from trainables.config import InputError, TrialConfig
 from trainables.datasets import Dataset
@@ -63,6 +63,8 @@ class Pretraining:
             torch.manual_seed(stream(config.seed, "weights").initial_seed())
             self.method = methods.build(config, data.channels)
         self.method.to(runtime.device).to(memory_format=runtime.memory_format)
+        if world.size() > 1 and config.sync_batch_norm:
+            synced_norm.synchronise(self.method, runtime.on_cpu)
         self.optimizer = torch.optim.SGD(
             self.method.embedding.parameters(),
             lr=config.learning_rate,
@@ -106,7 +108,7 @@ class Pretraining:
             sums += self._step(self.epoch * self.steps_per_epoch + step - 1, *batch)
             if progress:
                 progress(step, self.steps_per_epoch)
-        world.average_([sums])
+        world.average_([sums, *self._own_averages()])
         loss, contrastive, mixed = (sums / self.steps_per_epoch).tolist()
         seconds = time.perf_counter() - start
         self.epoch += 1
@@ -198,6 +200,20 @@ class Pretraining:
         arm = {"mixco": mixing.mixco, "i-mix": mixing.i_mix, "un-mix": mixing.un_mix}[config.arm]
         return lambda view: arm(view, config.mix_alpha, generator)
 
+    def _shuffle(self, step: int) -> Tensor | None:
+        """The order in which workers with statistics of their own compute MoCo's keys."""
+        config, device = self.config, self.runtime.device
+        if world.size() == 1 or config.sync_batch_norm or config.method != "moco":
+            return None
+        generator = stream(config.seed, "shuffle", step, device)
+        return torch.randperm(config.batch_size, generator=generator, device=device)
+
+    def _own_averages(self) -> list[Tensor]:
+        """Running averages that differ from worker to worker."""
+        if world.size() == 1 or self.config.sync_batch_norm:
+            return []
+        return [buffer for name, buffer in self.method.named_buffers() if ".running_" in name]
+
     def _step(self, step: int, view1: Tensor, view2: Tensor, mix: methods.Mix | None) -> Tensor:
         """One update of the weights; the losses, [3], stay on the device."""
         for group in self.optimizer.param_groups:
@@ -205,7 +221,7 @@ class Pretraining:
         if isinstance(self.method, methods.MoCo):
             self.method.update_keys()
         with self.runtime.autocast():
-            losses = self._losses(view1, view2, mix)
+            losses = self._losses(view1, view2, mix, self._shuffle(step))
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         gradients = [p.grad for p in self.method.embedding.parameters() if p.grad is not None]

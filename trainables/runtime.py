@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from trainables import world
 from trainables.config import InputError, TrialConfig
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
@@ -54,7 +55,12 @@ class Runtime:
         # that its numbers repeat.
         threads = torch.get_num_threads()
         pays = self.on_cpu and flops / (_CPU_FLOPS * threads) * _COMPILE_GAIN > _COMPILE_SECONDS
-        self.compiled = config.compile == "on" or (config.compile == "auto" and pays)
+        alone = world.size() == 1  # what collectives do inside compiled code is not relied on
+        if config.compile == "on" and not alone:
+            raise InputError(
+                f"compile: on is for one worker, here are {world.size()} (allowed: auto, off)"
+            )
+        self.compiled = alone and (config.compile == "on" or (config.compile == "auto" and pays))
         # Below eight channels oneDNN's strided 1x1 convolution writes beyond its buffer in this
         # layout (torch 2.15 on AVX2: a ResNet's first shortcut at width 4 corrupts the heap).
         last = not self.on_cpu or config.width >= 8

@@ -16,7 +16,7 @@ import torch
 
 from trainables import checkpoint, compute, evaluation, world
 from trainables.augment import apply_views, draw_views
-from trainables.config import InputError, TrialConfig
+from trainables.config import InputError, TrialConfig, parse_config
 from trainables.datasets import Dataset, Split, load_dataset
 from trainables.pretraining import Diverged, Pretraining, Progress
 from trainables.probe_sgd import linear_sgd
@@ -67,6 +67,7 @@ class Trial:
         self.loss: float | None = None
         self.knn_accuracy: float | None = None
         self.rows: list[dict[str, Any]] = []  # of the epochs so far
+        self.peak_memory: int | None = None  # bytes, of the worker that took most
 
     @property
     def epoch(self) -> int:
@@ -97,6 +98,7 @@ class Trial:
             self.knn_accuracy = self._knn(self.data.validation).top1
         seconds = time.perf_counter() - start
         self.seconds += seconds
+        self._measure_memory()
         self.rows.append({**row, "knn_accuracy": self.knn_accuracy, "seconds": seconds})
         return self.rows[-1]
 
@@ -108,6 +110,7 @@ class Trial:
         own = {row["protocol"]: row for row in evaluations if row["dataset"] == names[0]}
         measures = self._measure()
         self.seconds += time.perf_counter() - start
+        self._measure_memory()
         scored = {
             "split": self.split,
             "accuracy": own[self.config.probe]["top1"],
@@ -135,10 +138,11 @@ class Trial:
             "seconds": self.seconds,
             "gpu_hours": 0.0 if on_cpu else hours * world.size(),
             "cpu_hours": hours * torch.get_num_threads() * world.size(),
-            "peak_memory": self.runtime.peak_memory(),
+            "peak_memory": self.peak_memory or self.runtime.peak_memory(),
             "train_images": len(data.train),
             "classes": len(data.classes),
             "data_fingerprint": data.fingerprint,
+            "workers": world.size(),
             "hardware": self.runtime.hardware(),
             "hostname": socket.gethostname(),
             "started_at": self.started_at,
@@ -174,15 +178,21 @@ class Trial:
             InputError: missing, damaged, or another trial's; the trial is as it was.
         """
         state = checkpoint.load(path, self.runtime.device)
+        # An older checkpoint lacks later fields: it was made with what are now their defaults.
+        there = parse_config(state["config"], str(path)).model_dump(mode="json")
         for field, own in self.config.model_dump(mode="json").items():
-            if field not in ("device", "precision", "compile") and state["config"][field] != own:
+            if field not in ("device", "precision", "compile") and there[field] != own:
                 raise InputError(
                     f"{path}: checkpoint of another trial ({field} is "
-                    f"{state['config'][field]!r} there, {own!r} here)"
+                    f"{there[field]!r} there, {own!r} here)"
                 )
         self.pretraining.load_state_dict(state["pretraining"])
         self.seconds, self.loss = state["seconds"], state["loss"]
         self.knn_accuracy, self.rows = state["knn_accuracy"], state["rows"]
+
+    def _measure_memory(self) -> None:
+        own = torch.tensor([[self.runtime.peak_memory()]], device=self.runtime.device)
+        self.peak_memory = int(world.gather(own).max())
 
     def _load(self, name: str) -> Dataset:
         config = self.config

@@ -20,18 +20,20 @@ _OPTION_TYPES = (int, float, str)
 def _option(name: str) -> inspect.Parameter:
     """The command-line option of a field of TrialConfig; None where it is not given."""
     field = TrialConfig.model_fields[name]
-    kind, allowed = field.annotation, ""
+    kind, allowed, flag = field.annotation, "", f"--{name.replace('_', '-')}"
     if typing.get_origin(kind) is types.UnionType:  # optional
         kind = typing.get_args(kind)[0]
     if typing.get_origin(kind) is Literal:
         allowed = f" ({', '.join(typing.get_args(kind))})"
     if typing.get_origin(kind) is tuple:
         kind = list[str]
+    elif kind is bool:
+        flag += f"/--no-{flag.removeprefix('--')}"
     elif kind not in _OPTION_TYPES:
         kind = str
     shown = "" if field.default in (None, ()) else f" [default: {field.default}]"
     option = typer.Option(
-        f"--{name.replace('_', '-')}",
+        flag,
         help=f"{field.description}{allowed}{shown}",
         show_default=False,
         rich_help_panel="Configuration",

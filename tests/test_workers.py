@@ -1,0 +1,298 @@
+"""Two workers with half the batch each are one worker with the whole batch, up to rounding.
+
+Real processes with a process group; all that they compute is computed in one start of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.two_workers import run_workers
+from trainables import world
+from trainables.config import ARMS, InputError, TrialConfig
+from trainables.methods import MoCo
+from trainables.pretraining import Pretraining
+from trainables.synced_norm import SyncedBatchNorm2d, synchronise
+from trainables.trial import Trial
+
+CASES = list(product(("moco", "simclr"), ARMS))
+SHARED = ("simclr", "mixco", "shared")  # the statistics that are not this method's default
+STEPS = 3
+SMALL: dict[str, Any] = {
+    "dataset": "digits", "encoder": "resnet10", "width": 4, "batch_size": 64, "epochs": 3,
+    "queue_size": 100, "projection_dim": 8, "precision": "fp32", "compile": "off", "device": "cpu",
+    # Longest first step: what differs by rounding grows apart slowly at this rate.
+    "learning_rate": 0.01,
+}  # fmt: skip
+# Losses and measures of the end of an epoch after 25 steps; kNN may flip a few of the 143 images.
+CLOSE = {"rel": 2e-3, "abs": 1e-3}
+
+
+def make(data_dir: Path, **fields: Any) -> Trial:
+    return Trial(TrialConfig(**{**SMALL, **fields}), split="validation", data_dir=data_dir)
+
+
+def first_steps(data_dir: Path, method: str, arm: str, **fields: Any) -> dict[str, Any]:
+    """Losses and gradients of the first step, and the state after a few."""
+    pretraining = make(data_dir, method=method, arm=arm, **fields).pretraining
+    pretraining.method.train()
+    losses, gradients = [], {}
+    for step, batch in zip(range(STEPS), pretraining._batches(), strict=False):
+        parts = pretraining._step(step, *batch)
+        world.average_([parts])
+        losses.append(parts)
+        if step == 0:
+            parameters = pretraining.method.embedding.named_parameters()
+            gradients = {name: p.grad.clone() for name, p in parameters if p.grad is not None}
+    state = {name: value.clone() for name, value in pretraining.method.state_dict().items()}
+    return {"losses": torch.stack(losses), "gradients": gradients, "state": state}
+
+
+def normalised(norm: nn.Module, part: slice) -> dict[str, Tensor]:
+    """Output, gradients and running averages of a batch norm on this worker's images."""
+    generator = torch.Generator().manual_seed(4)
+    images = 3 + 2 * torch.randn(16, 5, 6, 6, generator=generator)
+    upstream = torch.randn(16, 5, 6, 6, generator=generator)[part]
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(0.5, 2, 5))
+        norm.bias.copy_(torch.linspace(-1, 1, 5))
+    x = images[part].contiguous(memory_format=torch.channels_last).requires_grad_()
+    for _ in range(2):  # the averages move twice
+        norm.zero_grad()
+        x.grad = None
+        output = norm(x)
+        (output * upstream).sum().backward()
+    found = {"output": output, "input": x.grad, **dict(norm.named_buffers())}
+    found |= {name: parameter.grad for name, parameter in norm.named_parameters()}
+    return {name: value.detach().clone() for name, value in found.items()}
+
+
+def whole_trial(data_dir: Path, checkpoint: Path, **fields: Any) -> dict[str, Any]:
+    """Rows of all epochs, the result, the last state; saved after the first epoch."""
+    trial = make(data_dir, **fields)
+    trial.advance()
+    if world.rank() == 0:
+        trial.save(checkpoint)
+    return to_the_end(trial)
+
+
+def to_the_end(trial: Trial) -> dict[str, Any]:
+    while not trial.done:
+        trial.advance()
+    result = trial.finish()
+    state = trial.pretraining.method.state_dict()
+    return {"rows": trial.rows, "trial": result.trial, "evaluations": result.evaluations,
+            "state": {name: value.clone() for name, value in state.items()}}  # fmt: skip
+
+
+def own_statistics(data_dir: Path) -> dict[str, Any]:
+    """A first step with statistics of each worker, then an epoch."""
+    pretraining = make(data_dir, method="moco", arm="none", sync_batch_norm=False).pretraining
+    assert isinstance(pretraining.method, MoCo)
+    pretraining.method.train()
+    _, (view1, view2, _) = next(enumerate(pretraining._batches()))
+    shuffle = pretraining._shuffle(0)
+    with torch.no_grad():
+        losses = pretraining.method(view1, view2, None, shuffle)
+    keys = pretraining.method.fresh_keys.clone()
+    fresh = make(data_dir, method="moco", arm="none", sync_batch_norm=False).pretraining
+    fresh.advance()
+    return {"shuffle": shuffle, "keys": keys, "loss": losses.total, "digest": digest(fresh)}
+
+
+def digest(pretraining: Pretraining) -> str:
+    """Of all weights, averages, queues and the optimizer's state: equal only bit for bit."""
+    found = hashlib.sha256()
+    for value in pretraining.method.state_dict().values():
+        found.update(value.contiguous().numpy().tobytes())
+    for state in pretraining.optimizer.state_dict()["state"].values():
+        found.update(state["momentum_buffer"].numpy().tobytes())
+    return found.hexdigest()
+
+
+def in_each_worker(data_dir: Path, folder: Path) -> dict[str, Any]:
+    """Everything that the tests below look at."""
+    found: dict[str, Any] = {"steps": {}}
+    for method, arm in CASES:
+        found["steps"][method, arm] = first_steps(data_dir, method, arm)
+    method, arm, mode = SHARED
+    found["steps"][SHARED] = first_steps(data_dir, method, arm, mix_batch_norm=mode)
+    synced = nn.Sequential(nn.BatchNorm2d(5))
+    synchronise(synced, on_cpu=True)
+    assert isinstance(synced[0], SyncedBatchNorm2d)
+    found["norm"] = normalised(synced[0], world.part(16))
+    found["whole"] = whole_trial(data_dir, folder / "two.pt", arm="mixco")
+    continued = make(data_dir, arm="mixco")
+    continued.restore(folder / "one.pt")
+    found["continued"] = to_the_end(continued)
+    found["own"] = own_statistics(data_dir)
+    for fields in ({"batch_size": 60}, {"compile": "on"}):
+        try:
+            make(data_dir, **fields)
+        except InputError as error:
+            found[next(iter(fields))] = str(error)
+    return found
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="module")
+def one(data_dir: Path, folder: Path, one_thread: None) -> dict[str, Any]:
+    """A trial of one worker; its checkpoint after the first epoch is ``one.pt``."""
+    return whole_trial(data_dir, folder / "one.pt", arm="mixco")
+
+
+@pytest.fixture(scope="module")
+def two(data_dir: Path, folder: Path, one: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each of two workers found."""
+    return run_workers(in_each_worker, folder, data_dir, folder)
+
+
+def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], share: float) -> None:
+    """Each tensor within ``share`` of its own largest value."""
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        tolerance = share * max(1e-3, value.abs().max().item())
+        torch.testing.assert_close(
+            found[name], value, rtol=0, atol=tolerance, msg=lambda text, n=name: f"{n}: {text}"
+        )
+
+
+@pytest.mark.parametrize("case", [*CASES, SHARED], ids="-".join)
+def test_losses_and_gradients_are_those_of_the_whole_batch(
+    case: tuple[str, ...], two: list[dict[str, Any]], data_dir: Path
+) -> None:
+    method, arm, *mode = case
+    one = first_steps(data_dir, method, arm, **({"mix_batch_norm": mode[0]} if mode else {}))
+    for rank in range(2):
+        found = two[rank]["steps"][case]
+        torch.testing.assert_close(found["losses"][0], one["losses"][0], rtol=1e-5, atol=1e-6)
+        assert_close(found["gradients"], one["gradients"], 1e-3)
+        # A few steps on: later losses, weights, running averages and the queue with its pointer.
+        torch.testing.assert_close(found["losses"], one["losses"], rtol=1e-4, atol=1e-5)
+        assert_close(found["state"], one["state"], 2e-3)
+
+
+def test_synchronised_batch_norm_is_batch_norm_of_all_images(two: list[dict[str, Any]]) -> None:
+    whole = normalised(nn.BatchNorm2d(5), slice(0, 16))
+    own = normalised(nn.BatchNorm2d(5), slice(0, 8))
+    assert not torch.allclose(own["output"], whole["output"][:8], atol=1e-2)
+    joined = {
+        name: torch.cat([two[rank]["norm"][name] for rank in range(2)])
+        for name in ("output", "input")
+    }
+    for name in ("weight", "bias"):  # each worker's loss is a sum: so is the whole batch's
+        joined[name] = two[0]["norm"][name] + two[1]["norm"][name]
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        assert torch.equal(two[0]["norm"][name], two[1]["norm"][name])
+        joined[name] = two[0]["norm"][name]
+    assert_close(joined, whole, 1e-5)
+
+
+def test_every_worker_gives_the_same_rows_and_results(two: list[dict[str, Any]]) -> None:
+    measured = ("seconds", "images_per_second", "started_at", "finished_at", "cpu_hours")
+
+    def plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{key: row[key] for key in row if key not in measured} for row in rows]
+
+    for name in ("rows", "evaluations"):
+        assert plain(two[0]["whole"][name]) == plain(two[1]["whole"][name])
+    assert plain([two[0]["whole"]["trial"]]) == plain([two[1]["whole"]["trial"]])
+
+
+def assert_same_trial(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    for row, other in zip(found["rows"], expected["rows"], strict=True):
+        assert row["epoch"] == other["epoch"]
+        for name in ("loss", "contrastive_loss", "mixing_loss"):
+            assert row[name] == pytest.approx(other[name], **CLOSE)
+        assert row["knn_accuracy"] == pytest.approx(other["knn_accuracy"], abs=3.0)
+    for name in ("images", "flops", "epochs_done", "scored_images", "parameters"):
+        assert found["trial"][name] == expected["trial"][name]
+    for name in ("alignment", "uniformity", "effective_rank"):
+        assert found["trial"][name] == pytest.approx(expected["trial"][name], rel=0.05)
+    assert found["trial"]["accuracy"] == pytest.approx(expected["trial"]["accuracy"], abs=3.0)
+    assert torch.equal(found["state"]["pointer"], expected["state"]["pointer"])
+
+
+def test_a_trial_of_two_workers_has_the_rows_of_one(
+    two: list[dict[str, Any]], one: dict[str, Any]
+) -> None:
+    assert_same_trial(two[0]["whole"], one)
+    assert two[0]["whole"]["trial"]["workers"] == 2
+    assert one["trial"]["workers"] == 1
+    trial = two[0]["whole"]["trial"]
+    assert trial["cpu_hours"] == pytest.approx(2 * trial["seconds"] / 3600)
+    assert trial["gpu_hours"] == 0
+
+
+def test_checkpoints_move_between_world_sizes(
+    two: list[dict[str, Any]], one: dict[str, Any], data_dir: Path, folder: Path
+) -> None:
+    from_two = make(data_dir, arm="mixco")
+    from_two.restore(folder / "two.pt")
+    assert from_two.epoch == 1
+    assert_same_trial(to_the_end(from_two), two[0]["whole"])
+    assert_same_trial(two[0]["continued"], one)
+    # On one worker, going on from the checkpoint is the same bit for bit.
+    again = make(data_dir, arm="mixco")
+    again.restore(folder / "one.pt")
+    state = to_the_end(again)["state"]
+    assert all(torch.equal(state[name], value) for name, value in one["state"].items())
+
+
+def test_without_synchronisation_keys_are_normalised_on_other_workers(
+    two: list[dict[str, Any]], data_dir: Path
+) -> None:
+    pretraining = make(data_dir, method="moco", arm="none").pretraining
+    assert isinstance(pretraining.method, MoCo)
+    pretraining.method.train()
+    view1, view2, _ = next(pretraining._batches())
+    shuffle = two[0]["own"]["shuffle"]
+    assert sorted(shuffle.tolist()) == list(range(64))
+    assert shuffle.tolist() != list(range(64))
+    with torch.no_grad():
+        keys = torch.empty(64, 8)
+        for images in shuffle.chunk(2):  # each half by statistics of its own, in its old place
+            keys[images] = pretraining.method.key_embedding(view2[images])
+        together = pretraining.method.key_embedding(view2)
+        queries = torch.cat([pretraining.method.embedding(view) for view in view1.chunk(2)])
+        queue = pretraining.method.queue
+        logits = torch.cat([(queries * keys).sum(1, keepdim=True), queries @ queue.T], 1) / 0.2
+        loss = -logits.log_softmax(1)[:, 0].mean()
+    for rank in range(2):
+        torch.testing.assert_close(two[rank]["own"]["keys"], keys, rtol=1e-4, atol=1e-5)
+        assert torch.equal(two[rank]["own"]["shuffle"], shuffle)
+    assert not torch.allclose(keys, together, atol=1e-3)
+    both = (two[0]["own"]["loss"] + two[1]["own"]["loss"]) / 2
+    assert both.item() == pytest.approx(loss.item(), rel=1e-5)
+    # At the end of an epoch every worker holds the same state all the same.
+    assert two[0]["own"]["digest"] == two[1]["own"]["digest"]
+
+
+def test_what_several_workers_cannot_do_is_said(two: list[dict[str, Any]]) -> None:
+    assert "batch_size: 60 must be a multiple of 8" in two[0]["batch_size"]
+    assert "compile: on is for one worker, here are 2" in two[0]["compile"]
