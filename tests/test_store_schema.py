@@ -1,6 +1,45 @@
-from study.store import CONFIG_FIELDS
-from trainables.config import TrialConfig
+"""Columns and configurations over the versions of the schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from study import single
+from study.agenda import config_of
+from study.results import recorded_rows
+from study.store import CONFIG_FIELDS, open_store
+from trainables.config import LATER_FIELDS, TrialConfig
 
 
 def test_every_config_field_is_a_column_in_the_same_order() -> None:
     assert [name for name, _ in CONFIG_FIELDS] == list(TrialConfig.model_fields)
+
+
+def test_later_fields_at_their_defaults_change_no_trials_name() -> None:
+    # Recorded with the first schema, before any later field was there.
+    assert TrialConfig().digest() == "117fcc43"
+    recorded = TrialConfig(dataset="digits", method="simclr", width=8, seed=3)
+    assert recorded.digest() == "f7f1fbff"
+    assert recorded.model_copy(update={"sync_batch_norm": False}).digest() != "f7f1fbff"
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_rows_of_the_first_schema_have_the_defaults_of_later_fields(
+    sync: bool, tmp_path: Path
+) -> None:
+    config = TrialConfig(dataset="digits", image_size=16, sync_batch_norm=sync)
+    store = open_store(tmp_path, create=True)
+    row = {**single.identity(config), "status": "complete", "workers": 2, "runner": "train"}
+    store.append(row)
+    assert config_of(recorded_rows(store)[0]) == config
+    assert single.recorded_config(single.find(store, row["trial_id"])) == config
+    (path,) = tmp_path.glob("trials/*.parquet")
+    table = pq.read_table(path).drop_columns([*LATER_FIELDS, "workers", "runner"])
+    pq.write_table(table.replace_schema_metadata({"mixco_schema": "1"}), path)
+    old = config.model_copy(update={"sync_batch_norm": True})
+    assert config_of(recorded_rows(store)[0]) == old
+    assert single.recorded_config(single.find(store, row["trial_id"])) == old
+    assert recorded_rows(store)[0]["workers"] is None

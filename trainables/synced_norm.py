@@ -49,6 +49,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         output, mean, var = _Normalise.apply(input, self.weight, self.bias, self.eps)
         with torch.no_grad():
             count = world.size() * input.numel() // input.shape[1]
+            assert self.momentum is not None
             assert self.running_mean is not None
             assert self.running_var is not None
             assert self.num_batches_tracked is not None
@@ -76,9 +77,7 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(  # type: ignore[override]
-        ctx: Any, gradient: Tensor, *_: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, mean, scale = ctx.saved_tensors
 
         def spread(channel: Tensor) -> Tensor:
