@@ -22,6 +22,7 @@ COMMANDS = {
     "export": "Write a trained encoder as safetensors.",
 }
 EXIT_BAD_INPUT = 2
+_EXIT_STORE = 1
 
 
 class _LazyGroup(TyperGroup):
@@ -84,7 +85,22 @@ def main() -> None:
     except Exception as error:
         from trainables.config import InputError
 
-        if not isinstance(error, InputError) or os.environ.get("MIXCO_TRACEBACK"):
+        code = EXIT_BAD_INPUT if isinstance(error, InputError) else _EXIT_STORE
+        if os.environ.get("MIXCO_TRACEBACK") or not (
+            isinstance(error, InputError) or _is_store_error(error)
+        ):
             raise
         sys.stderr.write(f"mixco: {error}\n")
-        raise SystemExit(EXIT_BAD_INPUT) from None
+        raise SystemExit(code) from None
+
+
+def _is_store_error(error: Exception) -> bool:
+    if not isinstance(error, OSError):
+        return False
+    from study.store import StoreError
+
+    return isinstance(error, StoreError)
+
+
+if __name__ == "__main__":
+    main()

@@ -42,8 +42,17 @@ class StudyLock:
         """Takes the lock.
 
         Raises:
-            InputError: another driver holds it.
+            InputError: another driver holds it, or nothing can be written there.
         """
+        try:
+            self._take()
+        except StoreError as error:
+            raise InputError(str(error)) from None
+        self._beat.start()
+        return self
+
+    def _take(self) -> None:
+        started = time.monotonic()
         owner = self._read()
         if owner and _alive(owner):
             raise InputError(
@@ -51,12 +60,11 @@ class StudyLock:
                 f"{owner['host']}, since {owner['since']}); stop it first"
             )
         self._write()
-        # Of two drivers that found no owner at the same moment, the one that wrote last has it.
-        time.sleep(_SETTLE_SECONDS)
+        # Of two drivers that found no owner at the same moment, the one that wrote last has it;
+        # the other may take as long as this one took to look and to write.
+        time.sleep(max(_SETTLE_SECONDS, 2 * (time.monotonic() - started)))
         if (self._read() or {}).get("token") != self._token:
             raise InputError(f"{self._store.name}: another driver has just started on this study")
-        self._beat.start()
-        return self
 
     def __exit__(
         self,
@@ -74,11 +82,11 @@ class StudyLock:
 
     def _keep(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            owner = self._read()
-            if owner and owner["token"] != self._token:
-                self.lost = True
-                return
             try:
+                owner = self._read()
+                if owner and owner["token"] != self._token:
+                    self.lost = True
+                    return
                 self._write()
             except StoreError:
                 continue  # a full disk is the results' trouble first
@@ -100,11 +108,17 @@ class StudyLock:
 
 
 def read_owner(store: Store) -> dict[str, Any] | None:
-    """What the lock file says of its owner; None where there is none, or it is damaged."""
+    """What the lock file says of its owner; None where there is none, or it is damaged.
+
+    Raises:
+        StoreError: the results are out of reach.
+    """
     try:
-        with store.filesystem.open_input_file(f"{store.root}/{_FILE}") as file:
+        with store.open_file(f"{store.root}/{_FILE}") as file:
             owner = json.loads(file.read())
         return owner if isinstance(owner, dict) and "token" in owner else None
+    except StoreError:
+        raise
     except (OSError, ValueError):
         return None
 

@@ -17,13 +17,14 @@ PROVENANCE_FILE = "provenance.json"
 _PACKAGES = ("mixco-study", "torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow")
 
 # A study may grow along these; a change of anything else makes earlier rows another experiment.
-_GROWS = ("datasets", "methods", "encoders", "widths", "arms", "trials", "seeds", "resources")
+_GROWS = ("datasets", "methods", "encoders", "widths", "arms", "trials", "seeds")
+_ASIDE = ("resources", "trackers")  # of no account for what a trial finds
 
 
 def read_text(store: Store, name: str) -> str | None:
     """A file beside the tables; None where there is none."""
     try:
-        with store.filesystem.open_input_file(f"{store.root}/{name}") as file:
+        with store.open_file(f"{store.root}/{name}") as file:
             return file.read().decode()
     except FileNotFoundError:
         return None
@@ -51,7 +52,7 @@ def check_same_study(store: Store, spec: StudySpec) -> None:
     was, now = old.model_dump(mode="json"), spec.model_dump(mode="json")
     changes = []
     for name in now:
-        if name in _GROWS or was[name] == now[name]:
+        if name in _GROWS + _ASIDE or was[name] == now[name]:
             continue
         if isinstance(was[name], dict):
             keys = sorted(set(was[name]) | set(now[name]))

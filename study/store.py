@@ -14,7 +14,9 @@ import contextlib
 import hashlib
 import os
 import posixpath
+import re
 import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -153,25 +155,59 @@ _VERSION_KEY = b"mixco_schema"
 _COMPACTED = "00-compacted-"  # sorts before the trials' own files
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 _ROW_GROUP = 100_000
+_ATTEMPTS = 11  # 25 ms, doubled each time
+_READ_ATTEMPTS, _READ_SECONDS = 5, 0.2
 
 
 class StoreError(OSError):
-    """The results could not be written; what was written before is whole."""
+    """The results could not be written or read; what was written before is whole."""
 
 
 def open_store(root: str | Path, create: bool = False) -> Store:
     """The results under ``root``, a path or a URI (``s3://``, ``gs://``, ...).
 
     Raises:
-        InputError: ``root`` holds no results and ``create`` is false.
+        InputError: ``root`` is malformed, out of reach or not allowed; or it holds no results and
+            ``create`` is false.
     """
-    if "://" in str(root):
-        filesystem, path = pa.fs.FileSystem.from_uri(str(root))
-    else:
+    if "://" not in str(root):
         filesystem, path = pa.fs.LocalFileSystem(), Path(root).absolute().as_posix()
-    if not create and filesystem.get_file_info(path).type != pa.fs.FileType.Directory:
-        raise InputError(f"{root}: no such results folder")
+        there = filesystem.get_file_info(path).type
+    else:
+        try:
+            filesystem, path = pa.fs.FileSystem.from_uri(str(root))
+            if filesystem.type_name == "s3":
+                filesystem = _persistent(filesystem)
+            there = filesystem.get_file_info(path).type
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise InputError(f"{_public(root)}: {_one_line(error)}") from None
+    if not create and there != pa.fs.FileType.Directory:
+        raise InputError(f"{_public(root)}: no such results folder")
     return Store(filesystem, path, str(root))
+
+
+def _persistent(filesystem: pa.fs.S3FileSystem) -> pa.fs.S3FileSystem:
+    """The same file system; it tries for about half a minute, and writes a small file at once.
+
+    A URI has no option for either: pyarrow tries three times, and uploads in parts.
+    """
+    _, (options,) = filesystem.__reduce__()
+    return pa.fs.S3FileSystem(
+        **{
+            **options,
+            "retry_strategy": pa.fs.AwsDefaultS3RetryStrategy(max_attempts=_ATTEMPTS),
+            "allow_delayed_open": True,
+        }
+    )
+
+
+def _public(root: str | Path) -> str:
+    """A URI without credentials in it."""
+    return re.sub(r"://[^@/]*@", "://", str(root))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 class Store:
@@ -183,7 +219,8 @@ class Store:
     def __init__(self, filesystem: pa.fs.FileSystem, root: str, name: str) -> None:
         self.filesystem = filesystem
         self.root = root.rstrip("/")
-        self.name = name
+        self.uri = name
+        self.name = _public(name)
 
     # writing
 
@@ -243,7 +280,7 @@ class Store:
                     self.filesystem.delete_file(partial)
                 raise
         except OSError as error:
-            raise StoreError(f"{target}: cannot write results: {error}") from error
+            raise StoreError(f"{target}: cannot write results: {_one_line(error)}") from error
 
     def _write_through(self, path: str, data: bytes | pa.Buffer) -> None:
         if self.filesystem.type_name != "local":
@@ -272,6 +309,7 @@ class Store:
 
         Raises:
             InputError: a file was written by a newer version of this tool.
+            StoreError: the file system is out of reach.
         """
         schema = TABLES[table]
         columns = list(columns if columns is not None else schema.names)
@@ -321,16 +359,20 @@ class Store:
 
     def _files(self, table: str) -> list[str]:
         selector = pa.fs.FileSelector(f"{self.root}/{table}", allow_not_found=True)
+        try:
+            found = self.filesystem.get_file_info(selector)
+        except OSError as error:
+            raise StoreError(f"{self.name}: cannot read results: {_one_line(error)}") from error
         return sorted(
             info.path
-            for info in self.filesystem.get_file_info(selector)
+            for info in found
             if info.base_name.endswith(".parquet") and not info.base_name.startswith(".")
         )
 
     def _read_file(self, path: str, schema: pa.Schema, columns: Sequence[str]) -> pa.Table | None:
         """The file's rows in this version's schema; None, with a warning, where it is damaged."""
         try:
-            with self.filesystem.open_input_file(path) as source:
+            with self.open_file(path) as source:
                 file = pq.ParquetFile(source)
                 version = int((file.schema_arrow.metadata or {})[_VERSION_KEY])
                 if version > SCHEMA_VERSION:
@@ -351,11 +393,34 @@ class Store:
         except FileNotFoundError:
             return None  # compacted meanwhile
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            if isinstance(error, InputError):
+            if isinstance(error, (InputError, StoreError)):
                 raise
             reason = " ".join(str(error).split())[:120]
             warnings.warn(f"{path}: damaged, skipped ({reason})", stacklevel=2)
             return None
+
+    def open_file(self, path: str) -> pa.NativeFile:
+        """The file to read from; of an object store its bytes, so that what fails later is damage.
+
+        Raises:
+            FileNotFoundError: there is none.
+            StoreError: the object store is out of reach.
+        """
+        if self.filesystem.type_name not in _OBJECT_STORES:
+            return self.filesystem.open_input_file(path)
+        for attempt in range(_READ_ATTEMPTS):
+            try:
+                # pyarrow itself does not try again when an answer breaks off.
+                with self.filesystem.open_input_file(path) as source:
+                    return pa.BufferReader(source.read_buffer())
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                if attempt == _READ_ATTEMPTS - 1:
+                    text = f"{path}: cannot read results: {_one_line(error)}"
+                    raise StoreError(text) from error
+                time.sleep(_READ_SECONDS * 2**attempt)
+        raise AssertionError("unreachable")
 
     # compaction
 
@@ -386,8 +451,12 @@ class Store:
             self.write_bytes(target, data)
             merged += [path for path in readable if path != f"{self.root}/{target}"]
         for path in merged:
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 self.filesystem.delete_file(path)
+            except FileNotFoundError:
+                continue  # a second attempt, its first one's answer lost on the way
+            except OSError as error:
+                raise StoreError(f"{path}: cannot delete: {_one_line(error)}") from error
 
     def _row_groups(
         self, table: str, committed: pa.Array, readable: list[str]

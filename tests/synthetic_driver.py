@@ -20,12 +20,13 @@ if __name__ == "__main__":
     spec, results, *rest = sys.argv[1:]
     seconds = float(rest[0]) if rest else 0.0
     cpus = int(rest[1]) if len(rest) > 1 else 2
+    started = None if "://" in results else Path(f"{results}.started")
     ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
     try:
         complete = run_study(
             load_spec(spec),
             open_store(results, create=True),
-            make_trial=MakeSynthetic(seconds, started=Path(f"{results}.started")),
+            make_trial=MakeSynthetic(seconds, started=started),
         )
     except (StudyError, InputError) as error:
         print(f"error: {error}", flush=True)

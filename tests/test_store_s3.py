@@ -1,0 +1,175 @@
+"""Results in an object store: whole in spite of errors and latency, and the same as local ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.fs
+import pytest
+from typer.testing import CliRunner
+
+from study.commands import report as report_command
+from study.commands import study as study_command
+from study.runner import run_study
+from study.spec import parse_spec
+from study.store import Store, StoreError, open_store
+from tests.object_store import ObjectStore, Trouble, object_store
+from tests.synthetic_trial import MakeSynthetic
+from tests.test_study_kill import kill_with_ray
+from trainables.config import InputError
+
+SPEC = """
+name: far
+datasets: [digits]
+methods: [moco]
+widths: [4]
+arms: [none, mixco]
+base: {epochs: 2}
+trials: 2
+seeds: 1
+search: {startup_trials: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[ObjectStore]:
+    with object_store() as running:
+        yield running
+
+
+@pytest.fixture
+def trouble(s3: ObjectStore) -> Iterator[Trouble]:
+    proxy = Trouble(s3.port, share=0.1, seconds=0.01)
+    yield proxy
+    proxy.shutdown()
+    proxy.server_close()
+
+
+def table(store: Store, name: str) -> pd.DataFrame:
+    rows = store.read(name).drop(columns=["started_at", "finished_at"], errors="ignore")
+    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
+    return rows.sort_values(keys, ignore_index=True)
+
+
+def assert_same(one: Store, other: Store) -> None:
+    for name in ("trials", "epochs", "evaluations"):
+        pd.testing.assert_frame_equal(table(one, name), table(other, name))
+
+
+def mixco(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "study.cli", *arguments], capture_output=True, text=True
+    )
+
+
+def test_a_store_written_through_trouble_is_whole(s3: ObjectStore, trouble: Trouble) -> None:
+    far = open_store(s3.uri("rows", trouble.port), create=True)
+    trouble.share = 0.25
+    for number in range(20):
+        trial_id = f"t{number:02}"
+        rows = [{"epoch": epoch, "loss": float(number)} for epoch in (1, 2)]
+        far.append({"trial_id": trial_id, "phase": "tune", "status": "complete"}, rows)
+    assert len(far.read("trials")) == 20
+    far.compact()
+    assert min(trouble.met[kind] for kind in ("500", "503", "reset", "late reset")) > 2
+    near = open_store(s3.uri("rows"))
+    assert list(near.read("trials")["trial_id"]) == [f"t{number:02}" for number in range(20)]
+    assert list(near.read("epochs")["loss"].value_counts().unique()) == [2]
+    for name in ("trials", "epochs"):
+        assert len(near._files(name)) == 1
+
+
+def test_a_store_out_of_reach_is_not_taken_for_a_damaged_one(
+    s3: ObjectStore, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file passed over would count as missing: its trial would run again."""
+    monkeypatch.setattr("study.store._ATTEMPTS", 2)
+    trouble.share = 0
+    far = open_store(s3.uri("lost", trouble.port), create=True)
+    far.append({"trial_id": "a", "phase": "tune", "status": "complete"})
+    (path,) = far._files("trials")
+    trouble.share = 1
+    with pytest.raises(StoreError, match="cannot read results"):
+        far.ids()
+    monkeypatch.setattr(far, "_files", lambda table: [path])
+    with pytest.raises(StoreError, match="cannot read results"):
+        far.ids()
+    with pytest.raises(StoreError, match="cannot write results"):
+        far.append({"trial_id": "b", "phase": "tune", "status": "complete"})
+    trouble.share = 0
+    assert far.ids() == {"a"}
+
+
+def test_a_wrong_place_or_key_is_one_line(s3: ObjectStore, tmp_path: Path) -> None:
+    spec = tmp_path / "far.yaml"
+    spec.write_text(SPEC)
+    for results, reason in (
+        (s3.uri("x", bucket="nobucket"), "NO_SUCH_BUCKET"),
+        (s3.uri("x", secret="wrong"), "ACCESS_DENIED"),
+        ("s4://bucket/x", "s4"),
+    ):
+        ended = mixco("study", "run", str(spec), "--results", results)
+        assert ended.returncode == 2, ended.stderr
+        assert len(ended.stderr.splitlines()) == 1, ended.stderr
+        assert reason in ended.stderr
+        assert s3.secret not in ended.stderr
+    with pytest.raises(InputError, match=r"s3://bucket/none\?.*: no such results folder"):
+        open_store(s3.uri("none"))
+
+
+def test_a_study_in_trouble_gives_the_local_table(
+    s3: ObjectStore, trouble: Trouble, tmp_path: Path
+) -> None:
+    import ray
+
+    spec = parse_spec(SPEC, "test")
+    far = open_store(s3.uri("study/far", trouble.port), create=True)
+    near = open_store(tmp_path / "near", create=True)
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+    try:
+        assert run_study(spec, far, make_trial=MakeSynthetic())
+        assert run_study(spec, near, make_trial=MakeSynthetic())
+    finally:
+        ray.shutdown()
+    assert min(trouble.met[kind] for kind in ("500", "503", "reset", "late reset")) > 0
+    assert_same(far, near)
+    assert not far.filesystem.get_file_info(f"{far.root}/driver.lock").is_file
+    left = far.filesystem.get_file_info(pa.fs.FileSelector(far.root, recursive=True))
+    assert not [info.path for info in left if ".tune" in info.path]
+    status = CliRunner().invoke(study_command.app, ["status", far.uri])
+    assert "complete; 6 of 6 trials" in status.output
+    out = str(tmp_path / "report")
+    report = CliRunner().invoke(report_command.app, [far.uri, "--out", out, "--no-exports"])
+    assert report.exit_code == 0, report.output
+    assert (tmp_path / "report" / "index.html").exists()
+
+
+@pytest.mark.slow
+def test_killed_and_run_again_it_gives_the_local_table(
+    s3: ObjectStore, trouble: Trouble, tmp_path: Path
+) -> None:
+    spec = tmp_path / "far.yaml"
+    spec.write_text(SPEC)
+    uri = s3.uri("killed", trouble.port)
+
+    def drive(results: str, seconds: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.synthetic_driver", str(spec), results, seconds]
+        return subprocess.Popen(command, text=True)
+
+    for wanted in (1, 3):
+        driver = drive(uri, "0.3")
+        near = open_store(s3.uri("killed"), create=True)
+        while len(near.ids()) < wanted:
+            assert driver.poll() is None
+            time.sleep(0.2)
+        kill_with_ray(driver)
+    assert drive(uri, "0").wait(200) == 0
+    whole = tmp_path / "whole"
+    assert drive(str(whole), "0").wait(200) == 0
+    assert_same(open_store(s3.uri("killed")), open_store(whole))
