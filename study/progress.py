@@ -21,8 +21,11 @@ _SHOWN_CELLS = 30
 class Progress:
     """Shows an agenda while it is worked through."""
 
-    def __init__(self, agenda: Agenda, console: Console | None = None) -> None:
+    def __init__(
+        self, agenda: Agenda, dashboard: str | None = None, console: Console | None = None
+    ) -> None:
         self._agenda = agenda
+        self._dashboard = dashboard
         self._console = console or Console()
         self._start = time.monotonic()
         self._done_before = agenda.done
@@ -37,6 +40,8 @@ class Progress:
             self._live.start()
         else:
             self._line(self.headline())
+            if self._dashboard:
+                self._line(f"Ray's dashboard: {self._dashboard}")
         return self
 
     def __exit__(
@@ -78,7 +83,10 @@ class Progress:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _render(self) -> Group:
-        return Group(cell_table(self._agenda), Text(f"{self._agenda.spec.name}: {self.headline()}"))
+        lines = [f"{self._agenda.spec.name}: {self.headline()}"]
+        if self._dashboard:
+            lines.append(f"Ray's dashboard: {self._dashboard}")
+        return Group(cell_table(self._agenda), Text("\n".join(lines)))
 
 
 def cell_table(agenda: Agenda) -> Table:

@@ -24,6 +24,7 @@ from study.results import knn_by_epoch, recorded_rows
 from study.spec import StudySpec
 from study.stopping import CellLadders
 from study.store import COMPLETE, FAILED, PRUNED, TUNE, Store, StoreError
+from study.trackers import check_installed, trackers
 from trainables.tune_trainable import MakeTrial, TrialTrainable, local_trial
 
 MAX_FAILURES = 3
@@ -61,6 +62,7 @@ def run_study(
         InputError: the results are another study's, or another driver runs it.
         StudyError: no trial succeeds, or results cannot be written.
     """
+    check_installed(spec)
     with StudyLock(store) as lock:
         if store.ids() and not accept_mixed:
             provenance.check_same_study(store, spec)
@@ -246,9 +248,9 @@ def _launch(
     make_trial: MakeTrial,
 ) -> None:
     with (
-        cluster.connected(address),
+        cluster.connected(address) as dashboard,
         cluster.scratch(store) as scratch,
-        Progress(agenda) as progress,
+        Progress(agenda, dashboard) as progress,
     ):
         run = _Run(agenda, store, lock, progress)
         trainable = tune.with_resources(
@@ -266,7 +268,8 @@ def _launch(
             run_config=tune.RunConfig(
                 name="run",
                 storage_path=scratch,
-                callbacks=[_Recorder(run)],
+                storage_filesystem=store.filesystem,
+                callbacks=[_Recorder(run), *trackers(agenda.spec, store)],
                 stop=_StopWhenOver(run),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
                 # A trial that has ended needs no checkpoint. Tune snapshots all its trials whenever

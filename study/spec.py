@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -132,6 +133,10 @@ class StudySpec(_Section):
         bool, Field(description="a cell's second trial is the best one of the next narrower width")
     ] = False
     resources: Resources = Resources()
+    trackers: Annotated[
+        tuple[Literal["tensorboard", "wandb", "mlflow"], ...],
+        Field(description="where its trials are logged besides the results"),
+    ] = ("tensorboard",)
     seed: Annotated[
         int, Field(ge=0, lt=1 << 30, description="seed of the samplers and of every tune trial")
     ] = 0
@@ -147,7 +152,7 @@ class StudySpec(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for name in ("datasets", "methods", "encoders", "widths", "arms"):
+        for name in ("datasets", "methods", "encoders", "widths", "arms", "trackers"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: {list(values)} names something twice")
@@ -304,11 +309,13 @@ def presets() -> list[str]:
 
 
 def load_spec(spec: str) -> StudySpec:
-    """The study of a YAML file, or the preset of that name.
+    """The study of a YAML file, the preset of that name, or of standard input (``-``).
 
     Raises:
         InputError: no such file or preset, or something wrong in it.
     """
+    if spec == "-":
+        return parse_spec(sys.stdin.read(), "standard input")
     path = Path(spec)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         try:

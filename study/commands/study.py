@@ -9,7 +9,10 @@ import typer
 
 app = typer.Typer(no_args_is_help=True)
 
-Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A study's YAML file, or a preset.")]
+Spec = Annotated[
+    str,
+    typer.Argument(metavar="SPEC", help="A study's YAML file, a preset, or - (standard input)."),
+]
 Results = Annotated[
     str | None,
     typer.Option("--results", metavar="DIR", help="Results folder or URI; default results/NAME."),
@@ -27,7 +30,10 @@ def run(
     spec: Spec,
     results: Results = None,
     address: Annotated[
-        str | None, typer.Option(help="A Ray cluster's address; default: this machine.")
+        str | None,
+        typer.Option(
+            help="A Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: this machine."
+        ),
     ] = None,
     data: Data = None,
     accept_mixed: Annotated[
@@ -47,14 +53,18 @@ def run(
 
     place = results or f"results/{study.name}"
     store = open_store(place, create=True)
+    options: dict[str, Any] = {
+        "address": address,
+        "data_dir": data.absolute() if data else None,
+        "accept_mixed": accept_mixed,
+    }
     try:
-        complete = run_study(
-            study,
-            store,
-            address=address,
-            data_dir=data.absolute() if data else None,
-            accept_mixed=accept_mixed,
-        )
+        if address and address.startswith("ray://"):
+            from study.remote import run_through_client
+
+            complete = run_through_client(study, store, **options)
+        else:
+            complete = run_study(study, store, **options)
     except (StudyError, StoreError) as error:
         typer.echo(f"mixco: {error}", err=True)
         raise typer.Exit(1) from None
@@ -62,6 +72,74 @@ def run(
         typer.echo(f"interrupted; finished trials are in {place}; the same command goes on")
         raise typer.Exit(130)
     typer.echo(f"complete: {place} (next: mixco report {place})")
+
+
+Dashboard = Annotated[
+    str, typer.Option("--address", help="The cluster's dashboard, http://HEAD:8265.")
+]
+
+
+@app.command("submit")
+def submit(
+    spec: Spec,
+    address: Dashboard,
+    results: Annotated[
+        str, typer.Option("--results", help="URI, or absolute path that the nodes share.")
+    ],
+    data: Annotated[
+        str | None, typer.Option("--data", help="Folder with data sets, on the nodes.")
+    ] = None,
+    accept_mixed: Annotated[
+        bool, typer.Option("--accept-mixed", help="As of `mixco study run`.")
+    ] = False,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", help="NAME or NAME=VALUE: a variable for the job; repeatable."),
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not follow the job's log.")] = False,
+) -> None:
+    """Run SPEC on a cluster as a Ray job, and follow its log (Ctrl-C leaves it running)."""
+    import os
+
+    from study.cluster import check_shared
+    from study.jobs import Jobs
+    from study.spec import load_spec
+
+    study = load_spec(spec)
+    check_shared(results, "a job runs in a folder of its own on the cluster")
+    options = ["--results", results]
+    options += ["--data", data] if data else []
+    options += ["--accept-mixed"] if accept_mixed else []
+    environment = {}
+    for item in env or ():
+        name, given, value = item.partition("=")
+        environment[name] = value if given else os.environ.get(name, "")
+    jobs = Jobs(address)
+    job_id = jobs.submit(study, options, environment)
+    again = f"mixco study logs {job_id} --address {address}"
+    typer.echo(f"{job_id}: follow it with: {again}", err=True)
+    if not detach:
+        _follow(jobs, job_id, again)
+
+
+@app.command("logs")
+def logs(
+    job_id: Annotated[str, typer.Argument(metavar="JOB_ID", help="As `submit` printed it.")],
+    address: Dashboard,
+) -> None:
+    """Follow the log of a submitted study to its end; exits with the job's code."""
+    from study.jobs import Jobs
+
+    _follow(Jobs(address), job_id, f"mixco study logs {job_id} --address {address}")
+
+
+def _follow(jobs: Any, job_id: str, again: str) -> None:
+    try:
+        code = jobs.follow(job_id, lambda text: typer.echo(text, nl=False))
+    except KeyboardInterrupt:
+        typer.echo(f"\nleft running; follow it again with: {again}", err=True)
+        raise typer.Exit(130) from None
+    raise typer.Exit(code)
 
 
 @app.command("plan")
@@ -163,3 +241,15 @@ def status(
             time.sleep(every)
             overview = Overview(store)
             live.update(overview.render(), refresh=True)
+
+
+@app.command("dashboard")
+def dashboard(
+    results: Annotated[str, typer.Argument(metavar="RESULTS", help="Results folder or URI.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8080,
+) -> None:
+    """Browse the search of each cell with optuna-dashboard, on this machine (Ctrl-C ends)."""
+    from study.dashboard import serve
+    from study.store import open_store
+
+    serve(open_store(results), port, lambda url: typer.echo(f"{url} (Ctrl-C ends)"))

@@ -1,0 +1,150 @@
+"""`mixco study run --address`: a real head with a token, and everything that can be wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from study import cluster
+from study.store import open_store
+from tests.local_head import Head, free_ports, local_head
+from trainables.config import InputError
+
+SPEC = """
+name: tiny
+datasets: [digits]
+methods: [moco]
+widths: [4]
+arms: [none]
+base: {epochs: 1, batch_size: 256, knn_every: 0}
+space: {learning_rate: false, temperature: false, weight_decay: false}
+trials: 1
+seeds: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Head]:
+    with local_head() as running:
+        yield running
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(SPEC)
+    return str(path)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize(
+    "address", ["head", "head:", ":6379", "head:0", "head:70000", "http://head:8265", "a b:1", ""]
+)
+def test_a_malformed_address_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match=r"malformed \(allowed: auto, HOST:PORT"):
+        cluster.connect(address)
+
+
+def test_where_nothing_answers_it_says_so_at_once() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(InputError, match="nothing answers there"):
+        cluster.connect(f"127.0.0.1:{port}")
+    with pytest.raises(InputError, match="nothing answers there"):
+        cluster.connect("nohost.invalid:6379")
+
+
+def test_a_wrong_or_missing_token_is_one_line(head: Head, spec: str, tmp_path: Path) -> None:
+    def run(name: str, **environment: str | None) -> subprocess.Popen[str]:
+        place = str(tmp_path / name)
+        return head.mixco(
+            *("study", "run", spec, "--results", place, "--address", head.address), **environment
+        )
+
+    wrong = run("wrong", RAY_AUTH_TOKEN="6" * 64)
+    missing = run("missing", RAY_AUTH_TOKEN=None)
+    off = run("off", RAY_AUTH_MODE=None)
+    for process, reason in (
+        (wrong, "refuses the token"),
+        (missing, "the token is missing"),
+        (off, "refuses the token, or lack of one: set RAY_AUTH_MODE=token"),
+    ):
+        code, _, err = ended(process)
+        assert code == 2
+        assert len(err.splitlines()) == 1, err
+        assert reason in err
+    assert not list(tmp_path.glob("*/trials/*"))
+
+
+def test_a_cluster_of_another_ray_is_refused(head: Head, spec: str, tmp_path: Path) -> None:
+    """The head's own record of its version is changed for the time of the test."""
+    record = f"""
+import json
+from ray._raylet import GcsClient
+client = GcsClient(address={head.address!r})
+key, space = b'CLUSTER_METADATA', b'cluster'
+data = json.loads(client.internal_kv_get(key, space))
+data['ray_version'] = {{}}
+client.internal_kv_put(key, json.dumps(data).encode(), True, space)
+"""
+
+    def set_version(version: str) -> None:
+        code = record.replace("{}", repr(version))
+        subprocess.run([sys.executable, "-c", code], env=head.environment, check=True)
+
+    import ray
+
+    set_version("2.40.0")
+    try:
+        code, _, err = ended(
+            head.mixco(
+                *("study", "run", spec, "--results", str(tmp_path / "r")),
+                *("--address", head.address),
+            )
+        )
+    finally:
+        set_version(ray.__version__)
+    assert code == 2
+    assert len(err.splitlines()) == 1, err
+    assert "2.40.0" in err
+    assert ray.__version__ in err
+
+
+def test_a_study_on_the_cluster_names_its_dashboard(head: Head, spec: str, tmp_path: Path) -> None:
+    place = tmp_path / "there"
+    code, out, err = ended(
+        head.mixco("study", "run", spec, "--results", str(place), "--address", head.address)
+    )
+    assert code == 0, err
+    assert f"Ray's dashboard: {head.dashboard}" in out
+    assert list(open_store(place).read("trials")["status"]) == ["complete"] * 2
+
+
+@pytest.mark.slow
+def test_through_ray_client_the_driver_runs_there_and_gives_the_same(
+    head: Head, spec: str, tmp_path: Path
+) -> None:
+    run = ("study", "run", spec, "--address", head.client)
+    code, _, err = ended(head.mixco(*run))
+    assert code == 2
+    assert "give --results a URI (s3://bucket/prefix) or the absolute path" in err
+    code, out, err = ended(head.mixco(*run, "--results", str(tmp_path / "client")))
+    assert code == 0, err
+    assert "complete" in out
+    code, _, err = ended(
+        head.mixco("study", "run", spec, "--results", str(tmp_path / "local"), RAY_AUTH_MODE=None)
+    )
+    assert code == 0, err
+    columns = ["trial_id", "status", "accuracy", "loss"]
+    pd.testing.assert_frame_equal(
+        open_store(tmp_path / "client").read("trials", columns),
+        open_store(tmp_path / "local").read("trials", columns),
+    )

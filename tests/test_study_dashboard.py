@@ -1,0 +1,137 @@
+"""`mixco study dashboard`: Optuna studies built from the store, and the page in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from playwright.sync_api import expect, sync_playwright
+
+from study import dashboard, provenance
+from study.agenda import Agenda
+from study.dashboard import cell_studies
+from study.spec import parse_spec
+from study.store import Store, open_store
+from tests.synthetic_trial import SyntheticTrial
+from trainables.config import InputError
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SPEC = """
+name: seen
+datasets: [digits]
+methods: [moco]
+widths: [4]
+arms: [none, mixco]
+base: {epochs: 4}
+trials: 6
+seeds: 1
+"""
+ENDINGS = ["complete", "pruned", "diverged", "failed", "complete", "complete"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A study whose tune trials end in every way there is."""
+    spec = parse_spec(SPEC, "test")
+    store = open_store(tmp_path_factory.mktemp("seen"), create=True)
+    agenda = Agenda(spec)
+    while job := agenda.next():
+        trial = SyntheticTrial(job.config, job.split)
+        status = ENDINGS[job.number or 0] if job.phase == "tune" else "complete"
+        length = 4 if status == "complete" else 2
+        epochs = [trial.advance() for _ in range(length)]
+        accuracy = trial.accuracy(trial.epoch) if status == "complete" else None
+        row: dict[str, Any] = {
+            "started_at": datetime.now(UTC),
+            "finished_at": datetime.now(UTC),
+            **trial.summary(),
+            **job.identity(),
+            "status": status,
+            "accuracy": accuracy,
+            "error": "out of memory" if status == "failed" else None,
+        }
+        store.append(row, epochs)
+        progress = {epoch["epoch"]: epoch["knn_accuracy"] for epoch in epochs}
+        agenda.record({**row, "progress": {k: v for k, v in progress.items() if v}})
+    provenance.write(store, spec)
+    return store
+
+
+def test_each_cell_is_an_optuna_study_of_its_tune_trials(store: Store) -> None:
+    storage = cell_studies(store)
+    rows = store.read("trials").set_index("trial_id")
+    names = optuna.get_all_study_names(storage)
+    assert sorted(names) == sorted(rows["cell"].unique())
+    fails = TrialState.FAIL
+    states = [TrialState.COMPLETE, TrialState.PRUNED, fails, fails, *[TrialState.COMPLETE] * 2]
+    for name in names:
+        study = optuna.load_study(study_name=name, storage=storage)
+        assert [trial.state for trial in study.trials] == states
+        tuned = rows[(rows["cell"] == name) & (rows["phase"] == "tune")]
+        assert study.best_value == tuned["accuracy"].max()
+        for trial in study.trials:
+            row = tuned.loc[trial.user_attrs["trial_id"]]
+            assert row["number"] == trial.number
+            assert trial.params["learning_rate"] == row["learning_rate"]
+            assert ("mix_weight" in trial.params) == name.endswith("mixco")
+            epochs = store.read("epochs", trial_ids=[row.name])
+            knn = epochs.dropna(subset="knn_accuracy").set_index("epoch")["knn_accuracy"]
+            assert trial.intermediate_values == dict(knn)
+        assert study.trials[3].user_attrs["error"] == "out of memory"
+
+
+def test_what_is_missing_or_taken_is_one_line(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"--port {port}: Address already in use"):
+            dashboard.serve(store, port, print)
+    with pytest.raises(InputError, match="no study was run there"):
+        cell_studies(open_store(tmp_path))
+    monkeypatch.setattr(dashboard, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'mixco-study\[dashboard\]'"):
+        dashboard.serve(store, 0, print)
+
+
+@pytest.fixture
+def url(store: Store) -> Iterator[str]:
+    command = [sys.executable, "-m", "study.cli", "study", "dashboard", store.name, "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[0]
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
+def test_the_page_shows_the_cells_and_their_trials(url: str, store: Store) -> None:
+    cell = "digits-moco-resnet18-w4-mixco"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(url)
+        expect(page.get_by_text(cell)).to_be_visible()
+        expect(page.get_by_text("digits-moco-resnet18-w4-none")).to_be_visible()
+        page.get_by_text(cell).click()
+        expect(page.get_by_text("Best Trial").first).to_be_visible()
+        rows = store.read("trials")
+        best = rows[(rows["cell"] == cell) & (rows["phase"] == "tune")]["accuracy"].max()
+        expect(page.get_by_text(f"{best:.2f}"[:4]).first).to_be_visible()
+        browser.close()
+    assert not errors
