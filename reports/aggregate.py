@@ -3,37 +3,52 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from reports import trend
+from reports.power import ALPHA
 from reports.selection import LINE
-from reports.trend import Estimate, over_seeds, over_widths, verdict
+from reports.trend import Estimate, Scatter, over_seeds, over_widths
 
 
-def pooled_trend(pairs: pd.DataFrame, value: str = "gain") -> pd.DataFrame:
+def pooled_trend(pairs: pd.DataFrame, value: str = "gain", brief: bool = False) -> pd.DataFrame:
     """One row for each arm: the mean slope of its lines, each counted once.
 
     Two questions are kept apart. *On these data sets*: ``slope`` with ``low``, ``high``, ``p`` and
     ``verdict``, whose errors are the seeds' (Welch-Satterthwaite) and the widths', the wider of
     both. *On data sets like these* (random effects): ``like_low``, ``like_high``, ``like_p``,
     Student's t over the data sets' mean slopes, which needs two data sets at the least.
+    ``p_holm`` and the verdict are adjusted over the arms. ``smallest`` and ``largest``: gain at
+    each line's smallest and largest encoder, mean over lines, points. ``seeds_needed`` and
+    ``widths_needed``: as in `trend.trend_table`, NaN where ``brief``.
     """
-    rows = []
+    groups = {}
     for arm, group in pairs.groupby("arm", sort=True):
         lines = [line for _, line in group.groupby(LINE, sort=True)]
         lines = [line for line in lines if line["parameters"].nunique() >= 2]
         if lines:
-            rows.append({"arm": arm} | _pool(lines, value))
-    return pd.DataFrame(rows, columns=["arm", *_POOLED])
+            groups[arm] = lines
+    rows = [{"arm": arm} | _pool(lines, value) for arm, lines in groups.items()]
+    table = trend.judged(pd.DataFrame(rows, columns=["arm", *_POOLED]))
+    if brief:
+        return table.assign(seeds_needed=math.nan, widths_needed=math.nan)
+    level = ALPHA / max(1, table["p"].count())
+    needed = [_needed(row, groups[row["arm"]], value, level) for row in table.to_dict("records")]
+    return table.assign(
+        seeds_needed=[seeds for seeds, _ in needed], widths_needed=[widths for _, widths in needed]
+    )
 
 
 _POOLED = [
-    "lines", "datasets", "widths", "seeds", "slope", "low", "high", "seeds_low", "seeds_high",
-    "widths_low", "widths_high", "p_seeds", "p_widths", "p", "p_rising",
-    "like_slope", "like_low", "like_high", "like_p", "verdict",
+    "lines", "datasets", "widths", "seeds", "smallest", "largest",
+    "slope", "low", "high", "seeds_low", "seeds_high", "widths_low", "widths_high",
+    "p_seeds", "p_widths", "p", "p_rising",
+    "like_slope", "like_low", "like_high", "like_p",
 ]  # fmt: skip
 
 
@@ -51,8 +66,6 @@ def _pool(lines: list[pd.DataFrame], value: str) -> dict[str, object]:
     seeds_low, seeds_high = by_seeds.interval()
     widths_low, widths_high = by_widths.interval()
     p_seeds, p_widths = by_seeds.p_below(), by_widths.p_below()
-    p = trend.extreme(max, p_seeds, p_widths)
-    p_rising = trend.extreme(max, 1 - p_seeds, 1 - p_widths)
     like = over_datasets(lines, value)
     like_low, like_high = like.interval()
     return {
@@ -60,6 +73,8 @@ def _pool(lines: list[pd.DataFrame], value: str) -> dict[str, object]:
         "datasets": len({line["dataset"].iloc[0] for line in lines}),
         "widths": max(line["parameters"].nunique() for line in lines),
         "seeds": min(len(trend.seed_slopes(line, value)) for line in lines),
+        "smallest": float(np.mean([_mean_at(line, value, min) for line in lines])),
+        "largest": float(np.mean([_mean_at(line, value, max) for line in lines])),
         "slope": slope,
         "low": trend.extreme(min, seeds_low, widths_low),
         "high": trend.extreme(max, seeds_high, widths_high),
@@ -69,14 +84,37 @@ def _pool(lines: list[pd.DataFrame], value: str) -> dict[str, object]:
         "widths_high": widths_high,
         "p_seeds": p_seeds,
         "p_widths": p_widths,
-        "p": p,
-        "p_rising": p_rising,
+        "p": trend.larger_p(p_seeds, p_widths),
+        "p_rising": trend.larger_p(1 - p_seeds, 1 - p_widths),
         "like_slope": like.value,
         "like_low": like_low,
         "like_high": like_high,
         "like_p": like.p_below(),
-        "verdict": verdict(p, p_rising),
     }
+
+
+def _mean_at(line: pd.DataFrame, value: str, choose: Callable[[pd.Series], float]) -> float:
+    """Mean of ``value`` at the line's smallest or largest encoder."""
+    return float(line.loc[line["parameters"] == choose(line["parameters"]), value].mean())
+
+
+def _needed(
+    row: dict[Hashable, Any], lines: list[pd.DataFrame], value: str, level: float
+) -> tuple[float, float]:
+    """``seeds_needed`` and ``widths_needed`` of one row of `pooled_trend`."""
+    if row["verdict"] != trend.CANNOT_TELL or not math.isfinite(row["p"]):
+        return math.nan, math.nan
+    estimates = [over_seeds(line, value) for line in lines]
+    spreads = [e.error**2 * (e.freedom + 1) for e in estimates if e.has_error]
+    return trend.what_it_takes(
+        row["slope"],
+        math.sqrt(np.mean(spreads)) if spreads else math.nan,
+        trend.pooled_scatter(lines, value),
+        max((trend.by_seed(line, value)[0] for line in lines), key=len),
+        (min(row["p_seeds"], 1 - row["p_seeds"]), min(row["p_widths"], 1 - row["p_widths"])),
+        level,
+        lines=len(lines),
+    )
 
 
 def mean_of(estimates: list[Estimate]) -> Estimate:
@@ -99,7 +137,10 @@ def over_datasets(lines: list[pd.DataFrame], value: str = "gain") -> Estimate:
     """
     slopes: dict[str, list[float]] = {}
     for line in lines:
-        slope = over_seeds(line, value).value
+        by_seeds = over_seeds(line, value).value
+        slope = (
+            by_seeds if math.isfinite(by_seeds) else over_widths(line, Scatter(0, 0), value).value
+        )
         if math.isfinite(slope):
             slopes.setdefault(str(line["dataset"].iloc[0]), []).append(slope)
     means = np.array([np.mean(values) for values in slopes.values()])

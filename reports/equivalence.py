@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
-from reports.intervals import LEVEL, Floats
+from reports.intervals import LEVEL, ROUNDING, Floats
 from reports.selection import BASELINE, LINE, Selection
 
 WITHIN, BEYOND, BELOW = ("within", "beyond", "below")
@@ -33,10 +33,10 @@ def equivalence_table(selection: Selection, size: str = "parameters") -> pd.Data
         ``high``, infinite or zero where it leaves the range.
     """
     rows = []
-    confirm = selection.confirm
+    confirm = selection.confirm[selection.confirm[size].gt(0)]
     for key, line in confirm.groupby(LINE, sort=True):
         by_arm = {
-            arm: group.pivot(index="seed", columns=size, values="accuracy").dropna()
+            arm: group.pivot_table(index="seed", columns=size, values="accuracy").dropna()
             for arm, group in line.groupby("arm")
         }
         baseline = by_arm.pop(BASELINE, pd.DataFrame())
@@ -80,8 +80,7 @@ class _Curves:
         elif accuracy < self.mean[0]:
             where, place = BELOW, self.grid[0]
         else:
-            # Linear between grid points; of a flat piece, its smallest size.
-            where, place = WITHIN, float(self.grid[np.searchsorted(self.mean, accuracy)])
+            where, place = WITHIN, self._reached(accuracy, here)
         low, high = self._interval(accuracies)
         return {
             "accuracy": accuracy,
@@ -91,6 +90,12 @@ class _Curves:
             "low": 2.0 ** (low - here),
             "high": 2.0 ** (high - here),
         }
+
+    def _reached(self, accuracy: float, here: float) -> float:
+        """Where the mean curve first has this accuracy; of a flat piece, the size nearest here."""
+        first = float(self.grid[np.searchsorted(self.mean, accuracy)])
+        flat = self.grid[np.abs(self.mean - accuracy) < ROUNDING]
+        return float(np.clip(here, flat[0], flat[-1])) if len(flat) else first
 
     def _interval(self, accuracies: Floats) -> tuple[float, float]:
         """Sizes at which a paired t test does not tell arm and baseline apart (Fieller's idea).

@@ -7,11 +7,12 @@ import warnings
 import optuna
 import pandas as pd
 
-from reports.selection import BASELINE, CELL, best_tune_trials
+from reports.selection import BASELINE, CELL, LINE, best_tune_trials
 from study.store import COMPLETE, CONFIG_FIELDS, STATUSES, TUNE
 
 LATE = 0.8
 """A best trial found in the last fifth of a search is a hint that it was cut short."""
+_SEARCH = ["study", *CELL]
 NOT_SEARCHED = {"dataset", "method", "arm", "encoder", "width", "seed", "device", "eval_datasets"}
 
 
@@ -19,16 +20,24 @@ def search_curves(trials: pd.DataFrame) -> pd.DataFrame:
     """Best validation accuracy so far against trials, for each cell.
 
     Returns:
-        Columns of the cell, ``trial`` (from 1, in the order of their numbers) and ``best``
-        (percent; NaN before the first complete trial).
+        ``study``, columns of the cell, ``trial`` (from 1, in the order of their numbers) and
+        ``best`` (percent; NaN before the first complete trial).
     """
-    tune = trials[trials["phase"] == TUNE].sort_values([*CELL, "number"], kind="stable")
-    cells = [tune[name] for name in CELL]
+    tune = _searches(trials)
+    cells = [tune[name] for name in _SEARCH]
     scores = tune["accuracy"].where(tune["status"] == COMPLETE)
-    return tune[CELL].assign(
-        trial=tune.groupby(CELL).cumcount() + 1,
-        best=scores.groupby(cells).cummax().groupby(cells).ffill(),
+    return tune[[*_SEARCH, "trial"]].assign(
+        best=scores.groupby(cells).cummax().groupby(cells).ffill()
     )
+
+
+def _searches(trials: pd.DataFrame) -> pd.DataFrame:
+    """The tune trials with ``trial``, their place in the search of their cell at their width."""
+    tune = trials[trials["phase"] == TUNE]
+    tune = tune.assign(study=tune["study"].fillna("")).sort_values(
+        [*_SEARCH, "number"], kind="stable"
+    )
+    return tune.assign(trial=tune.groupby(_SEARCH).cumcount() + 1)
 
 
 def search_table(trials: pd.DataFrame) -> pd.DataFrame:
@@ -38,19 +47,17 @@ def search_table(trials: pd.DataFrame) -> pd.DataFrame:
     where the search starts from them), ``best``, ``lift`` (their difference, points), ``found_at``
     (the trial that was best) and ``late`` (it is in the last fifth).
     """
-    tune = trials[trials["phase"] == TUNE]
-    best = best_tune_trials(trials)
-    counts = tune.groupby(CELL).size()
-    first = tune[(tune["status"] == COMPLETE) & (tune["number"] == 0)]
-    table = best[[*CELL, "accuracy", "number"]].rename(columns={"accuracy": "best"})
-    table = table.sort_values(CELL).set_index(CELL)
-    table["trials"] = counts
-    table["first"] = first.drop_duplicates(CELL).set_index(CELL)["accuracy"]
+    tune = _searches(trials)
+    best = best_tune_trials(tune)
+    first = tune[(tune["status"] == COMPLETE) & (tune["trial"] == 1)]
+    table = best[[*_SEARCH, "accuracy", "trial"]].sort_values(_SEARCH).set_index(_SEARCH)
+    table = table.rename(columns={"accuracy": "best", "trial": "found_at"})
+    table["trials"] = tune.groupby(_SEARCH).size()
+    table["first"] = first.set_index(_SEARCH)["accuracy"]
     table["lift"] = table["best"] - table["first"]
-    table["found_at"] = table["number"] + 1
     table["late"] = (table["found_at"] > LATE * table["trials"]) & (table["trials"] >= 5)
     columns = ["trials", "first", "best", "lift", "found_at", "late"]
-    return table[columns].reset_index()
+    return table[columns].reset_index()[[*CELL, *columns]]
 
 
 def budget_table(trials: pd.DataFrame) -> pd.DataFrame:
@@ -77,16 +84,55 @@ def budget_table(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def unequal_budgets(trials: pd.DataFrame) -> pd.DataFrame:
-    """Cells whose search had another number of trials than the baseline's on the same problem."""
+    """Searches with another number of trials than the baseline's on the same problem.
+
+    Columns: dataset, method, encoder, ``widths`` (of the cell, several where width was searched
+    too), arm, ``trials`` and ``baseline_trials`` (0 where the baseline was not searched).
+    """
     tune = trials[trials["phase"] == TUNE]
-    counts = tune.groupby(CELL).size().unstack("arm")
-    if counts.empty or BASELINE not in counts:
-        return pd.DataFrame(columns=[*CELL, "trials", "baseline_trials"])
-    rows = counts.reset_index().melt([*CELL[:-1], BASELINE], var_name="arm", value_name="trials")
-    rows = rows.rename(columns={BASELINE: "baseline_trials"}).dropna()[
-        [*CELL, "trials", "baseline_trials"]
-    ]
-    return rows[rows["trials"] != rows["baseline_trials"]].reset_index(drop=True)
+    columns = [*LINE, "widths", "arm", "trials", "baseline_trials"]
+    if tune.empty:
+        return pd.DataFrame(columns=columns)
+    searches = tune.assign(study=tune["study"].fillna("")).groupby(
+        ["study", "cell", *LINE, "arm"], as_index=False
+    )
+    counts = searches.agg(trials=("trial_id", "size"))
+    # From the name: not every search has come to all of its widths.
+    counts["widths"] = counts["cell"].str.extract(r".*-w([\d.]+)-")[0]
+    problem = ["study", *LINE, "widths"]
+    baseline = counts[counts["arm"] == BASELINE].set_index(problem)["trials"]
+    own = pd.MultiIndex.from_frame(counts[problem])
+    counts["baseline_trials"] = baseline.reindex(own).fillna(0).to_numpy(int)
+    differ = (counts["arm"] != BASELINE) & (counts["trials"] != counts["baseline_trials"])
+    return counts.loc[differ, columns].reset_index(drop=True)
+
+
+_COMPARABLE = (
+    "image_size", "probe", "validation_fraction", "data_fingerprint", "scored_images", "classes",
+)  # fmt: skip
+
+
+def mixed_runs(confirm: pd.DataFrame) -> pd.DataFrame:
+    """Settings that must not differ within a line, and do: its accuracies are not comparable.
+
+    Columns: dataset, method, encoder, ``setting`` and ``values``. Epochs are compared within each
+    arm, since arms that are matched in compute differ in them.
+    """
+    rows = []
+    for key, line in confirm.groupby(LINE, sort=True):
+        for name in _COMPARABLE:
+            if line[name].nunique() > 1:
+                rows.append((*key, name, _listed(line[name])))
+        if line.groupby("arm")["epochs"].nunique().gt(1).any():
+            rows.append((*key, "epochs", _listed(line["epochs"])))
+        if line.groupby("width")["parameters"].nunique().gt(1).any():
+            rows.append((*key, "parameters of one width", _listed(line["parameters"])))
+    return pd.DataFrame(rows, columns=[*LINE, "setting", "values"])
+
+
+def _listed(column: pd.Series) -> str:
+    values = sorted(column.dropna().unique())
+    return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
 
 
 def searched(trials: pd.DataFrame) -> list[str]:
@@ -95,23 +141,33 @@ def searched(trials: pd.DataFrame) -> list[str]:
     names = [name for name, _ in CONFIG_FIELDS if name not in NOT_SEARCHED]
     if tune.empty:
         return []
-    varied = tune.groupby(CELL)[names].nunique().gt(1).any()
+    varied = (
+        tune.assign(study=tune["study"].fillna("")).groupby(_SEARCH)[names].nunique().gt(1).any()
+    )
     return [name for name in names if varied[name]]
 
 
 def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
     """The chosen hyperparameters of each cell, one row for each that its search varied.
 
-    Columns beside the cell's: ``parameters``, ``hyperparameter`` and ``value`` (a number).
+    Columns beside the cell's: ``parameters``, ``hyperparameter``, ``value`` (NaN where it is not a
+    number) and ``choice`` (as text).
     """
     names = searched(trials)
-    best = best_tune_trials(trials)
-    numeric = [name for name in names if pd.api.types.is_numeric_dtype(trials[name])]
-    long = best.melt([*CELL, "parameters"], numeric, "hyperparameter", "value").dropna()
-    varied = trials[trials["phase"] == TUNE].groupby(CELL)[numeric].nunique().gt(1).stack()
-    keys = pd.MultiIndex.from_frame(long[[*CELL, "hyperparameter"]])
+    tune = _searches(trials)
+    best = best_tune_trials(tune)
+    long = best[[*_SEARCH, "parameters", *names]].astype(dict.fromkeys(names, object))
+    long = long.melt([*_SEARCH, "parameters"], names, "hyperparameter", "choice")
+    long = long.dropna(subset="choice")
+    varied = tune.groupby(_SEARCH)[names].nunique().gt(1).stack()
+    keys = pd.MultiIndex.from_frame(long[[*_SEARCH, "hyperparameter"]])
     kept = long[varied.reindex(keys, fill_value=False).to_numpy(dtype=bool)]
-    return kept.sort_values([*CELL, "hyperparameter"]).reset_index(drop=True)
+    kept = kept.assign(
+        value=pd.to_numeric(kept["choice"], errors="coerce").astype(float),
+        choice=kept["choice"].map(lambda v: v if isinstance(v, str) else f"{v:.4g}"),
+    )
+    columns = [*CELL, "parameters", "hyperparameter", "value", "choice"]
+    return kept.sort_values([*_SEARCH, "hyperparameter"])[columns].reset_index(drop=True)
 
 
 def importance_table(trials: pd.DataFrame, fewest: int = 8) -> pd.DataFrame:
@@ -124,9 +180,10 @@ def importance_table(trials: pd.DataFrame, fewest: int = 8) -> pd.DataFrame:
         Columns of the cell, ``hyperparameter`` and ``importance`` (0 to 1, they sum to 1).
     """
     names = [name for name in searched(trials) if pd.api.types.is_numeric_dtype(trials[name])]
-    tune = trials[(trials["phase"] == TUNE) & (trials["status"] == COMPLETE)]
+    tune = _searches(trials)
+    tune = tune[(tune["status"] == COMPLETE) & tune["accuracy"].notna()]
     rows = []
-    for key, cell in tune.groupby(CELL, sort=True):
+    for (_, *key), cell in tune.groupby(_SEARCH, sort=True):
         varied = [name for name in names if cell[name].nunique() > 1]
         if len(cell) < fewest or not varied:
             continue

@@ -6,6 +6,7 @@ screen; shapes repeat what colours say.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import altair as alt
@@ -21,9 +22,12 @@ PARAMETERS = "parameters of the encoder"
 alt.data_transformers.disable_max_rows()  # every seed is shown; a page holds thousands easily
 
 
-def _capacity(field: str = "parameters") -> alt.X:
+def _capacity(rows: pd.DataFrame, field: str = "parameters") -> alt.X:
     axis = alt.Axis(format="~s", tickCount=4, labelOverlap=True, grid=False)
     scale = alt.Scale(type="log", nice=False, padding=12)
+    sizes = rows["parameters"]
+    if sizes.nunique() == 1:  # an axis needs a length
+        scale.domain = [float(sizes.iloc[0]) / 2, float(sizes.iloc[0]) * 2]
     return alt.X(f"{field}:Q", title=PARAMETERS, axis=axis, scale=scale)
 
 
@@ -36,7 +40,7 @@ def styled(chart: Any) -> Any:
         .configure_axis(
             gridOpacity=0.4, labelFontSize=11, titleFontSize=12, titleFontWeight="normal"
         )
-        .configure_header(labelFontSize=13, labelFontWeight="bold", title=None)
+        .configure_header(labelFontSize=13, labelFontWeight="bold", title=None, labelLimit=PANEL)
         .configure_legend(labelFontSize=12, titleFontSize=12, orient="top", symbolSize=90)
     )
 
@@ -45,6 +49,8 @@ def gain_figure(
     gains: pd.DataFrame, pairs: pd.DataFrame, trends: pd.DataFrame, chosen: pd.DataFrame
 ) -> alt.FacetChart:
     """Gain against parameters with intervals: one panel a data set, one colour a method.
+
+    Where there are several arms, each has panels of its own.
 
     Args:
         gains: `gain.gain_table`.
@@ -56,20 +62,22 @@ def gain_figure(
     marks = gains.merge(_configurations(chosen), on=[*line, "width"], how="left")
     marks = marks.assign(kind="mean", config=marks["config"].astype("str").fillna("as configured"))
     dots = pairs[[*line, "width", "parameters", "seed", "gain", "trial_id"]].assign(kind="seed")
+    dots["beside"] = 0.4  # a little to the right of the bar, which would hide them
     fits = _fitted(gains, trends).assign(kind="trend")
     rows = pd.concat([marks, dots, fits], ignore_index=True)
-    # Methods of one size stand side by side, a few percent apart, so that bars do not hide bars.
-    rank = rows["method"].rank(method="dense") - (rows["method"].nunique() + 1) / 2
-    rows["place"] = rows["parameters"] * 1.06**rank
+    # Methods and arms of one size stand side by side, so that bars do not hide bars.
+    rows["place"] = _beside_each_other(rows, rows["method"], rows["beside"])
+    several = rows["arm"].nunique() > 1
+    rows["panel"] = rows["dataset"] + (" · " + rows["arm"] if several else "")
     base = alt.Chart(rows).encode(
-        x=_capacity("place"),
+        x=_capacity(rows, "place"),
         color=alt.Color("method:N", title="method"),
-        detail=["encoder:N", "arm:N"],
+        detail="encoder:N",
     )
-    shape = _legend(alt.Shape("arm:N", title="arm"), rows["arm"])
+    shape = alt.Shape("method:N", legend=None)  # repeats the colour
     mean = base.transform_filter("datum.kind == 'mean'")
     layers = [
-        alt.Chart(rows).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(0)),
+        _line_at(rows, 0),
         base.transform_filter("datum.kind == 'trend'")
         .mark_line(strokeWidth=1.5, opacity=0.7)
         .encode(y=alt.Y("gain:Q"), strokeDash=_legend(_DASH, rows["encoder"])),
@@ -96,12 +104,35 @@ def gain_figure(
             ],
         ),
     ]
-    columns = _columns(rows["dataset"].nunique())
+    if fits.empty:
+        del layers[1]
     return (
         alt.layer(*layers)
         .properties(width=PANEL, height=HEIGHT)
-        .facet("dataset:N", columns=columns)
+        .facet("panel:N", columns=_columns(rows["panel"].nunique()))
     )
+
+
+def _line_at(rows: pd.DataFrame, value: float) -> alt.Chart:
+    """A dashed line across each panel, drawn once."""
+    line = alt.Chart(rows).transform_aggregate(rows="count()", groupby=["panel"])
+    return line.mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(value))
+
+
+def _beside_each_other(
+    rows: pd.DataFrame, series: pd.Series, beside: pd.Series | None = None
+) -> pd.Series:
+    """Sizes moved apart by 1.4 % of the axis for each series, so that bars do not hide bars.
+
+    Args:
+        rows: with ``parameters``.
+        series: what stands side by side.
+        beside: steps to move besides; not a number for none.
+    """
+    sizes = rows["parameters"].astype(float)
+    step = max(1.02, (sizes.max() / sizes.min()) ** 0.014)
+    rank = series.rank(method="dense") - (series.nunique() + 1) / 2
+    return sizes * step ** (rank if beside is None else rank + beside.fillna(0.0))
 
 
 _LINE = ["dataset", "method", "encoder"]
@@ -114,7 +145,7 @@ def _configurations(chosen: pd.DataFrame) -> pd.DataFrame:
     keys = [*_LINE, "arm", "width"]
     if chosen.empty:
         return pd.DataFrame(columns=[*keys, "config"])
-    text = chosen["hyperparameter"] + " " + chosen["value"].map("{:.3g}".format)
+    text = chosen["hyperparameter"] + " " + chosen["choice"]
     lines = chosen[keys].assign(config=text).groupby(keys)["config"].agg(", ".join)
     return lines.reset_index()
 
@@ -136,8 +167,9 @@ def _fitted(gains: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
 
 def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
     """Accuracy of every arm against parameters: `gain.accuracy_table`, a panel a problem."""
+    curves = _panelled(curves.assign(place=_beside_each_other(curves, curves["arm"])))
     base = alt.Chart(curves).encode(
-        x=_capacity(), color=alt.Color("arm:N", title="arm"), detail="encoder:N"
+        x=_capacity(curves, "place"), color=alt.Color("arm:N", title="arm"), detail="encoder:N"
     )
     layers = [
         base.mark_line(strokeWidth=1.5).encode(
@@ -153,6 +185,27 @@ def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
     return _panels(layers, 210, curves)
 
 
+def scaling_figure(residuals: pd.DataFrame) -> alt.FacetChart:
+    """Error against parameters, both logarithmic: `scaling.residual_table`, with its power laws."""
+    residuals = _panelled(residuals)
+    base = alt.Chart(residuals).encode(
+        x=_capacity(residuals), color=alt.Color("arm:N", title="arm"), detail="encoder:N"
+    )
+    axis = alt.Axis(format="~g", tickCount=4, labelOverlap=True)
+    scale = alt.Scale(type="log", nice=False, padding=12)
+    layers = [
+        base.mark_line(strokeWidth=1.5, opacity=0.7).encode(
+            y=alt.Y("fitted:Q", scale=scale), strokeDash=_legend(_DASH, residuals["encoder"])
+        ),
+        base.mark_point(filled=True, size=70, opacity=1).encode(
+            y=alt.Y("error:Q", title="test error, percent", scale=scale, axis=axis),
+            shape=_SHAPE,
+            tooltip=[*_TIP, *map(_points, ("error", "fitted", "residual"))],
+        ),
+    ]
+    return _panels(layers, 180, residuals)
+
+
 def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
     """Capacity factor at each size: `equivalence.equivalence_table` with ``parameters``.
 
@@ -163,11 +216,14 @@ def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
     # Infinite ends are drawn to the edge of what is shown.
     least, most = _factors_shown(table)
     shown = table.assign(low=table["low"].clip(lower=least), high=table["high"].clip(upper=most))
-    base = alt.Chart(shown).encode(x=_capacity(), color=alt.Color("method:N", title="method"))
+    shown = _panelled(shown.assign(place=_beside_each_other(shown, shown["arm"])))
+    base = alt.Chart(shown).encode(
+        x=_capacity(shown, "place"), color=alt.Color("arm:N", title="arm"), detail="encoder:N"
+    )
     scale = alt.Scale(type="log", domain=[least, most], clamp=True, nice=False)
     axis = alt.Axis(values=[0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32], format="~g")
     layers = [
-        alt.Chart(shown).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(1)),
+        _line_at(shown, 1),
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(filled=True, size=80, opacity=1).encode(
             y=alt.Y("factor:Q", title="factor in parameters", scale=scale, axis=axis),
@@ -196,11 +252,15 @@ _SHAPE = alt.Shape("arm:N", legend=None)  # colour's legend names the arms alrea
 def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
     """Best validation accuracy so far against trials: `fairness.search_curves`, one line a cell."""
     cell = [*_LINE, "arm", "width"]
-    known = curves.dropna(subset=["best"])
+    known = _panelled(curves.dropna(subset=["best"]))
     # Steps are where it rises; the last trial shows how long the search went on.
     steps = known[known.groupby(cell)["best"].diff().ne(0) | ~known.duplicated(cell, keep="last")]
+    longest = int(known["trial"].max())
+    step = math.ceil(longest / 6)
+    whole = [1, *range(max(2, step), longest + 1, step)]
+    axis = alt.Axis(values=whole, format="d", grid=False)
     base = alt.Chart(steps).encode(
-        x=alt.X("trial:Q", title="trials of the search", axis=alt.Axis(tickMinStep=1, format="d")),
+        x=alt.X("trial:Q", title="trials of the search", axis=axis),
         y=alt.Y("best:Q", title="best validation accuracy", scale=alt.Scale(zero=False)),
         color=alt.Color("arm:N", title="arm"),
         detail=["encoder:N", "width:N"],
@@ -215,8 +275,9 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
 
 def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
     """The chosen hyperparameters against parameters: `fairness.chosen_table`, a panel each."""
-    base = alt.Chart(chosen[chosen["value"] > 0]).encode(
-        x=_capacity(),
+    chosen = chosen[chosen["value"] > 0]  # zero and words have no place on a logarithmic axis
+    base = alt.Chart(chosen).encode(
+        x=_capacity(chosen),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(type="log", nice=False, padding=12)),
         color=alt.Color("arm:N", title="arm"),
         detail=["dataset:N", "method:N", "encoder:N"],
@@ -245,12 +306,16 @@ def _legend(channel: Any, values: pd.Series) -> Any:
     return channel if values.nunique() > 1 else channel.legend(None)
 
 
+def _panelled(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the panel of each row: its data set and method."""
+    return table.assign(panel=table["dataset"] + " · " + table["method"])
+
+
 def _panels(layers: list[alt.Chart], height: int, table: pd.DataFrame) -> alt.FacetChart:
     """One panel for each data set and method."""
     panels = len(table[["dataset", "method"]].drop_duplicates())
     return (
         alt.layer(*layers)
-        .transform_calculate(panel="datum.dataset + ' · ' + datum.method")
         .properties(width=PANEL, height=height)
         .facet("panel:N", columns=_columns(panels))
         .resolve_scale(y="independent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -36,16 +37,19 @@ class Findings:
     trends: pd.DataFrame
     log_odds_trends: pd.DataFrame
     pooled: pd.DataFrame
+    log_odds_pooled: pd.DataFrame
     second_opinions: pd.DataFrame
     aggregates: pd.DataFrame
     equivalence: pd.DataFrame
     flops_equivalence: pd.DataFrame
     scaling: pd.DataFrame
+    residuals: pd.DataFrame
     transfer: pd.DataFrame
     searches: pd.DataFrame
     search_curves: pd.DataFrame
     budgets: pd.DataFrame
     unequal: pd.DataFrame
+    mixed: pd.DataFrame
     chosen: pd.DataFrame
     importances: pd.DataFrame
     endings: pd.DataFrame
@@ -65,14 +69,18 @@ class Findings:
             "trend": self.trends,
             "trend_log_odds": self.log_odds_trends,
             "trend_pooled": self.pooled,
+            "trend_pooled_log_odds": self.log_odds_pooled,
             "trend_second_opinions": self.second_opinions,
             "aggregates": self.aggregates,
             "equivalence_parameters": self.equivalence,
             "equivalence_flops": self.flops_equivalence,
             "scaling": self.scaling,
+            "scaling_residuals": self.residuals,
             "transfer": self.transfer,
             "searches": self.searches,
             "budgets": self.budgets,
+            "unequal_budgets": self.unequal,
+            "mixed_runs": self.mixed,
             "hyperparameters": self.chosen,
             "importances": self.importances,
             "endings": self.endings,
@@ -81,14 +89,27 @@ class Findings:
         }
 
 
-def find(trials: pd.DataFrame, evaluations: pd.DataFrame | None = None) -> Findings:
-    """Everything a report says, from the trials table and (for transfer) the evaluations table."""
+def find(
+    trials: pd.DataFrame,
+    evaluations: pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
+) -> Findings:
+    """Everything a report says.
+
+    Args:
+        trials: the trials table.
+        evaluations: the evaluations table, for transfer.
+        notes: limits that the tables do not show, such as files that could not be read.
+    """
     selection = select(trials)
     unpaired = gain.unpaired(trials)
     pairs = gain.pairs(selection)
     gains = gain.gain_from_pairs(pairs)
     pooled = aggregate.pooled_trend(pairs)
+    log_odds_pooled = aggregate.pooled_trend(pairs, "logit_gain")
+    fits = scaling.scaling_table(selection)
     matches = equivalence.equivalence_table(selection)
+    mixed = fairness.mixed_runs(selection.confirm)
     searches, unequal = fairness.search_table(trials), fairness.unequal_budgets(trials)
     return Findings(
         name=", ".join(sorted({str(s) for s in trials["study"].dropna()} - {""})) or "unnamed",
@@ -101,11 +122,13 @@ def find(trials: pd.DataFrame, evaluations: pd.DataFrame | None = None) -> Findi
         trends=trend.trend_table(pairs),
         log_odds_trends=trend.trend_table(pairs, "logit_gain"),
         pooled=pooled,
+        log_odds_pooled=log_odds_pooled,
         second_opinions=hierarchy.second_opinions(pairs),
         aggregates=aggregate.aggregates(pairs),
         equivalence=matches,
         flops_equivalence=equivalence.equivalence_table(selection, "encoder_flops"),
-        scaling=scaling.scaling_table(selection),
+        scaling=fits,
+        residuals=scaling.residual_table(selection, fits),
         transfer=transfer.transfer_table(
             selection, EVALUATIONS.empty_table().to_pandas() if evaluations is None else evaluations
         ),
@@ -113,12 +136,19 @@ def find(trials: pd.DataFrame, evaluations: pd.DataFrame | None = None) -> Findi
         search_curves=fairness.search_curves(trials),
         budgets=fairness.budget_table(trials),
         unequal=unequal,
+        mixed=mixed,
         chosen=fairness.chosen_table(trials),
         importances=fairness.importance_table(trials),
         endings=fairness.endings_table(trials),
         errors=fairness.errors_table(trials),
         headlines=[words.headline(row) for _, row in pooled.iterrows()],
-        limits=words.partial(trials, gains, unpaired) + words.limits(gains, pooled),
+        limits=[
+            *notes,
+            *words.mixed_words(mixed, selection.overlaps),
+            *words.partial(trials, gains, unpaired),
+            *words.limits(gains, pooled),
+            *words.ceiling_words(pooled, log_odds_pooled),
+        ],
         compute=words.compute_match(pairs),
         equivalence_words=words.equivalence_words(matches),
         fairness=words.fairness_words(searches, unequal),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.intervals import Floats, bca_interval, sign_flip_p, t_interval
 from reports.selection import BASELINE, LINE, Selection, select
-from study.store import CONFIRM
+from study.store import COMPLETE
 
 PAIR = [*LINE, "width", "seed"]
 WIDTH = [*LINE, "arm", "width"]
@@ -57,11 +57,10 @@ def unpaired(trials: pd.DataFrame) -> pd.DataFrame:
     confirm = selection.confirm
     arms = sorted(set(confirm["arm"]) - {BASELINE})
     present = set(confirm[[*PAIR, "arm"]].itertuples(index=False, name=None))
-    bad = trials[(trials["phase"] == CONFIRM)]
+    bad = selection.unfinished
     endings = {
-        tuple(key): status
+        tuple(key): status if status != COMPLETE else "no score"
         for *key, status in bad[[*PAIR, "arm", "status"]].itertuples(index=False, name=None)
-        if status != "complete"
     }
     rows = []
     for *pair, arm in sorted(present):

@@ -12,6 +12,8 @@ from scipy import stats
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
+ROUNDING = 1e-9
+"""Spreads below this are the rounding of floats: equal values say nothing of their spread."""
 SMALLEST_BOOTSTRAP = 10
 """Fewer values than this have no bootstrap interval, since none covers (docs/statistics.md).
 
@@ -21,9 +23,13 @@ EXACT_SIGN_FLIPS = 13
 
 
 def t_interval(values: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """Student's interval for the mean of ``values`` (n,); not a number below two values."""
+    """Student's interval for the mean of ``values`` (n,).
+
+    Not a number below two values, nor where all are equal: an interval without width would claim
+    that the mean is known exactly.
+    """
     n = len(values)
-    if n < 2:
+    if n < 2 or np.ptp(values) < ROUNDING:
         return math.nan, math.nan
     half = stats.t.ppf(0.5 + level / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n)
     mean = float(np.mean(values))
@@ -44,15 +50,13 @@ def expanded_level(n: int, level: float = LEVEL) -> float:
 def bca_interval(
     values: Floats, level: float = LEVEL, resamples: int = 9999
 ) -> tuple[float, float]:
-    """BCa bootstrap interval for the mean, at the expanded level; NaN for too few values.
+    """BCa bootstrap interval for the mean, at the expanded level; NaN for too few or equal values.
 
     Source: Efron 1987; scipy's implementation, seeded so that a report repeats exactly.
     """
     n = len(values)
-    if n < SMALLEST_BOOTSTRAP:
+    if n < SMALLEST_BOOTSTRAP or np.ptp(values) < ROUNDING:
         return math.nan, math.nan
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         result = stats.bootstrap(

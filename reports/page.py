@@ -28,6 +28,7 @@ def render(
     other: Findings | None = None,
     comparison: pd.DataFrame | None = None,
     spec: str = "",
+    packages: str = "",
     refresh: int = 0,
 ) -> str:
     """The page as text: styles, data, figures and the libraries that draw them are all inside.
@@ -38,6 +39,7 @@ def render(
         other: a second study, shown beside the first.
         comparison: `compare.compare_gains` of the two.
         spec: the study's file, to repeat it.
+        packages: versions of what the trials ran with.
         refresh: seconds after which a browser loads the page again; 0 for never.
     """
     environment = jinja2.Environment(
@@ -54,7 +56,7 @@ def render(
         comparison=comparison,
         spec=spec,
         refresh=refresh,
-        provenance=provenance(findings.trials),
+        provenance=provenance(findings.trials) + ([("packages", packages)] if packages else []),
         figures=set(charts),
         specs=script_json(charts),
         library=Markup(library()) if charts else "",
@@ -75,6 +77,8 @@ def cell(row: dict[str, Any], kind: str) -> str:
         return words.span(*values)
     if style == "factors":
         return words.factor_span(*values)
+    if style == "needed":
+        return words.needed(float(values[0]))
     value = float(values[0])
     if style == "p":
         return words.probability(value)
@@ -97,11 +101,13 @@ def charts_of(findings: Findings) -> dict[str, Any]:
         )
     if not findings.accuracies.empty:
         charts["accuracy"] = figures.accuracy_figure(findings.accuracies)
+    if not findings.residuals.empty:
+        charts["scaling"] = figures.scaling_figure(findings.residuals)
     if not findings.equivalence.empty:
         charts["equivalence"] = figures.equivalence_figure(findings.equivalence)
     if findings.search_curves["best"].notna().any():
         charts["search"] = figures.search_figure(findings.search_curves)
-    if not findings.chosen.empty:
+    if (findings.chosen["value"] > 0).any():
         charts["hyperparameters"] = figures.hyperparameter_figure(findings.chosen)
     return {name: figures.styled(chart).to_dict(validate=False) for name, chart in charts.items()}
 

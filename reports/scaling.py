@@ -34,9 +34,25 @@ def scaling_table(selection: Selection) -> pd.DataFrame:
     for key, group in selection.confirm.groupby([*LINE, "arm"], sort=True):
         errors = 100.0 - group.pivot(index="seed", columns="parameters", values="accuracy").dropna()
         if errors.shape[1] < 2 or errors.empty or (errors <= 0).any(axis=None):
-            continue
+            continue  # no slope, or an error of zero, which has no logarithm
         rows.append(dict(zip([*LINE, "arm"], key, strict=True)) | _fit(errors))
     return pd.DataFrame(rows, columns=[*LINE, "arm", *_COLUMNS])
+
+
+def residual_table(selection: Selection, fits: pd.DataFrame) -> pd.DataFrame:
+    """What `scaling_table`'s power laws leave at each width.
+
+    Returns:
+        Columns dataset, method, encoder, arm, ``width``, ``parameters``, ``error`` (mean over the
+        seeds, percent), ``fitted`` (without the offset) and ``residual`` (error minus fitted).
+    """
+    keys = [*LINE, "arm", "width", "parameters"]
+    means = selection.confirm.groupby(keys, as_index=False)["accuracy"].mean()
+    table = means.merge(fits[[*LINE, "arm", "scale", "exponent"]], on=[*LINE, "arm"])
+    table["error"] = 100.0 - table["accuracy"]
+    table["fitted"] = table["scale"] * table["parameters"].astype(float) ** -table["exponent"]
+    table["residual"] = table["error"] - table["fitted"]
+    return table[[*keys, "error", "fitted", "residual"]]
 
 
 _COLUMNS = [

@@ -21,6 +21,8 @@ def transfer_table(selection: Selection, evaluations: pd.DataFrame) -> pd.DataFr
     other = evaluations[evaluations["split"] == "test"][
         ["trial_id", "dataset", "protocol", "top1", "images"]
     ].rename(columns={"dataset": "evaluated_on"})
+    # Two studies may have run a trial of one id; their rows come in the order they were given.
+    other = other.drop_duplicates(["trial_id", "evaluated_on", "protocol"], keep="last")
     rows = selection.confirm.merge(other, on="trial_id")
     rows = rows[rows["evaluated_on"] != rows["dataset"]]
     rows = rows.assign(accuracy=rows["top1"], scored_images=rows["images_y"])

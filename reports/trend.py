@@ -4,7 +4,8 @@ Two sources of error are kept apart. A seed's slope varies with the noise of tra
 over the slopes of the seeds sees that and nothing else. But each width was searched once, and the
 luck of that search is shared by all its seeds: it shows as widths that scatter about the line by
 more than the seeds explain. So the interval of a line is the wider of two, over seeds and over
-widths, and its p-value the larger of two.
+widths, and its p-value the larger of two. Two widths have no scatter about a line, so they give an
+interval over seeds, but no p-value and no verdict.
 """
 
 from __future__ import annotations
@@ -17,38 +18,44 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.power import TTestPower
 
-from reports.intervals import LEVEL, Floats
+from reports import power
+from reports.intervals import LEVEL, ROUNDING, Floats
+from reports.power import ALPHA
 from reports.selection import LINE
 
 LINE_ARM = [*LINE, "arm"]
-ALPHA = 0.05
 SUPPORTS, CONTRADICTS, CANNOT_TELL = VERDICTS = ("supports", "contradicts", "cannot tell")
 """Verdicts on the paper's claim that smaller encoders gain more, that is, a slope below zero."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate with its standard error and degrees of freedom; NaN and 0 where there is none."""
+    """An estimate with its standard error and degrees of freedom; NaN and 0 where there is none.
+
+    An error of zero is none either: equal values say nothing of their spread.
+    """
 
     value: float
     error: float
     freedom: float
 
+    @property
+    def has_error(self) -> bool:
+        """Whether there is an error to judge the value by."""
+        return self.freedom > 0 and self.error > ROUNDING
+
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Student's interval."""
-        if not self.freedom > 0:
+        if not self.has_error:
             return math.nan, math.nan
         half = float(stats.t.ppf(0.5 + level / 2, self.freedom)) * self.error
         return self.value - half, self.value + half
 
     def p_below(self) -> float:
         """One-sided p-value of the claim that the value is below zero."""
-        if not self.freedom > 0:
+        if not self.has_error:
             return math.nan
-        if self.error == 0:
-            return 0.0 if self.value < 0 else 1.0
         return float(stats.t.cdf(self.value / self.error, self.freedom))
 
 
@@ -121,32 +128,49 @@ def over_widths(line: pd.DataFrame, scatter: Scatter, value: str = "gain") -> Es
     return Estimate(float(contrast @ np.nanmean(scores, axis=0)), error, scatter.freedom)
 
 
-def trend_table(pairs: pd.DataFrame, value: str = "gain", monotone: bool = True) -> pd.DataFrame:
+def trend_table(pairs: pd.DataFrame, value: str = "gain", brief: bool = False) -> pd.DataFrame:
     """The trend of every (dataset, method, encoder, arm), from the result of `gain.pairs`.
 
     Args:
         pairs: one row for each pair.
         value: ``gain`` (points) or ``logit_gain`` (log odds, free of the ceiling at 100 %).
-        monotone: whether to compute ``p_monotone``, whose exact null distribution is slow.
+        brief: leave out what takes time and no verdict rests on: ``p_monotone``, ``seeds_needed``
+            and ``widths_needed`` are then NaN.
 
     Returns:
         Columns beside the line's: ``widths``, ``seeds`` (that have every width), ``slope`` (per
         doubling of the parameters), ``low`` and ``high`` (the wider of the two 95 % intervals),
         ``seeds_low``, ``seeds_high``, ``p_seeds``, ``widths_low``, ``widths_high``, ``p_widths``
-        (one-sided p-values of a slope below zero), ``p`` (the larger), ``p_holm`` (over all lines),
-        ``p_rising_holm`` (of a slope above zero), ``p_monotone`` (Page's test, one-sided, of gains
-        that fall with capacity), ``seeds_needed`` (for 80 % power at the slope found, NaN where the
-        seeds are not what is missing) and ``verdict``.
+        (one-sided p-values of a slope below zero), ``p`` (the larger; NaN with two widths),
+        ``p_holm`` (over all lines), ``p_rising`` and ``p_rising_holm`` (of a slope above zero),
+        ``p_monotone`` (Page's test, one-sided, of gains that fall with capacity), ``verdict``, and
+        where that cannot tell ``seeds_needed`` and ``widths_needed``: for 80 % power at the slope
+        found, NaN where seeds or widths are not what is missing, infinite above a thousand.
     """
     groups = dict(list(pairs.groupby(LINE_ARM, sort=True)))
     scatters = {
         arm: pooled_scatter([line for key, line in groups.items() if key[-1] == arm], value)
         for arm in {key[-1] for key in groups}
     }
-    rows = [
-        _trend_row(key, line, scatters[key[-1]], value, monotone) for key, line in groups.items()
+    rows = [_trend_row(key, line, scatters[key[-1]], value, brief) for key, line in groups.items()]
+    table = judged(pd.DataFrame(rows, columns=[*LINE_ARM, *_TREND]))
+    if brief:
+        return table.assign(seeds_needed=math.nan, widths_needed=math.nan)
+    level = ALPHA / max(1, table["p"].count())  # Holm's first step
+    needed = [
+        _needed(
+            row, groups[tuple(row[name] for name in LINE_ARM)], scatters[row["arm"]], value, level
+        )
+        for row in table.to_dict("records")
     ]
-    table = pd.DataFrame(rows, columns=[*LINE_ARM, *_TREND])
+    return table.assign(
+        seeds_needed=[seeds for seeds, _ in needed], widths_needed=[widths for _, widths in needed]
+    )
+
+
+def judged(table: pd.DataFrame) -> pd.DataFrame:
+    """``table`` with ``p`` and ``p_rising`` adjusted by Holm over its rows, and the verdicts."""
+    table = table.copy()
     table["p_holm"] = holm(table["p"])
     table["p_rising_holm"] = holm(table["p_rising"])
     table["verdict"] = [
@@ -158,12 +182,12 @@ def trend_table(pairs: pd.DataFrame, value: str = "gain", monotone: bool = True)
 
 _TREND = [
     "widths", "seeds", "slope", "low", "high", "seeds_low", "seeds_high", "p_seeds",
-    "widths_low", "widths_high", "p_widths", "p", "p_rising", "p_monotone", "seeds_needed",
+    "widths_low", "widths_high", "p_widths", "p", "p_rising", "p_monotone",
 ]  # fmt: skip
 
 
 def _trend_row(
-    key: tuple[Hashable, ...], line: pd.DataFrame, scatter: Scatter, value: str, monotone: bool
+    key: tuple[Hashable, ...], line: pd.DataFrame, scatter: Scatter, value: str, brief: bool
 ) -> dict[str, Any]:
     seeds, widths = over_seeds(line, value), over_widths(line, scatter, value)
     slope = seeds.value if math.isfinite(seeds.value) else widths.value
@@ -182,11 +206,67 @@ def _trend_row(
         "widths_low": widths_low,
         "widths_high": widths_high,
         "p_widths": p_widths,
-        "p": extreme(max, p_seeds, p_widths),
-        "p_rising": extreme(max, 1 - p_seeds, 1 - p_widths),
-        "p_monotone": monotone_p(line, value) if monotone else math.nan,
-        "seeds_needed": seeds_needed(seeds),
+        "p": larger_p(p_seeds, p_widths),
+        "p_rising": larger_p(1 - p_seeds, 1 - p_widths),
+        "p_monotone": math.nan if brief else monotone_p(line, value),
     }
+
+
+def _needed(
+    row: dict[Hashable, Any], line: pd.DataFrame, scatter: Scatter, value: str, level: float
+) -> tuple[float, float]:
+    """``seeds_needed`` and ``widths_needed`` of one row of `trend_table`."""
+    if row["verdict"] != CANNOT_TELL or not math.isfinite(row["p"]):
+        return math.nan, math.nan
+    seeds, sizes = over_seeds(line, value), by_seed(line, value)[0]
+    return what_it_takes(
+        row["slope"],
+        seeds.error * math.sqrt(seeds.freedom + 1) if seeds.has_error else math.nan,
+        scatter,
+        sizes,
+        (min(row["p_seeds"], 1 - row["p_seeds"]), min(row["p_widths"], 1 - row["p_widths"])),
+        level,
+        together=False,
+    )
+
+
+def what_it_takes(
+    slope: float,
+    spread: float,
+    scatter: Scatter,
+    sizes: Floats,
+    p_values: tuple[float, float],
+    alpha: float,
+    lines: int = 1,
+    together: bool = True,
+) -> tuple[float, float]:
+    """Seeds and widths that a verdict would take; NaN where they are not what is missing.
+
+    Args:
+        slope: that was found, points per doubling.
+        spread: standard deviation of one seed's slope on one line, NaN where it is unknown.
+        scatter: of the widths about the lines.
+        sizes: parameters of the encoders of a line.
+        p_values: one-sided, over seeds and over widths, of the sign that was found.
+        alpha: level of the tests.
+        lines: whose mean slope is judged.
+        together: whether the mean slope of all lines is judged, or that of one of them.
+    """
+    seeds = widths = math.nan
+    if p_values[0] >= alpha and spread > 0 and scatter.freedom:
+        seeds = power.seeds_needed(slope, spread, lines, scatter.freedom, alpha)
+    if p_values[1] >= alpha and scatter.variance > 0:
+        x = np.log2(sizes)
+        pooled = round(scatter.freedom / max(1, len(x) - 2))
+        widths = power.widths_needed(
+            slope, math.sqrt(scatter.variance), float(np.ptp(x)), len(x), pooled, together, alpha
+        )
+    return seeds, widths
+
+
+def larger_p(p_seeds: float, p_widths: float) -> float:
+    """The larger p-value; NaN without scatter of widths, since seeds cannot see a search's luck."""
+    return extreme(max, p_seeds, p_widths) if math.isfinite(p_widths) else math.nan
 
 
 def extreme(choose: Callable[[list[float]], float], *values: float) -> float:
@@ -222,19 +302,3 @@ def monotone_p(line: pd.DataFrame, value: str = "gain") -> float:
         return math.nan
     falling = wide.to_numpy(float)[:, ::-1]
     return float(stats.page_trend_test(falling, ranked=False).pvalue)
-
-
-def seeds_needed(seeds: Estimate, power: float = 0.8) -> float:
-    """Seeds that would show the slope found, were it the true one, with this power at 5 %.
-
-    NaN where the slope is already that clear, or above zero, or nothing is known of its spread.
-    """
-    n = seeds.freedom + 1
-    if not (seeds.freedom > 0 and seeds.error > 0) or seeds.value >= 0 or seeds.p_below() < ALPHA:
-        return math.nan
-    effect = -seeds.value / (seeds.error * math.sqrt(n))
-    # Exact where it matters; for hundreds of seeds the normal law is as good, and sure to end.
-    needed = (stats.norm.ppf(1 - ALPHA) + stats.norm.ppf(power)) ** 2 / effect**2
-    if needed < 100:
-        needed = TTestPower().solve_power(effect, alpha=ALPHA, power=power, alternative="larger")
-    return float(math.ceil(float(np.atleast_1d(needed)[0])))

@@ -7,7 +7,8 @@ import math
 import pandas as pd
 
 from reports.intervals import smallest_sign_flip_p
-from reports.trend import ALPHA, CONTRADICTS, SUPPORTS
+from reports.power import ALPHA
+from reports.trend import CONTRADICTS, SUPPORTS
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -42,25 +43,33 @@ def probability(p: float) -> str:
 
 def headline(pooled: pd.Series) -> str:
     """The verdict on one arm in one sentence with its numbers, from a row of `pooled_trend`."""
-    arm, slope = pooled["arm"], pooled["slope"]
+    arm = pooled["arm"]
+    ends = (
+        f"{signed(pooled['smallest'])} points at the smallest encoder, "
+        f"{signed(pooled['largest'])} at the largest"
+    )
+    rises = pooled["verdict"] == CONTRADICTS
+    side = "rises" if rises else "falls"
+    p = probability(pooled["p_rising_holm" if rises else "p_holm"])
+    known = math.isfinite(pooled["low"])
+    interval = f"95 % interval {span(pooled['low'], pooled['high'])}" if known else "no interval"
     numbers = (
-        f"{signed(slope)} points per doubling of the parameters "
-        f"(95 % interval {span(pooled['low'], pooled['high'])}; "
-        f"one-sided p {probability(pooled['p'])}; "
+        f"{ends}, {signed(pooled['slope'])} per doubling of the parameters "
+        f"({interval}; one-sided p {p}; "
         f"{counted(pooled['datasets'], 'data set')}, {counted(pooled['lines'], 'line')}, "
-        f"{counted(pooled['widths'], 'width')}, "
-        f"{counted(pooled['seeds'], 'seed')})"
+        f"{counted(pooled['widths'], 'width')}, {counted(pooled['seeds'], 'seed')})"
     )
     if pooled["verdict"] == SUPPORTS:
-        return f"The gain of {arm} shrinks as the encoder grows: {numbers}."
-    if pooled["verdict"] == CONTRADICTS:
-        return f"The gain of {arm} grows with the encoder, against the paper's claim: {numbers}."
-    return f"These results cannot tell whether the gain of {arm} changes with capacity: {numbers}."
+        return f"The gain of {arm} {side} as the encoder grows: {numbers}."
+    if rises:
+        return f"The gain of {arm} {side} with the encoder, against the paper's claim: {numbers}."
+    return f"These results cannot tell whether the gain of {arm} falls with capacity: {numbers}."
 
 
 def counted(number: float, noun: str) -> str:
     """A number with its noun, in the plural where it is not one."""
-    return f"{int(number)} {noun}" + ("" if number == 1 else "s")
+    plural = "es" if noun.endswith("ch") else "s"
+    return f"{int(number)} {noun}" + ("" if number == 1 else plural)
 
 
 def limits(gains: pd.DataFrame, pooled: pd.DataFrame) -> list[str]:
@@ -71,7 +80,9 @@ def limits(gains: pd.DataFrame, pooled: pd.DataFrame) -> list[str]:
     fewest = int(gains["pairs"].min())
     floor = smallest_sign_flip_p(fewest)
     if fewest < 2:
-        notes.append("With one seed there is no interval and no test: the gain is a single draw.")
+        notes.append(
+            "Where there is one seed, a gain has no interval and no test: it is a single draw."
+        )
     elif floor > ALPHA:
         notes.append(
             f"With {fewest} seeds the exact sign-flip test cannot go below p = "
@@ -85,8 +96,8 @@ def limits(gains: pd.DataFrame, pooled: pd.DataFrame) -> list[str]:
     elif widths == 2:
         notes.append(
             "Two widths always lie on a line: luck in the search of one of them cannot be told "
-            "from a trend, and the interval of the slope does not contain it. Three widths or "
-            "more can."
+            "from a trend. The interval of the slope does not contain it, and there is no verdict. "
+            "It takes three widths or more."
         )
     for _, row in pooled.iterrows():
         notes += _limits_of_trend(row)
@@ -95,6 +106,11 @@ def limits(gains: pd.DataFrame, pooled: pd.DataFrame) -> list[str]:
 
 def _limits_of_trend(row: pd.Series) -> list[str]:
     notes = []
+    if row["seeds"] == 0:
+        notes.append(
+            f"{row['arm']}: on some line no seed has every width yet, so its slope is that of the "
+            "widths' means."
+        )
     if row["verdict"] not in (SUPPORTS, CONTRADICTS):
         if row["p_seeds"] < ALPHA <= row["p_widths"]:
             notes.append(
@@ -104,8 +120,13 @@ def _limits_of_trend(row: pd.Series) -> list[str]:
                 f"their searches (p {probability(row['p_widths'])}). More widths or data sets, not "
                 "more seeds, would settle it."
             )
-        elif not math.isfinite(row["p"]):
-            notes.append(f"{row['arm']}: the slope has no interval; it takes two seeds or more.")
+        if math.isfinite(row["p"]):
+            notes += _takes(row)
+        elif not math.isfinite(row["low"]):
+            notes.append(
+                f"{row['arm']}: the slope has no interval: there is one seed, or all of them gave "
+                "the same gains."
+            )
     if row["datasets"] == 1:
         notes.append(
             f"{row['arm']}: one data set says nothing about others; the verdict holds for this one."
@@ -115,6 +136,64 @@ def _limits_of_trend(row: pd.Series) -> list[str]:
             f"{row['arm']}: the verdict holds for these {row['datasets']} data sets. For others "
             f"like them the slope may be anywhere from {span(row['like_low'], row['like_high'])}, "
             "so they cannot tell."
+        )
+    return notes
+
+
+def ceiling_words(pooled: pd.DataFrame, log_odds: pd.DataFrame) -> list[str]:
+    """Where a falling gain may be the ceiling at 100 %, from `pooled_trend` in both scales."""
+    other = log_odds.set_index("arm")
+    notes = []
+    for row in pooled[pooled["verdict"] == SUPPORTS].to_dict("records"):
+        slope = other.loc[row["arm"]]
+        if slope["verdict"] != SUPPORTS:
+            notes.append(
+                f"{row['arm']}: in log odds, which the ceiling at 100 % does not shrink, the fall "
+                f"is not shown ({signed(slope['slope'], 3)} per doubling, 95 % interval "
+                f"{span(slope['low'], slope['high'], 3)}): it may be the ceiling's."
+            )
+    return notes
+
+
+def _takes(row: pd.Series) -> list[str]:
+    """What a verdict would take, from a row of `aggregate.pooled_trend` that has none."""
+    parts = []
+    if not math.isnan(row["seeds_needed"]):
+        parts.append(
+            f"{needed(row['seeds_needed'])} seeds for each line (now {int(row['seeds'])}), were no "
+            "search lucky"
+        )
+    if not math.isnan(row["widths_needed"]):
+        parts.append(
+            f"{needed(row['widths_needed'])} widths over the same range (now {int(row['widths'])}) "
+            "or more data sets, as widths scatter here"
+        )
+    if not parts:
+        return []
+    return [
+        f"{row['arm']}: to tell a slope of {signed(row['slope'])} from none with 80 % power would "
+        f"take {'; and '.join(parts)}."
+    ]
+
+
+def needed(count: float) -> str:
+    """How many seeds or widths a verdict would take."""
+    if math.isnan(count):
+        return ""
+    return f"about {int(count)}" if math.isfinite(count) else "more than 1,000"
+
+
+def mixed_words(mixed: pd.DataFrame, overlaps: pd.DataFrame) -> list[str]:
+    """What makes rows incomparable, from `fairness.mixed_runs` and `Selection.overlaps`."""
+    notes = [
+        f"{row['dataset']} {row['method']} {row['encoder']}: runs differ in {row['setting']} "
+        f"({row['values']}); their accuracies are not comparable."
+        for row in mixed.to_dict("records")
+    ]
+    for (kept, left_out), rows in overlaps.groupby(["kept", "left_out"]):
+        notes.append(
+            f"{counted(len(rows), 'problem')} (data set, method, encoder, width) in both {kept} "
+            f"and {left_out}: only {kept} counts, the later given. Use --compare to see both."
         )
     return notes
 
@@ -140,37 +219,43 @@ def compute_match(pairs: pd.DataFrame) -> str:
 
 
 def equivalence_words(table: pd.DataFrame) -> str:
-    """The capacity factors in one sentence, from `equivalence.equivalence_table`."""
-    if table.empty:
-        return ""
-    within = table[table["range"] == "within"]
-    beyond = int((table["range"] == "beyond").sum())
-    parts = []
-    if len(within):
-        parts.append(
-            f"without mixing, the encoder would need {within['factor'].min():.2f} to "
-            f"{within['factor'].max():.2f} times the parameters to match the arm"
-        )
-    if beyond:
-        parts.append(
-            f"at {beyond} of {len(table)} points the arm is beyond the largest baseline measured, "
-            "and the factor is only a lower bound"
-        )
-    text = "; ".join(parts)
-    return text[:1].upper() + text[1:] + "." if text else ""
+    """The capacity factors in words, a sentence an arm, from `equivalence.equivalence_table`."""
+    sentences = []
+    for arm, rows in table.groupby("arm", sort=True):
+        within = rows.loc[rows["range"] == "within", "factor"]
+        parts = []
+        if len(within):
+            low, high = f"{within.min():.2f}", f"{within.max():.2f}"
+            parts.append(
+                f"to match {arm} without mixing, the encoder would need "
+                f"{low if low == high else f'{low} to {high}'} times the parameters"
+            )
+        for where, place, bound in (
+            ("beyond", "better than the largest", "lower"),
+            ("below", "worse than the smallest", "upper"),
+        ):
+            count = int((rows["range"] == where).sum())
+            if count:
+                parts.append(
+                    f"at {count} of {len(rows)} points {arm} is {place} baseline measured, so the "
+                    f"factor is only {'an' if bound == 'upper' else 'a'} {bound} bound"
+                )
+        text = "; ".join(parts)
+        sentences.append(text[:1].upper() + text[1:] + ".")
+    return " ".join(sentences)
 
 
 def fairness_words(searches: pd.DataFrame, unequal: pd.DataFrame) -> list[str]:
     """Whether the searches were fair, from `fairness.search_table` and `unequal_budgets`."""
     if searches.empty:
-        return ["Nothing was tuned: both arms ran as configured."]
+        return ["No tune trial completed: what was confirmed ran as configured."]
     notes = []
     if unequal.empty:
-        notes.append("Every arm had as many trials as the baseline on the same problem.")
+        notes.append("Every arm had as many tune trials as the baseline on the same problem.")
     else:
         notes.append(
-            f"In {counted(len(unequal), 'cell')} the arm and the baseline had different numbers of "
-            "trials: their gains are not to be trusted until the search is finished."
+            f"In {counted(len(unequal), 'search')} an arm and its baseline had different numbers "
+            "of tune trials: their gains are not to be trusted until both searches are finished."
         )
     late = searches[searches["late"]].groupby("arm").size()
     if len(late):
@@ -189,8 +274,8 @@ def partial(trials: pd.DataFrame, gains: pd.DataFrame, unpaired: pd.DataFrame) -
     confirmed = set(trials.loc[trials["phase"] == "confirm", "cell"].dropna())
     if tuned - confirmed:
         notes.append(
-            f"Partial results: {counted(len(tuned - confirmed), 'cell')} of "
-            f"{len(tuned | confirmed)} have no confirm run yet."
+            f"Partial results: of {counted(len(tuned | confirmed), 'cell')}, "
+            f"{len(tuned - confirmed)} without a confirm run yet."
         )
     if not unpaired.empty:
         notes.append(

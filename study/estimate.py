@@ -1,4 +1,4 @@
-"""What a study will cost, and what it could show, before it runs."""
+"""What a study will cost, and how far seeds spread, before it runs."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import contextlib
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.power import TTestPower
 
 from study.agenda import Agenda
 from study.store import COMPLETE, CONFIRM
 from trainables.config import TrialConfig
 
-POWER = 0.8
-ALPHA = 0.05
 TYPICAL_SPREAD = 0.3
 """Standard deviation of an accuracy over seeds, points: published runs have 0.1 to 0.3."""
 _WARM_UP, _TIMED = 1, 3
@@ -112,22 +109,6 @@ def _flops_per_second(config: TrialConfig, data_dir: Path | None) -> float:
     seconds = float(np.median(times[_WARM_UP:] if len(times) > _WARM_UP else times))
     per_image = training_flops(config, trial.data.image_size, trial.data.channels)
     return per_image * config.batch_size / seconds
-
-
-def detectable_slope(parameters: Sequence[int], seeds: int, gain_spread: float) -> float:
-    """The smallest slope that a study can detect, points per doubling of parameters.
-
-    Each seed gives one slope of gain over log2(parameters), by least squares over the widths; its
-    standard deviation is ``gain_spread`` (of one gain over seeds, points) over the root of the
-    widths' sum of squares. A two-sided t-test of those slopes at 5 % then has 80 % power. NaN
-    where fewer than two widths or seeds leave nothing to test.
-    """
-    x = np.log2(np.asarray(parameters, dtype=float))
-    squares = float(((x - x.mean()) ** 2).sum()) if len(x) else 0.0
-    if squares == 0 or seeds < 2:
-        return math.nan
-    effect = TTestPower().solve_power(nobs=seeds, alpha=ALPHA, power=POWER)
-    return float(effect) * gain_spread / math.sqrt(squares)
 
 
 def gain_spread(trials: pd.DataFrame) -> float | None:

@@ -19,6 +19,8 @@ from reports import aggregate, trend
 from reports.equivalence import WITHIN, equivalence_table
 from reports.hierarchy import bootstrap_lines
 from reports.intervals import bca_interval, t_interval
+from reports.power import detectable_slope
+from reports.scaling import scaling_table
 from reports.selection import LINE, Selection
 from tests.synthetic_study import Truth
 
@@ -88,7 +90,7 @@ def slope_coverage(truth: Truth, studies: int, seed: int = 0) -> dict[str, float
     counts = dict.fromkeys(("over seeds", "over widths", "the wider"), 0)
     alarms = dict.fromkeys(("alarm, seeds only", "alarm", "alarm, any line after Holm"), 0)
     for _ in range(studies):
-        table = trend.trend_table(draw_pairs(truth, rng), monotone=False)
+        table = trend.trend_table(draw_pairs(truth, rng), brief=True)
         row = table.iloc[0]
         counts["over seeds"] += held((row["seeds_low"], row["seeds_high"]), truth.slope)
         counts["over widths"] += held((row["widths_low"], row["widths_high"]), truth.slope)
@@ -111,7 +113,7 @@ def pooled_coverage(
     counts = dict.fromkeys(names, 0)
     for _ in range(studies):
         pairs = draw_pairs(truth, rng, spread)
-        row = aggregate.pooled_trend(pairs).iloc[0]
+        row = aggregate.pooled_trend(pairs, brief=True).iloc[0]
         lines = [line for _, line in pairs.groupby(LINE)]
         slopes = [trend.seed_slopes(line) for line in lines]
         counts["pooled"] += held((row["low"], row["high"]), pairs.attrs["slope"])
@@ -119,6 +121,49 @@ def pooled_coverage(
         counts["hierarchical bootstrap"] += held(bootstrap_lines(slopes, rng, 499), truth.slope)
         counts["supports"] += row["verdict"] == trend.SUPPORTS
     return {name: 100 * value / studies for name, value in counts.items()}
+
+
+def verdict_power(truth: Truth, studies: int, luck: float = 0.0) -> dict[str, float]:
+    """Percent of verdicts "supports" where the slope is what `mixco study plan` promises 80 % for.
+
+    "one line": every other line is flat, the first step of Holm's correction.
+    """
+    rng = np.random.default_rng(truth.seeds)
+    lines = len(truth.datasets) * len(truth.methods)
+    sizes = [truth.parameters(width) for width in truth.widths]
+    spread = truth.noise  # of a gain, as `draw_pairs` has it
+    promise = [
+        detectable_slope(
+            sizes, truth.seeds, spread, lines, together, 1 if together else lines, luck
+        )
+        for together in (True, False)
+    ]
+    truth = replace(truth, luck=luck)
+    found = {"all lines": 0, "one line": 0}
+    for _ in range(studies):
+        pairs = draw_pairs(replace(truth, slope=-promise[0]), rng)
+        pooled = aggregate.pooled_trend(pairs, brief=True).iloc[0]
+        found["all lines"] += pooled["verdict"] == trend.SUPPORTS
+        pairs = draw_pairs(replace(truth, slope=0.0), rng)
+        first = (pairs["dataset"] == truth.datasets[0]) & (pairs["method"] == truth.methods[0])
+        x = np.log2(pairs["parameters"].astype(float))
+        pairs.loc[first, "gain"] -= promise[1] * x[first]
+        table = trend.trend_table(pairs, brief=True)
+        own = (table["dataset"] == truth.datasets[0]) & (table["method"] == truth.methods[0])
+        found["one line"] += table.loc[own, "verdict"].item() == trend.SUPPORTS
+    return {name: 100 * count / studies for name, count in found.items()}
+
+
+def exponent_coverage(truth: Truth, studies: int) -> dict[str, float]:
+    """Percent of intervals of the scaling exponent that hold it, where error is a power law."""
+    rng = np.random.default_rng(truth.seeds)
+    truth = replace(truth, datasets=("digits",), methods=("moco",), ceiling=100.0)
+    count = 0
+    for _ in range(studies):
+        selection = Selection(draw_confirm(truth, rng), 0, 0, pd.DataFrame())
+        row = scaling_table(selection).set_index("arm").loc["none"]
+        count += held((row["low"], row["high"]), truth.rate)
+    return {"exponent": 100 * count / studies}
 
 
 def monotone_alarms(truth: Truth, studies: int) -> float:
@@ -204,6 +249,15 @@ def main(studies: int) -> None:
     )
     wide = Truth(widths=(4, 8, 16, 32, 64), slope=-0.2)
     table("capacity factor", lambda n: factor_coverage(replace(wide, seeds=n), studies))
+    table("scaling", lambda n: exponent_coverage(replace(wide, seeds=n), studies))
+    for luck in (0.0, 0.3):
+        for widths in ((4, 8, 16), (4, 8, 16, 32, 64)):
+            setting = f"power 80 promised, {len(widths)} widths x 4 lines, luck {luck:g}"
+            truth = Truth(datasets=("a", "b"), widths=widths)
+            table(
+                setting,
+                lambda n, t=truth, s=luck: verdict_power(replace(t, seeds=n), studies, s),
+            )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ ALLOWED = {
     "study": {"trainables", "search_spaces", "study"},
 }
 OWN = ("trainables", "search_spaces", "study", "reports")
-MAY_IMPORT_REPORTS = {Path("study/commands/report.py")}
+MAY_IMPORT_REPORTS = {Path("study/commands/report.py"), Path("study/commands/study.py")}
 
 
 def imports(path: Path) -> set[str]:

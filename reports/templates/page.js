@@ -3,7 +3,10 @@
   const specs = JSON.parse(document.getElementById("specs").textContent);
   const charts = [...document.querySelectorAll(".chart")];
   const form = document.getElementById("choose");
-  if (!charts.length) return;
+  if (!charts.length) {
+    document.body.dataset.drawn = "yes";
+    return;
+  }
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const print = matchMedia("print");
@@ -36,11 +39,13 @@
   // As many panels side by side as fit, as wide as they may be. An axis takes about 70 pixels.
   function fitted(spec, room) {
     const panels = new Set(Object.values(spec.datasets).flat().filter(shown)
-      .map((row) => spec.facet.field === "panel" ? `${row.dataset}/${row.method}` : row[spec.facet.field])).size;
+      .map((row) => row[spec.facet.field])).size;
     const most = Math.max(1, Math.min(panels, 3, Math.floor(room / 300)));
     const columns = most === 3 && panels % 3 === 1 && panels % 2 === 0 ? 2 : most;
     spec.columns = columns;
-    spec.spec.width = Math.max(180, Math.min(480, Math.floor(room / columns) - 78));
+    const width = Math.max(180, Math.min(480, Math.floor(room / columns) - 78));
+    spec.spec.width = width;
+    spec.config.header = { ...spec.config.header, labelLimit: width };  // a long name would push panels out
   }
 
   async function draw(element) {
@@ -81,6 +86,7 @@
       box.addEventListener("change", () => {
         hidden[field][box.checked ? "delete" : "add"](name);
         for (const row of document.querySelectorAll("tr[data-dataset], tr[data-method]")) row.hidden = !shown(row.dataset);
+        remember();
         drawAll();
       });
       label.append(box, ` ${name}`);
@@ -90,8 +96,24 @@
     form.hidden = false;
   }
 
+  // A page that loads itself again while a study runs keeps what was chosen.
+  const KEY = `mixco ${location.pathname}`;
+  function remember() {
+    try {
+      sessionStorage.setItem(KEY, JSON.stringify([...form.elements].filter((box) => box.checked === false).map((box) => [box.name, box.value])));
+    } catch { /* storage may be forbidden */ }
+  }
+  function recall() {
+    try {
+      for (const [name, value] of JSON.parse(sessionStorage.getItem(KEY) ?? "[]")) hidden[name].add(value);
+    } catch { /* the same */ }
+    for (const box of form.elements) if (box.name) box.checked = !hidden[box.name].has(box.value);
+    for (const row of document.querySelectorAll("tr[data-dataset], tr[data-method]")) row.hidden = !shown(row.dataset);
+  }
+
   choices("dataset", "data sets");
   choices("method", "methods");
+  recall();
   dark.addEventListener("change", drawAll);
   print.addEventListener("change", drawAll);
   let waiting, width = innerWidth;

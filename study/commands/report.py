@@ -40,23 +40,33 @@ def report(
     import time
 
     folder = out or _default_folder(results)
-    tables = _read(results)  # first: bad input is answered before the slow imports
+    _check_writable(folder)
     other = _read([compare]) if compare else None
-    _print(_write(tables, other, results, folder, exports and not watch, watch), folder, json_)
-    while watch:
-        try:
-            time.sleep(REFRESH_SECONDS)
-            latest = _read(results)
-        except KeyboardInterrupt:
-            return
-        if len(latest.trials) != len(tables.trials):
+    if not watch:
+        # Read first: bad input is answered before the slow imports.
+        _print(_write(_read(results), other, results, folder, exports, 0), folder, json_)
+        return
+    tables = None
+    try:
+        while True:
+            latest = _read(results, waiting=True)
+            if latest.trials.empty and tables is None:
+                typer.echo(f"{results[0]}: waiting for the first finished trial", err=True)
+            elif tables is None or len(latest.trials) != len(tables.trials):
+                findings = _write(latest, other, results, folder, False, REFRESH_SECONDS)
+                _print(findings, folder, json_)
             tables = latest
-            _print(_write(tables, other, results, folder, False, watch), folder, json_)
+            time.sleep(REFRESH_SECONDS)
+    except KeyboardInterrupt:
+        # The page that stays behind does not reload itself any more.
+        if tables is not None and not tables.trials.empty:
+            _write(tables, other, results, folder, exports, 0)
 
 
 class _Tables(NamedTuple):
     trials: pd.DataFrame
     evaluations: pd.DataFrame
+    notes: list[str]
 
 
 def _write(
@@ -65,7 +75,7 @@ def _write(
     results: list[str],
     folder: Path,
     exports: bool,
-    watch: bool,
+    refresh: int,
 ) -> Findings:
     from reports.compare import compare_gains
     from reports.findings import find
@@ -73,7 +83,9 @@ def _write(
     from reports.tables import write_tables
     from trainables.config import InputError
 
-    findings = find(*tables)
+    findings = find(
+        tables.trials, tables.evaluations, tables.notes + _unfinished(results, tables.trials)
+    )
     charts = charts_of(findings)
     beside = None if other is None else find(*other)
     page = render(
@@ -82,7 +94,8 @@ def _write(
         other=beside,
         comparison=None if beside is None else compare_gains(findings.pairs, beside.pairs),
         spec=_spec(results),
-        refresh=REFRESH_SECONDS if watch else 0,
+        packages=_packages(results),
+        refresh=refresh,
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,6 +108,21 @@ def _write(
     except OSError as error:
         raise InputError(f"--out {folder}: cannot write ({error.strerror})") from None
     return findings
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuses a place that is no folder and cannot become one, before anything is computed."""
+    import os
+
+    from trainables.config import InputError
+
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise InputError(f"--out {folder}: cannot write ({there} is not a folder)")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"--out {folder}: cannot write ({there} is read-only)")
 
 
 def _print(findings: Findings, folder: Path, as_json: bool) -> None:
@@ -121,8 +149,15 @@ def _default_folder(results: list[str]) -> Path:
     return Path(results[0]) / "report"
 
 
-def _read(results: list[str]) -> _Tables:
-    """The trials of all results, each once, and the evaluations where encoders were transferred."""
+def _read(results: list[str], waiting: bool = False) -> _Tables:
+    """The trials of all results, each once, and the evaluations where encoders were transferred.
+
+    Raises:
+        InputError: no results there, no finished trial (unless ``waiting`` for one), or two results
+            that hold different trials under one name.
+    """
+    import warnings
+
     import pandas as pd
 
     from study.store import CONFIRM, EVALUATIONS, open_store
@@ -130,31 +165,120 @@ def _read(results: list[str]) -> _Tables:
 
     none = EVALUATIONS.empty_table().to_pandas()
     trials, evaluations = [], []
-    for uri in results:
-        store = open_store(uri)
-        frame = store.read("trials")
-        if frame.empty:
-            raise InputError(f"{uri}: no finished trial there")
-        trials.append(frame)
-        transferred = frame["eval_datasets"].map(lambda names: names is not None and len(names) > 0)
-        ids = frame.loc[transferred & (frame["phase"] == CONFIRM), "trial_id"]
-        if len(ids):
-            evaluations.append(store.read("evaluations", trial_ids=ids))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        for uri in dict.fromkeys(results):
+            try:
+                store = open_store(uri)
+                frame = store.read("trials")
+            except (OSError, ValueError) as error:  # of the file system, or of the URI
+                if isinstance(error, InputError):
+                    raise
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(f"{uri}: cannot be read ({reason})") from None
+            damaged = [str(w.message) for w in caught if "damaged, skipped" in str(w.message)]
+            if frame.empty and not waiting:
+                why = f" ({damaged[-1]})" if damaged else ""
+                raise InputError(f"{uri}: no finished trial there{why}")
+            trials.append(frame)
+            named = frame["eval_datasets"].map(lambda names: names is not None and len(names) > 0)
+            ids = frame.loc[named.astype(bool) & (frame["phase"] == CONFIRM), "trial_id"]
+            if len(ids):
+                evaluations.append(store.read("evaluations", trial_ids=ids))
+    notes = [str(w.message) for w in caught if "damaged, skipped" in str(w.message)]
+    for note in notes:
+        typer.echo(f"mixco: {note}", err=True)
+    both = pd.concat(trials, ignore_index=True)
+    _check_conflicts(both)
+    # Ids name a trial within its study only.
     return _Tables(
-        pd.concat(trials, ignore_index=True).drop_duplicates("trial_id", keep="last"),
+        both.drop_duplicates(["study", "trial_id"], keep="last", ignore_index=True),
         pd.concat([none, *evaluations], ignore_index=True).drop_duplicates(),
+        notes,
     )
+
+
+def _check_conflicts(trials: pd.DataFrame) -> None:
+    """Refuses results that hold one trial of one study with different settings.
+
+    Raises:
+        InputError: names the trial and the setting.
+    """
+    from study.store import CONFIG_FIELDS
+    from trainables.config import InputError
+
+    key = ["study", "trial_id"]
+    repeated = trials[trials.duplicated(key, keep=False)]
+    names = [name for name, _ in CONFIG_FIELDS if name not in ("eval_datasets", "device")]
+    differ = repeated.groupby(key, dropna=False)[names].nunique(dropna=False).gt(1)
+    if differ.any(axis=None):
+        first = differ[differ.any(axis=1)].reset_index().iloc[0]
+        settings = ", ".join(name for name in names if first[name])
+        raise InputError(
+            f"two of the results hold trial {first['trial_id']} of study {first['study']} with "
+            f"different {settings}: they are two studies of one name; use --compare"
+        )
+
+
+def _unfinished(results: list[str], trials: pd.DataFrame) -> list[str]:
+    """How much of the study is still to come, where one study is reported and its file is there."""
+    from study.spec import parse_spec
+    from study.store import COMPLETE, CONFIRM, TUNE
+    from trainables.config import InputError
+
+    text = _spec(results)
+    try:
+        study = parse_spec(text, "study.yaml") if text else None
+    except InputError:
+        study = None  # of another version: its trials are readable all the same
+    if study is None:
+        return []
+    joint = study.treat_width == "joint"
+    lines = len(study.datasets) * len(study.methods) * len(study.encoders) * len(study.arms)
+    searches = lines * (1 if joint else len(study.widths))
+    own = trials[trials["study"] == study.name]
+    tuned = own[(own["phase"] == TUNE) & (own["number"] < study.trials)]
+    # A search in which nothing completed has nothing to confirm.
+    complete = tuned["status"].eq(COMPLETE).groupby(tuned["cell"]).agg(["size", "any"])
+    dead = int(((complete["size"] >= study.trials) & ~complete["any"].astype(bool)).sum())
+    confirms = len(study.confirm_seeds) * (lines * len(study.widths) - dead)
+    confirmed = own[own["phase"] == CONFIRM].drop_duplicates(["cell", "width", "seed"])
+    ended, planned = len(tuned) + len(confirmed), searches * study.trials + confirms
+    if ended >= planned or (joint and len(tuned) >= searches * study.trials):
+        return []
+    return [
+        f"Partial results: {ended} of the study's {planned} trials have ended "
+        f"({len(tuned)} of {searches * study.trials} tune, {len(confirmed)} of {confirms} confirm)."
+    ]
+
+
+def _packages(results: list[str]) -> str:
+    """Versions of what the trials ran with, from the file that a study leaves beside its tables."""
+    import json
+
+    text = _beside(results, "provenance.json")
+    try:
+        record = json.loads(text) if text else {}
+        packages = {"python": record.get("python"), **record.get("packages", {})}
+    except (ValueError, AttributeError, TypeError):
+        return ""
+    return ", ".join(f"{name} {version}" for name, version in packages.items() if version)
 
 
 def _spec(results: list[str]) -> str:
     """The study's file as it was run, where exactly one study is reported and it is there."""
+    return _beside(results, "study.yaml")
+
+
+def _beside(results: list[str], name: str) -> str:
+    """A file beside the tables, where exactly one study is reported and it is there."""
     from study.store import open_store
 
     if len(results) != 1:
         return ""
     store = open_store(results[0])
     try:
-        with store.filesystem.open_input_file(f"{store.root}/study.yaml") as file:
+        with store.filesystem.open_input_file(f"{store.root}/{name}") as file:
             return bytes(file.read()).decode(errors="replace")
     except OSError:
         return ""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from study.spec import StudySpec
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -188,7 +191,6 @@ def plan(
     if spread is None:
         spread = estimate.TYPICAL_SPREAD * math.sqrt(2)
         source = f"assumed: {estimate.TYPICAL_SPREAD} points for each arm"
-    seeds = len(study.confirm_seeds)
     for encoder in study.encoders:
         configs = [
             config
@@ -196,16 +198,46 @@ def plan(
             for config in state.cell.configs
             if config.encoder == encoder
         ]
-        slope = estimate.detectable_slope(estimate.encoder_sizes(configs), seeds, spread)
-        text = (
-            f"smallest slope of the gain that {len(study.widths)} widths and {seeds} seeds detect "
-            f"with {estimate.POWER:.0%} power: {slope:.2f} points per doubling of parameters"
-            if math.isfinite(slope)
-            else f"{len(study.widths)} widths and {seeds} seeds cannot show a slope"
-        )
+        slopes = _detectable(study, estimate.encoder_sizes(configs), spread)
         console.print(
-            f"{encoder}: {text} (spread over seeds {spread:.2f}, {source})", soft_wrap=True
+            f"{encoder}: {slopes} (spread of a gain over seeds {spread:.2f}, {source})",
+            soft_wrap=True,
         )
+
+
+def _detectable(study: StudySpec, sizes: list[int], spread: float) -> str:
+    """The smallest slopes that a report of the study would find, as its verdicts are made."""
+    import math
+
+    from reports.power import POWER, detectable_slope
+
+    seeds = len(study.confirm_seeds)
+    design = f"{len(sizes)} widths and {seeds} seeds"
+    lines = len(study.datasets) * len(study.methods) * len(study.encoders)
+    arms = len(study.arms) - 1
+    found = [
+        [
+            f"{slope:.2f}"
+            for together in ([True, False] if lines > 1 else [True])
+            for slope in [
+                detectable_slope(
+                    sizes, seeds, spread, lines, together, arms * (1 if together else lines), luck
+                )
+            ]
+            if math.isfinite(slope)
+        ]
+        for luck in (0.0, spread)
+        if arms
+    ]
+    if not found or not found[0]:
+        return f"{design} give no verdict on a slope of the gain (it takes 3 and 2)"
+    where = f"on all {lines} lines together and on one alone" if lines > 1 else "on the one line"
+    steady, lucky = (" and ".join(slopes) for slopes in found)
+    return (
+        f"{design} detect a slope of the gain with {POWER:.0%} power, as a report's verdict is "
+        f"made, from {steady} points per doubling of parameters {where}; from {lucky} if luck in "
+        "the searches scatters a width's gain as much as seeds do"
+    )
 
 
 def _cells_of(work: Any, timed: bool) -> list[str]:
