@@ -10,11 +10,36 @@ DIGITS = 3
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "−": "$-$",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     }
 )
+
+
+_LINE = ["dataset", "method", "encoder", "arm"]
+PAPER = {
+    "gain": [
+        *_LINE, "width", "parameters", "pairs", "baseline", "accuracy", "gain", "low", "high", "p",
+    ],
+    "trend": [*_LINE, "widths", "seeds", "slope", "low", "high", "p_holm", "verdict"],
+    "trend_log_odds": [*_LINE, "widths", "seeds", "slope", "low", "high", "p_holm", "verdict"],
+    "trend_pooled": [
+        "arm", "datasets", "lines", "slope", "low", "high", "p_holm", "like_low", "like_high",
+        "verdict",
+    ],
+    "trend_pooled_log_odds": ["arm", "datasets", "lines", "slope", "low", "high", "p_holm"],
+    "transfer": [
+        "evaluated_on", "protocol", *_LINE, "width", "pairs", "baseline", "accuracy", "gain",
+        "low", "high", "p",
+    ],
+    "pairs": [*_LINE, "width", "seed", "baseline", "accuracy", "gain"],
+}  # fmt: skip
+"""Columns of the wide tables that fit a page of a paper; CSV and Parquet have them all."""
 
 
 def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
@@ -25,8 +50,9 @@ def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
             continue
         table.to_csv(folder / f"{name}.csv", index=False)
         table.to_parquet(folder / f"{name}.parquet", index=False)
-        (folder / f"{name}.tex").write_text(latex(table), encoding="utf-8")
-        (folder / f"{name}.md").write_text(markdown(table), encoding="utf-8")
+        short = table[PAPER.get(name, list(table))]
+        (folder / f"{name}.tex").write_text(latex(short), encoding="utf-8")
+        (folder / f"{name}.md").write_text(markdown(short), encoding="utf-8")
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -45,7 +71,8 @@ def latex(table: pd.DataFrame) -> str:
     rows = [[text.translate(_LATEX) for text in row] for row in _cells(table)]
     body = "".join(f"{' & '.join(row)} \\\\\n" for row in rows)
     return (
-        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{' & '.join(header)} \\\\\n\\midrule\n"
+        f"% \\usepackage{{booktabs}}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n"
+        f"{' & '.join(header)} \\\\\n\\midrule\n"
         f"{body}\\bottomrule\n\\end{{tabular}}\n"
     )
 
@@ -56,7 +83,6 @@ def _cells(table: pd.DataFrame) -> list[list[str]]:
 
 def _text(value: object) -> str:
     if isinstance(value, float):
-        return (
-            "" if value != value else f"{value:.{DIGITS}f}" if abs(value) < 1e6 else f"{value:.4g}"
-        )
+        text = f"{value:.{DIGITS}f}" if abs(value) < 1e6 else f"{value:.4g}"
+        return "" if value != value else text.replace("-", "−")
     return "" if value is None or value is pd.NaT else " ".join(str(value).split())

@@ -9,7 +9,7 @@ from reports import fairness
 from reports.compare import compare_gains
 from reports.equivalence import equivalence_table
 from reports.gain import pairs
-from reports.scaling import scaling_table
+from reports.scaling import residual_table, scaling_table
 from reports.selection import select
 from reports.tables import latex, markdown, write_tables
 from reports.transfer import transfer_table
@@ -106,12 +106,78 @@ def test_searches_budgets_and_endings_count_every_trial():
     assert fairness.unequal_budgets(trials).empty
 
 
+def test_the_factor_on_a_flat_baseline_is_that_of_its_own_size():
+    trials = drawn(Truth(methods=("moco",), widths=(4, 8, 16)))
+    trials["accuracy"] = 100.0
+    table = equivalence_table(select(trials))
+    assert table["factor"].to_numpy() == pytest.approx(1)
+    assert (table["low"] == 0).all()
+    assert np.isinf(table["high"]).all()
+
+
+def test_sizes_that_were_not_recorded_have_no_factor():
+    trials = drawn(QUIET)
+    trials["encoder_flops"] = trials["encoder_flops"].astype(float)
+    trials.loc[trials["width"] == 8, "encoder_flops"] = np.nan
+    assert set(equivalence_table(select(trials), "encoder_flops")["width"]) == {4, 16, 32, 64}
+    trials["encoder_flops"] = np.nan
+    assert equivalence_table(select(trials), "encoder_flops").empty
+
+
+def test_residuals_are_what_the_power_law_leaves():
+    trials = drawn(QUIET)
+    selection = select(trials)
+    table = residual_table(selection, scaling_table(selection))
+    line = table[table["arm"] == "none"]
+    x, y = np.log(line["parameters"].astype(float)), np.log(line["error"])
+    fitted = np.exp(np.polyval(np.polyfit(x, y, 1), x))
+    assert line["residual"].to_numpy() == pytest.approx(line["error"] - fitted, abs=1e-3)
+
+
+def test_a_joint_search_is_one_search_whatever_widths_it_came_to():
+    trials = drawn(Truth(methods=("moco",), widths=(4, 8), tune_trials=6))
+    trials["cell"] = trials["cell"].str.replace(r"-w\d+-", "-w4.8-", regex=True)
+    tune = trials["phase"] == "tune"
+    trials.loc[tune, "number"] = trials[tune].groupby("cell").cumcount()
+    moved = tune & (trials["arm"] == "mixco") & (trials["number"] == 3)
+    trials.loc[moved, "width"] = 8
+    assert fairness.unequal_budgets(trials).empty
+    one_less = fairness.unequal_budgets(trials[~moved])
+    assert one_less[["widths", "trials", "baseline_trials"]].values.tolist() == [["4.8", 11, 12]]
+    assert (
+        fairness.search_table(trials)["found_at"] <= fairness.search_table(trials)["trials"]
+    ).all()
+
+
+def test_words_are_chosen_too():
+    trials = drawn(Truth(methods=("moco",), widths=(4, 8), tune_trials=6))
+    tune = trials["phase"] == "tune"
+    trials["mix_batch_norm"] = np.where(trials["number"] == 2, "separate", "shared")
+    trials.loc[tune & (trials["number"] == 2), ["status", "accuracy"]] = ["complete", 99.0]
+    chosen = fairness.chosen_table(trials)
+    words = chosen[chosen["hyperparameter"] == "mix_batch_norm"]
+    assert set(words["choice"]) == {"separate"}
+    assert words["value"].isna().all()
+
+
+def test_runs_that_are_not_comparable_are_named():
+    trials = drawn(Truth(methods=("moco",), widths=(4, 8)))
+    confirm = select(trials).confirm
+    assert fairness.mixed_runs(confirm).empty
+    by_arm = confirm.assign(epochs=np.where(confirm["arm"] == "none", 11, 8))
+    assert fairness.mixed_runs(by_arm).empty  # arms matched in compute
+    longer = confirm.assign(epochs=np.where(confirm["width"] == 4, 11, 8))
+    assert fairness.mixed_runs(longer)[["setting", "values"]].values.tolist() == [
+        ["epochs", "8, 11"]
+    ]
+
+
 def test_a_search_of_another_length_is_found():
     trials = drawn(Truth(tune_trials=4))
     cell = trials["cell"].eq("digits-moco-resnet18-w8-mixco") & trials["number"].eq(3)
     unequal = fairness.unequal_budgets(trials[~cell])
-    assert unequal[["width", "arm", "trials", "baseline_trials"]].values.tolist() == [
-        [8, "mixco", 3, 4]
+    assert unequal[["widths", "arm", "trials", "baseline_trials"]].values.tolist() == [
+        ["8", "mixco", 3, 4]
     ]
 
 
@@ -157,7 +223,7 @@ def test_tables_are_escaped_and_come_back(tmp_path):
     table = pd.DataFrame({"data_set": ["a|b & 50%_{x}", "plain"], "gain": [1.23456, np.nan]})
     assert "a\\|b & 50%" in markdown(table)
     text = latex(table)
-    assert r"a|b \& 50\%\_\{x\}" in text
+    assert r"a\textbar{}b \& 50\%\_\{x\}" in text
     assert r"data set & gain \\" in text
     assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
     write_tables({"one": table, "none": table.head(0)}, tmp_path)

@@ -1,9 +1,12 @@
 """`mixco report` as a user calls it, on a synthetic store."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -70,6 +73,104 @@ def test_two_stores_are_read_as_one_and_compared_with_a_third(tmp_path):
     assert "there minus here" in (tmp_path / "page" / "index.html").read_text()
 
 
+def test_ids_name_a_trial_within_its_study(tmp_path):
+    trials = draw_trials(Truth(seeds=2, widths=(4, 8, 16), tune_trials=2), np.random.default_rng(0))
+    other = trials.assign(study="other")
+    stores = [write_store(tmp_path / name, part) for name, part in (("a", trials), ("b", other))]
+    done = report(*stores, "--json", "--no-exports", "--out", tmp_path / "page")
+    found = json.loads(done.stdout)
+    assert sum(row["trials"] for row in found["tables"]["endings"]) == 2 * len(trials)
+    assert "only other counts, the later given" in " ".join(found["limits"])
+    assert [row["pairs"] for row in found["tables"]["gain"]] == [2] * 6
+
+
+def test_two_studies_of_one_name_are_refused(tmp_path):
+    trials = draw_trials(Truth(seeds=2, widths=(4, 8)), np.random.default_rng(0))
+    longer = trials.assign(epochs=50)
+    stores = [write_store(tmp_path / name, part) for name, part in (("a", trials), ("b", longer))]
+    done = report(*stores, "--out", tmp_path / "page")
+    assert isinstance(done.exception, InputError)
+    assert "with different epochs" in str(done.exception)
+    assert not (tmp_path / "page").exists()
+
+
+def test_a_store_by_its_uri_needs_a_place_to_write_to(store, tmp_path):
+    uri = f"file://{store}"
+    assert "need --out" in str(report(uri).exception)
+    done = report(uri, "--out", tmp_path / "page", "--no-exports")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "page" / "index.html").exists()
+
+
+@pytest.mark.parametrize("uri", ["nothing://x", "file://relative", "s3://"])
+def test_a_bad_uri_is_one_line(uri, tmp_path):
+    done = report(uri, "--out", tmp_path / "page")
+    assert isinstance(done.exception, InputError), done.exception
+    assert "\n" not in str(done.exception)
+
+
+def test_a_damaged_file_is_named_in_the_report_and_on_standard_error(store):
+    (store / "trials" / "broken.parquet").write_bytes(b"PAR1 nothing")
+    done = report(store, "--no-exports")
+    assert done.exit_code == 0
+    assert "broken.parquet: damaged, skipped" in done.stderr
+    assert "broken.parquet: damaged, skipped" in (store / "report" / "index.html").read_text()
+
+
+def test_a_study_that_is_not_finished_says_how_far_it_is(store):
+    study = {"name": "synthetic", "datasets": ["digits"], "widths": [4, 8, 16], "trials": 3}
+    (store / "study.yaml").write_text(yaml.safe_dump(study | {"seeds": 3}))
+    found = json.loads(report(store, "--json", "--no-exports").stdout)
+    assert not any("Partial" in note for note in found["limits"])
+    (store / "study.yaml").write_text(yaml.safe_dump(study | {"seeds": 5, "trials": 4}))
+    found = json.loads(report(store, "--json", "--no-exports").stdout)
+    partial = "Partial results: 72 of the study's 108 trials have ended"
+    assert found["limits"][0].startswith(f"{partial} (36 of 48 tune, 36 of 60 confirm)")
+
+
+def test_watching_waits_for_the_first_trial_and_leaves_a_still_page(tmp_path, monkeypatch):
+    trials = draw_trials(Truth(seeds=2, widths=(4, 8, 16)), np.random.default_rng(0))
+    store, page = tmp_path / "results", tmp_path / "page" / "index.html"
+    (store / "trials").mkdir(parents=True)
+    rounds = []
+
+    def sleep(seconds):
+        rounds.append(page.read_text() if page.exists() else None)
+        if len(rounds) == 1:
+            write_store(store, trials[trials["width"] < 16])
+        elif len(rounds) == 2:
+            write_store(store, trials)
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", sleep)
+    done = report(store, "--out", page.parent, "--watch")
+    assert done.exit_code == 0, done.output
+    assert "waiting for the first finished trial" in done.stderr
+    assert rounds[0] is None
+    assert 'http-equiv="refresh"' in rounds[1]
+    assert "Two widths always lie on a line" in rounds[1]
+    assert "Two widths always lie on a line" not in rounds[2]
+    assert 'http-equiv="refresh"' not in page.read_text()
+    assert (page.parent / "tables" / "gain.csv").exists()
+
+
+def test_a_report_needs_neither_torch_nor_ray(store):
+    code = """
+import sys
+class Neither:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in ('torch', 'ray'):
+            raise ModuleNotFoundError(f'blocked: {name}')
+sys.meta_path.insert(0, Neither())
+from study.cli import main
+main()
+"""
+    command = [sys.executable, "-c", code, "report", str(store), "--no-exports"]
+    subprocess.run(command, check=True, timeout=120)
+    assert (store / "report" / "index.html").exists()
+
+
 def test_a_spec_beside_the_results_is_shown_as_text(store):
     (store / "study.yaml").write_text("name: <b>x</b>")
     assert report(store, "--no-exports").exit_code == 0
@@ -82,3 +183,4 @@ def test_a_report_that_cannot_be_written_is_one_line(store, tmp_path):
     done = report(store, "--out", tmp_path / "file")
     assert isinstance(done.exception, InputError)
     assert "cannot write" in str(done.exception)
+    assert "cannot write" in str(report(store, "--out", tmp_path / "file" / "below").exception)

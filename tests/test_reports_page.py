@@ -73,7 +73,7 @@ class TestInChromium:
 
     def test_every_figure_is_drawn(self, page):
         names = page.eval_on_selector_all(".chart", "all => all.map(e => e.dataset.figure)")
-        assert names == ["gain", "accuracy", "equivalence", "search", "hyperparameters"]
+        assert names == ["gain", "accuracy", "scaling", "equivalence", "search", "hyperparameters"]
         for name in names:
             box = page.locator(f".chart[data-figure={name}] svg").bounding_box()
             assert box["width"] > 300
@@ -96,6 +96,13 @@ class TestInChromium:
         )
         assert rows.count() == 0
         assert page.locator("tr[data-dataset=digits]:visible").count() > 0
+
+    def test_a_choice_outlives_the_page_loading_itself_again(self, page):
+        page.get_by_role("checkbox", name="simclr").uncheck()
+        page.reload()
+        page.wait_for_selector("body[data-drawn=yes]", timeout=60_000)
+        assert not page.get_by_role("checkbox", name="simclr").is_checked()
+        assert page.locator("tr[data-method=simclr]:visible").count() == 0
 
     def test_hovering_a_point_shows_its_seeds_and_config(self, page):
         points = page.locator(".chart[data-figure=gain] svg .mark-symbol path[aria-label*=pairs]")
@@ -124,7 +131,7 @@ class TestInChromium:
 
 def test_every_figure_is_exported_three_times(report):
     signatures = {"svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG"}
-    for name in ("gain", "accuracy", "equivalence", "search", "hyperparameters"):
+    for name in ("gain", "accuracy", "scaling", "equivalence", "search", "hyperparameters"):
         for kind, signature in signatures.items():
             data = (report / "figures" / f"{name}.{kind}").read_bytes()
             assert data.startswith(signature)
@@ -147,7 +154,7 @@ def test_a_study_without_confirm_runs_makes_a_partial_report():
     trials = draw_trials(Truth(seeds=2, tune_trials=4), np.random.default_rng(1))
     findings = find(trials[trials["phase"] == "tune"])
     page = render(findings, charts_of(findings))
-    assert "Partial results: 16 cells of 16 have no confirm run yet." in page
+    assert "Partial results: of 16 cells, 16 without a confirm run yet." in page
     assert "no gain to report" in page
 
 

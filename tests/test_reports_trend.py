@@ -13,6 +13,7 @@ from reports import aggregate, trend
 from reports.gain import gain_from_pairs, pairs
 from reports.hierarchy import mixed_model
 from reports.intervals import expanded_level
+from reports.power import detectable_slope, seeds_needed, squares, widths_needed
 from reports.selection import select
 from reports.words import headline, limits
 from tests.simulated_coverage import draw_pairs
@@ -149,7 +150,7 @@ def test_verdicts(slope, verdict):
     assert set(trend.trend_table(found)["verdict"]) == {verdict}
     pooled = aggregate.pooled_trend(found).iloc[0]
     assert pooled["verdict"] == verdict
-    beginning = {"supports": "The gain of mixco shrinks", "contradicts": "The gain of mixco grows"}
+    beginning = {"supports": "The gain of mixco falls", "contradicts": "The gain of mixco rises"}
     assert headline(pooled).startswith(beginning.get(verdict, "These results cannot tell"))
 
 
@@ -173,23 +174,95 @@ def _gains(found: pd.DataFrame) -> pd.DataFrame:
 def test_one_seed_and_two_widths_say_what_they_cannot_show():
     one = draw_pairs(Truth(seeds=1), np.random.default_rng(0))
     assert (
-        "With one seed there is no interval" in limits(_gains(one), aggregate.pooled_trend(one))[0]
+        "Where there is one seed, a gain has no interval"
+        in limits(_gains(one), aggregate.pooled_trend(one))[0]
     )
     two = draw_pairs(Truth(widths=(4, 8)), np.random.default_rng(0))
     row = trend.trend_table(two).iloc[0]
     assert np.isnan(row["p_widths"])
     assert np.isfinite(row["low"])
+    steep = trend.trend_table(draw_pairs(Truth(widths=(4, 8), slope=-9), np.random.default_rng(0)))
+    assert set(steep["verdict"]) == {
+        "cannot tell"
+    }  # a lucky search at one width would look the same
     assert "Two widths" in " ".join(limits(_gains(two), aggregate.pooled_trend(two)))
 
 
-def test_seeds_needed_is_what_a_power_calculation_says():
-    seeds = trend.Estimate(value=-0.2, error=0.2, freedom=3)  # one seed's slope: sd 0.4
-    n = trend.seeds_needed(seeds)
+def test_equal_gains_are_no_verdict():
+    """Coarse accuracies repeat: gains that are all equal must not pass for certainty."""
+    found = draw_pairs(Truth(widths=(4, 8, 16), seeds=3), np.random.default_rng(0))
+    for gain in (2.2, 2.2 - 0.1 * np.log2(found["parameters"]) + found["seed"] * 1e-15):
+        equal = found.assign(gain=gain)
+        assert set(trend.trend_table(equal)["verdict"]) == {"cannot tell"}
+        pooled = aggregate.pooled_trend(equal)
+        assert pooled["verdict"].item() == "cannot tell"
+        assert np.isnan(pooled["low"].item())
+        assert "no interval" in headline(pooled.iloc[0])
+
+
+def test_arms_are_a_family():
+    found = draw_pairs(Truth(slope=-0.1, seeds=4), np.random.default_rng(3))
+    three = pd.concat([found.assign(arm=arm) for arm in ("mixco", "i-mix", "un-mix")])
+    alone, together = aggregate.pooled_trend(found), aggregate.pooled_trend(three)
+    assert together["p"].tolist() == pytest.approx(3 * [alone["p"].item()])
+    assert together["p_holm"].tolist() == pytest.approx(3 * [3 * alone["p"].item()])
+
+
+def test_power_is_that_of_both_tests_on_simulated_studies():
+    """The promise against the tests themselves, drawn anew."""
     rng = np.random.default_rng(0)
-    for count, enough in ((int(n), True), (int(n) - 3, False)):
-        draws = rng.normal(-0.2, 0.4, (4000, count))
-        power = np.mean(stats.ttest_1samp(draws, 0, axis=1, alternative="less").pvalue < 0.05)
-        assert (power > 0.785) == enough
+    seeds, x = 4, np.array([0.0, 2.0, 4.0, 6.0])
+    slope = detectable_slope(2.0**x * 1000, seeds, spread=0.5)
+    gains = -slope * x + rng.normal(0, 0.5, (3000, seeds, len(x)))
+    contrast = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
+    p_seeds = stats.ttest_1samp(gains @ contrast, 0, axis=1, alternative="less").pvalue
+    p_widths = np.array(
+        [stats.linregress(x, means, alternative="less").pvalue for means in gains.mean(axis=1)]
+    )
+    assert np.mean(np.maximum(p_seeds, p_widths) < 0.05) == pytest.approx(0.8, abs=0.025)
+
+
+def test_detectable_slopes_keep_their_order():
+    sizes = [1000, 4000, 16000, 64000]
+    one = detectable_slope(sizes, 4, 0.5)
+    assert detectable_slope(sizes, 8, 0.5) < one < detectable_slope(sizes, 4, 1.0)
+    assert detectable_slope(sizes, 4, 0.5, lines=4) < one
+    assert one < detectable_slope(sizes, 4, 0.5, tests=4)
+    assert one < detectable_slope(sizes, 4, 0.5, luck=0.5)
+    assert np.isnan(detectable_slope(sizes[:2], 4, 0.5))
+    assert np.isnan(detectable_slope(sizes, 1, 0.5))
+
+
+def test_seeds_needed_are_the_fewest_whose_detectable_slope_is_small_enough():
+    sizes = [1000, 4000, 16000, 64000]
+    per_seed = 0.5 / np.sqrt(squares(np.log2(sizes)))
+    for slope in (0.05, 0.1):
+        n = int(seeds_needed(slope, per_seed, lines=1, scatter_freedom=2, alpha=0.05))
+        assert detectable_slope(sizes, n, 0.5) <= slope < detectable_slope(sizes, n - 1, 0.5)
+    assert np.isinf(seeds_needed(1e-9, per_seed, lines=1, scatter_freedom=2, alpha=0.05))
+
+
+def test_widths_needed_show_the_slope_through_their_scatter():
+    slope, scatter, span = -0.15, 0.3, 6.0
+    rng = np.random.default_rng(0)
+    found = int(widths_needed(slope, scatter, span, 3, 1, together=True, alpha=0.05))
+    power = {}
+    for count in (found - 1, found):
+        x = np.linspace(0, span, count)
+        means = slope * x + rng.normal(0, scatter, (4000, count))
+        p = [stats.linregress(x, row, alternative="less").pvalue for row in means]
+        power[count] = np.mean(np.array(p) < 0.05)
+    assert power[found - 1] < 0.815
+    assert power[found] > 0.785
+
+
+def test_a_verdict_that_is_missing_says_what_it_would_take():
+    found = draw_pairs(Truth(slope=-0.05, seeds=3, methods=("moco",)), np.random.default_rng(4))
+    row = aggregate.pooled_trend(found).iloc[0]
+    assert row["verdict"] == "cannot tell"
+    assert row["seeds_needed"] > 3
+    notes = " ".join(limits(_gains(found), aggregate.pooled_trend(found)))
+    assert f"about {int(row['seeds_needed'])} seeds for each line (now 3)" in notes
 
 
 def test_an_expanded_percentile_interval_is_as_wide_as_students():

@@ -40,16 +40,16 @@ def report(
     import time
 
     folder = out or _default_folder(results)
-    _check_writable(folder)
+    # All input is looked at before the slow imports.
+    latest = _read(results, waiting=watch)
     other = _read([compare]) if compare else None
+    _check_writable(folder)
     if not watch:
-        # Read first: bad input is answered before the slow imports.
-        _print(_write(_read(results), other, results, folder, exports, 0), folder, json_)
+        _print(_write(latest, other, results, folder, exports, 0), folder, json_)
         return
     tables = None
     try:
         while True:
-            latest = _read(results, waiting=True)
             if latest.trials.empty and tables is None:
                 typer.echo(f"{results[0]}: waiting for the first finished trial", err=True)
             elif tables is None or len(latest.trials) != len(tables.trials):
@@ -57,6 +57,7 @@ def report(
                 _print(findings, folder, json_)
             tables = latest
             time.sleep(REFRESH_SECONDS)
+            latest = _read(results, waiting=True)
     except KeyboardInterrupt:
         # The page that stays behind does not reload itself any more.
         if tables is not None and not tables.trials.empty:
