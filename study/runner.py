@@ -24,7 +24,7 @@ from study.results import knn_by_epoch, recorded_rows
 from study.spec import StudySpec
 from study.stopping import CellLadders
 from study.store import COMPLETE, FAILED, PRUNED, TUNE, Store, StoreError
-from study.trackers import check_installed, trackers
+from study.trackers import check_usable, trackers
 from trainables.tune_trainable import MakeTrial, TrialTrainable, local_trial
 
 MAX_FAILURES = 3
@@ -62,7 +62,7 @@ def run_study(
         InputError: the results are another study's, or another driver runs it.
         StudyError: no trial succeeds, or results cannot be written.
     """
-    check_installed(spec)
+    check_usable(spec, store)
     with StudyLock(store) as lock:
         if store.ids() and not accept_mixed:
             provenance.check_same_study(store, spec)

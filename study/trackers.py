@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Mapping
@@ -26,6 +28,7 @@ from study.store import FAILED, Store
 from trainables.config import InputError
 
 _PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}
+_MLFLOW_URI = "MLFLOW_TRACKING_URI"
 _WAITING = 10_000
 """Events that may wait for a tracker before the driver does."""
 _END_SECONDS = 60.0
@@ -54,11 +57,11 @@ class _View:
 class Tracker(tune.Callback):
     """One tracker, fed from a thread."""
 
-    def __init__(self, name: str, logger: LoggerCallback, folder: Path, study: str) -> None:
+    def __init__(self, name: str, logger: LoggerCallback, folder: Path, store: Store) -> None:
         self._name = name
         self._logger = logger
         self._folder = folder
-        self._study = study
+        self._store = store
         self._views: dict[str, _View] = {}
         self._events: queue.Queue[Callable[[], None] | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -98,6 +101,7 @@ class Tracker(tune.Callback):
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         self._put(lambda: self._logger.on_experiment_end(trials))
+        self._put(lambda: self._keep(self._folder))
         self._put(None)
         self._thread.join(_END_SECONDS)
 
@@ -106,7 +110,7 @@ class Tracker(tune.Callback):
         trial_id = job["trial_id"]
         if trial_id not in self._views:
             config = {"cell": job["cell"], "phase": job["phase"], **job["config"]}
-            view: Any = _View(trial_id, config, str(self._folder / trial_id), self._study)
+            view: Any = _View(trial_id, config, str(self._folder / trial_id), self._name)
             self._views[trial_id] = view
             self._put(lambda: self._logger.log_trial_start(view))
         return self._views[trial_id]
@@ -120,8 +124,19 @@ class Tracker(tune.Callback):
             self._logger.log_trial_end(view, failed)
             # MLflow's callback keeps what it needs no more.
             getattr(self._logger, "_trial_runs", {}).pop(view, None)
+            if self._name == "tensorboard":
+                self._keep(Path(view.local_path))
 
         self._put(end)
+
+    def _keep(self, folder: Path) -> None:
+        """Moves what lies in ``folder`` to results that are no folder here."""
+        if is_local(self._store):
+            return
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            name = path.relative_to(self._folder).as_posix()
+            self._store.write_bytes(f"trackers/{self._name}/{name}", path.read_bytes())
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _put(self, event: Callable[[], None] | None) -> None:
         if not self._broken:
@@ -130,7 +145,10 @@ class Tracker(tune.Callback):
     def _work(self) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            given = os.environ.get(_MLFLOW_URI)
             self._logger.setup()
+            if given is None:  # MLflow sets it; the next study in this process has its own
+                os.environ.pop(_MLFLOW_URI, None)
             while event := self._events.get():
                 event()
         except Exception as error:
@@ -141,27 +159,29 @@ class Tracker(tune.Callback):
                 self._events.get_nowait()
 
 
+def is_local(store: Store) -> bool:
+    """Whether the results are a folder that other libraries can write to."""
+    return bool(store.filesystem.type_name == "local")
+
+
 def trackers(spec: StudySpec, store: Store) -> list[Tracker]:
-    """The study's trackers; what they keep on disk lies in ``RESULTS/trackers``.
+    """The study's trackers; what they keep in files lies in ``RESULTS/trackers``.
 
-    Results that are no folder here leave them in ``trackers/STUDY`` of the current folder.
-
-    Raises:
-        InputError: a tracker's package is missing.
+    Where results are no folder here, the files are written to a temporary one first.
     """
-    local = store.filesystem.type_name == "local"
-    folder = Path(store.root) / "trackers" if local else Path.cwd() / "trackers" / spec.name
+    if not spec.trackers:
+        return []
+    folder = Path(store.root if is_local(store) else tempfile.mkdtemp()) / "trackers"
     return [
-        Tracker(name, _logger(name, folder, spec), folder / name, spec.name)
-        for name in spec.trackers
+        Tracker(name, _logger(name, folder, spec), folder / name, store) for name in spec.trackers
     ]
 
 
-def check_installed(spec: StudySpec) -> None:
+def check_usable(spec: StudySpec, store: Store) -> None:
     """That every tracker of the study can be used.
 
     Raises:
-        InputError: a package is missing; or W&B has no key and is not offline.
+        InputError: a package is missing; W&B has no key and is not offline; MLflow has no place.
     """
     missing = [name for name in spec.trackers if find_spec(_PACKAGES[name]) is None]
     if missing:
@@ -172,6 +192,10 @@ def check_installed(spec: StudySpec) -> None:
     if "wandb" in spec.trackers and not _wandb_has_key():
         raise InputError(
             "trackers: wandb has no key: `wandb login`, or WANDB_API_KEY, or WANDB_MODE=offline"
+        )
+    if "mlflow" in spec.trackers and not (is_local(store) or os.environ.get(_MLFLOW_URI)):
+        raise InputError(
+            f"trackers: mlflow keeps no database in {store.name}: set {_MLFLOW_URI} to a server"
         )
 
 
@@ -191,7 +215,7 @@ def _logger(name: str, folder: Path, spec: StudySpec) -> LoggerCallback:
     if name == "mlflow":
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db"
+        uri = os.environ.get(_MLFLOW_URI) or f"sqlite:///{folder}/mlflow.db"
         return MLflowLoggerCallback(uri, experiment_name=spec.name)
     from ray.air.integrations.wandb import WandbLoggerCallback
 

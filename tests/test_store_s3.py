@@ -142,6 +142,8 @@ def test_a_study_in_trouble_gives_the_local_table(
     assert not far.filesystem.get_file_info(f"{far.root}/driver.lock").is_file
     left = far.filesystem.get_file_info(pa.fs.FileSelector(far.root, recursive=True))
     assert not [info.path for info in left if ".tune" in info.path]
+    logged = [info.path for info in left if "tfevents" in info.path]
+    assert {path.split("/")[-2] for path in logged} == far.ids()
     status = CliRunner().invoke(study_command.app, ["status", far.uri])
     assert "complete; 6 of 6 trials" in status.output
     out = str(tmp_path / "report")
