@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,13 +97,13 @@ def local_head(cpus: int = 2) -> Iterator[Head]:
         _wait(process, folder / "head.log", dashboard)
         yield head
     finally:
-        parts = psutil.Process(process.pid).children(recursive=True)
-        process.terminate()
-        process.wait(30)
+        # As a machine that loses its power; a graceful end waits for the jobs.
+        parts = [process, *psutil.Process(process.pid).children(recursive=True)]
         for part in parts:
-            if part.is_running():
+            with suppress(psutil.NoSuchProcess):
                 part.kill()
-        psutil.wait_procs(parts, 30)
+        psutil.wait_procs(parts[1:], 30)
+        process.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
 
 
