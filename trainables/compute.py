@@ -1,4 +1,4 @@
-"""Parameters and floating-point operations of a trial, counted by torch on the meta device.
+"""Parameters, operations and activations of a trial, counted by torch on the meta device.
 
 A multiplication and an addition count as two operations.
 """
@@ -38,6 +38,32 @@ def training_flops(config: TrialConfig, image_size: int, channels: int = 3) -> f
     return with_gradient * both + without * forward
 
 
+def embedding_parameters(config: TrialConfig, channels: int = 3) -> int:
+    """Parameters of the encoder and its projection head."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in _embedding(config, channels).parameters())
+
+
+def saved_bytes(config: TrialConfig, image_size: int, channels: int = 3) -> float:
+    """What a pass with gradient keeps of one image for its backward pass, in single precision."""
+    with torch.device("meta"):
+        model = _embedding(config, channels)
+        images = torch.empty(2, channels, image_size, image_size)
+    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    saved: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            saved[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = model(images)  # held while it is counted: storages are told apart by address
+    del output
+    return sum(saved.values()) / len(images)
+
+
 def passes(config: TrialConfig) -> tuple[float, float]:
     """Passes for one training image in one epoch: with gradient, and forward only.
 
@@ -48,6 +74,11 @@ def passes(config: TrialConfig) -> tuple[float, float]:
     keys = 1.0 if config.method == "moco" else 0.0
     extra = {"none": 0.0, "mixco": 0.5, "extra-crop": 0.5, "i-mix": 0.0, "un-mix": 1.0}[config.arm]
     return views * (1 + extra), keys
+
+
+def _embedding(config: TrialConfig, channels: int) -> Embedding:
+    encoder = ResNet(config.encoder, config.width, config.stem, channels)
+    return Embedding(encoder, Projection(encoder.features, config.projection_dim))
 
 
 @cache

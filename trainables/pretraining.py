@@ -17,7 +17,7 @@ from trainables import methods, mixing, synced_norm, world
 from trainables.augment import BLUR_FROM, Policy, Views, apply_views, draw_views
 from trainables.config import InputError, TrialConfig
 from trainables.datasets import Dataset
-from trainables.encoders import ResNet
+from trainables.encoders import Embedding, ResNet
 from trainables.runtime import Runtime
 from trainables.streams import stream
 
@@ -71,7 +71,9 @@ class Pretraining:
             momentum=config.sgd_momentum,
             weight_decay=config.weight_decay,
         )
-        self._losses = runtime.maybe_compile(self.method)
+        for module in self.method.modules():
+            if isinstance(module, Embedding):
+                runtime.compile_(module)
         self._images = data.train.images if runtime.on_cpu else data.train.images.to(runtime.device)
         self._mean = torch.tensor(data.mean, device=runtime.device)[:, None, None]
         self._std = torch.tensor(data.std, device=runtime.device)[:, None, None]
@@ -221,7 +223,7 @@ class Pretraining:
         if isinstance(self.method, methods.MoCo):
             self.method.update_keys()
         with self.runtime.autocast():
-            losses = self._losses(view1, view2, mix, self._shuffle(step))
+            losses = self.method(view1, view2, mix, self._shuffle(step))
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         gradients = [p.grad for p in self.method.embedding.parameters() if p.grad is not None]

@@ -7,16 +7,17 @@ import ctypes
 import functools
 import platform
 import resource
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from trainables import world
 from trainables.config import InputError, TrialConfig
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
+_CLEAR_REFS = Path("/proc/self/clear_refs")
 _KEPT = 1 << 30  # bytes of freed memory that the process may keep
 _COMPILE_SECONDS = 60.0  # cold, on two cores
 _COMPILE_GAIN = 0.2  # share of an eager step that compiling saves on a CPU
@@ -67,17 +68,26 @@ class Runtime:
         self.memory_format = torch.channels_last if last else torch.contiguous_format
         if self.on_cpu:
             keep_freed_memory()
+            with contextlib.suppress(OSError):
+                _CLEAR_REFS.write_text("5")  # Linux: the peak of the process starts anew
+        else:
+            torch.cuda.reset_peak_memory_stats(self.device)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """bf16 for matrix products and convolutions where the runtime uses it."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
-    def maybe_compile(self, module: Callable[..., Any]) -> Callable[..., Any]:
-        """The module, compiled where that pays."""
-        return torch.compile(module, dynamic=False) if self.compiled else module
+    def compile_(self, module: nn.Module) -> None:
+        """Compile calls of the module, in place, where that pays.
+
+        What is compiled must hold no hyperparameter: its value would be part of the code, and no
+        other trial of the node would find that code in the cache.
+        """
+        if self.compiled:
+            module.compile(dynamic=False)
 
     def peak_memory(self) -> int:
-        """Bytes: of the device on a GPU, of the process on a CPU."""
+        """Bytes at most since this trial began: of the device on a GPU, of the process on a CPU."""
         if self.on_cpu:
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return torch.cuda.max_memory_allocated(self.device)
@@ -86,7 +96,8 @@ class Runtime:
         """The device and how it is used, for people."""
         use = ["bf16" if self.bf16 else "fp32"] + ["compiled"] * self.compiled
         if self.on_cpu:
-            return f"{_cpu_name()}, {torch.get_num_threads()} threads, {', '.join(use)}"
+            threads = torch.get_num_threads()
+            return f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}, {', '.join(use)}"
         return f"{torch.cuda.get_device_name(self.device)}, {', '.join(use)}"
 
 

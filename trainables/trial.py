@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from trainables import checkpoint, compute, evaluation, world
+from trainables import checkpoint, compute, evaluation, memory, world
 from trainables.augment import apply_views, draw_views
 from trainables.config import InputError, TrialConfig, parse_config
 from trainables.datasets import Dataset, Split, load_dataset
@@ -48,7 +49,8 @@ class Trial:
         data_dir: where data sets are.
 
     Raises:
-        InputError: the data set or the device is not there, or does not suit the config.
+        InputError: the data set or the device is not there, does not suit the config, or has too
+            little memory for it.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Trial:
         size, channels = self.data.image_size, self.data.channels
         self._flops_per_image = compute.training_flops(config, size, channels)
         self.runtime = Runtime(config, self._flops_per_image * images)
-        self.pretraining = Pretraining(config, self.data, self.runtime)
+        memory.check(config, self.data, self.runtime)
+        with self._naming_memory():
+            self.pretraining = Pretraining(config, self.data, self.runtime)
         self.started_at = datetime.now(UTC)
         self.seconds = 0.0
         self.loss: float | None = None
@@ -87,9 +91,11 @@ class Trial:
 
         Raises:
             Diverged: the loss is not finite.
+            InputError: memory ran out.
         """
         start = time.perf_counter()
-        row = self.pretraining.advance(progress)
+        with self._naming_memory():
+            row = self.pretraining.advance(progress)
         self.loss = row["loss"]
         every = self.config.knn_every
         # The split that scores the end may not steer the way there: the monitor sees validation.
@@ -194,6 +200,9 @@ class Trial:
         own = torch.tensor([[self.runtime.peak_memory()]], device=self.runtime.device)
         self.peak_memory = int(world.gather(own).max())
 
+    def _naming_memory(self) -> contextlib.AbstractContextManager[None]:
+        return memory.named(self.config, self.data, self.runtime)
+
     def _load(self, name: str) -> Dataset:
         config = self.config
         size = config.image_size
@@ -266,10 +275,10 @@ class Trial:
         embedding = self.pretraining.method.embedding
         embedding.eval()
         vectors = []
-        for _ in range(2):
+        for _ in range(2):  # by `forward`: two passes are not worth compiling another graph
             views = draw_views(len(images), data.image_size, policy, generator)
             vectors.append(
-                embedding(self.pretraining.normalise(apply_views(images, views, policy)))
+                embedding.forward(self.pretraining.normalise(apply_views(images, views, policy)))
             )
         embedding.train()
         features = self._features(data, data.validation).values

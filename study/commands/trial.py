@@ -100,7 +100,10 @@ def _resolve(given: dict[str, Any], file: Path | None, preset: str) -> TrialConf
 def _run(config: TrialConfig, results: Path, data: Path | None, view: Any) -> None:
     from study import single
     from study.store import COMPLETE, open_store
+    from trainables.sources import default_data_dir, find_source
 
+    for name in (config.dataset, *config.eval_datasets):  # before the seconds that torch takes
+        find_source(name, data or default_data_dir())
     trial_id = single.identity(config)["trial_id"]
     store = open_store(results, create=True)
     if trial_id in store.ids():

@@ -28,6 +28,7 @@ _SHOWN = (
     ("flops", "{:.3g}"),
     ("images", "{:,}"),
     ("seconds", "{:.1f}"),
+    ("peak_memory", "{:,} bytes"),
     ("hardware", "{}"),
 )
 

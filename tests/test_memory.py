@@ -1,0 +1,94 @@
+"""Memory: what a trial needs is a true lower bound, and who cannot fit is told how much."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainables import memory
+from trainables.config import InputError, TrialConfig
+from trainables.datasets import load_dataset
+from trainables.runtime import Runtime
+from trainables.trial import Trial
+
+STEP = """
+import json, resource, sys
+from pathlib import Path
+import torch
+from trainables import memory
+from trainables.config import InputError, TrialConfig
+from trainables.trial import Trial
+
+torch.set_num_threads(1)
+config = TrialConfig(
+    dataset="digits", image_size=16, encoder="resnet10", width=16, batch_size=1024, epochs=1,
+    knn_every=0, precision="fp32", compile="off",
+)
+trial = Trial(config, split="validation", data_dir=Path(sys.argv[1]))
+trial.pretraining.steps_per_epoch = 1
+before = trial.runtime.peak_memory()
+if len(sys.argv) > 2:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]), -1))
+    try:
+        trial.advance()
+    except InputError as error:
+        print(error)
+else:
+    trial.pretraining.advance()
+    needed = memory.needed(trial.config, trial.data, trial.runtime)
+    print(json.dumps([sum(needed.values()), trial.runtime.peak_memory() - before]))
+"""
+
+
+def step(data_dir: Path, *arguments: str) -> str:
+    """One real step in a process of its own, whose memory nothing else has touched."""
+    command = [sys.executable, "-c", STEP, str(data_dir), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+def test_a_real_step_takes_what_is_needed_and_not_much_more(data_dir: Path) -> None:
+    needed, taken = json.loads(step(data_dir))
+    assert needed <= taken <= 2 * needed
+
+
+def test_a_step_that_runs_out_of_memory_says_what_it_needs(data_dir: Path) -> None:
+    said = step(data_dir, str(64 << 20))
+    assert said.startswith("memory: ran out on this machine; the trial needs at least 0.")
+    assert "activations 0." in said
+    assert said.count("\n") == 1
+
+
+def test_a_trial_that_can_never_fit_is_refused_before_it_is_built(data_dir: Path) -> None:
+    config = TrialConfig(dataset="digits", image_size=64, width=1024, batch_size=1024, epochs=1)
+    with pytest.raises(
+        InputError, match=r"memory: the trial needs at least [\d,]+\.\d\d GiB \(activations"
+    ) as refused:
+        Trial(config, data_dir=data_dir)
+    assert "this machine has" in str(refused.value)
+
+
+def test_need_follows_batch_precision_and_method(data_dir: Path) -> None:
+    data = load_dataset("digits", data_dir=data_dir)
+
+    def needed(**fields: object) -> dict[str, int]:
+        values = {"dataset": "digits", "batch_size": 64, "precision": "fp32", **fields}
+        config = TrialConfig.model_validate(values)
+        return memory.needed(config, data, Runtime(config, 0.0))
+
+    base = needed(arm="none")
+    assert needed(arm="none", batch_size=128)["activations"] == 2 * base["activations"]
+    assert needed(arm="none", precision="bf16")["activations"] == base["activations"] // 2
+    assert needed(arm="mixco")["activations"] == pytest.approx(1.5 * base["activations"])
+    assert needed(arm="none", method="simclr")["activations"] == 2 * base["activations"]
+    assert needed(arm="none", queue_size=8)["weights"] == base["weights"]
+    assert "images" not in base  # mapped from a file on the CPU
