@@ -18,6 +18,7 @@ import torch
 
 from benchmarks.peers import Images, lightly_moco, published
 from benchmarks.rounds import Contestant, Turn, conditions, race, table
+from trainables import batch_norm
 from trainables import runtime as runtime_module
 from trainables.config import TrialConfig
 from trainables.datasets import Dataset, Split, load_dataset
@@ -36,17 +37,27 @@ def load(name: str | None, data_dir: Path | None, images: int) -> Images:
 
 
 def ours(
-    images: Images, config: TrialConfig, channels_last: bool = True, allocator: bool = True
+    images: Images,
+    config: TrialConfig,
+    channels_last: bool = True,
+    allocator: bool = True,
+    fused: bool = True,
 ) -> Turn:
     """The step of this tool: images/s of an epoch over ``images``."""
-    pretraining = prepare(images, config, channels_last, allocator)
+    pretraining = prepare(images, config, channels_last, allocator, fused)
     return lambda: pretraining.advance()["images_per_second"]
 
 
 def prepare(
-    images: Images, config: TrialConfig, channels_last: bool = True, allocator: bool = True
+    images: Images,
+    config: TrialConfig,
+    channels_last: bool = True,
+    allocator: bool = True,
+    fused: bool = True,
 ) -> Pretraining:
-    """A trial's training on ``images``, with or without two of its ingredients."""
+    """A trial's training on ``images``, with or without three of its ingredients."""
+    if not fused:
+        batch_norm.is_available = lambda: False
     if not allocator:
         runtime_module.keep_freed_memory = lambda: None  # type: ignore[assignment]
     runtime = Runtime(config, flops=0.0)
@@ -94,11 +105,12 @@ def contestants(
 
     plain, bf16, compiled = config("fp32", "off"), config("bf16", "off"), config("bf16", "on")
     steps = [
-        Contestant("batched augmentation", ours, (images, plain, False, False)),
-        Contestant("+ channels last", ours, (images, plain, True, False)),
-        Contestant("+ bf16", ours, (images, bf16, True, False)),
-        Contestant("+ allocator", ours, (images, bf16)),
+        Contestant("batched augmentation", ours, (images, plain, False, False, False)),
+        Contestant("+ channels last", ours, (images, plain, True, False, False)),
+        Contestant("+ bf16", ours, (images, bf16, True, False, False)),
+        Contestant("+ allocator", ours, (images, bf16, True, True, False)),
         Contestant("+ compile", ours, (images, compiled)),
+        Contestant("fused batch norm instead of compile", ours, (images, bf16)),
     ]
     return peers + (steps if ladder else steps[-2:])
 

@@ -10,11 +10,33 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
-_DEPTHS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
-    "resnet10": (BasicBlock, (1, 1, 1, 1)),
-    "resnet18": (BasicBlock, (2, 2, 2, 2)),
-    "resnet34": (BasicBlock, (3, 4, 6, 3)),
-    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+from trainables.batch_norm import normalise
+
+
+class _Basic(BasicBlock):
+    """torchvision's block with batch norm, residual and ReLU taken together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        y = normalise(self.bn1, self.conv1(x))
+        return normalise(self.bn2, self.conv2(y), identity)
+
+
+class _Bottleneck(Bottleneck):
+    """torchvision's block with batch norm, residual and ReLU taken together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        y = normalise(self.bn1, self.conv1(x))
+        y = normalise(self.bn2, self.conv2(y))
+        return normalise(self.bn3, self.conv3(y), identity)
+
+
+_DEPTHS: dict[str, tuple[type[_Basic] | type[_Bottleneck], tuple[int, ...]]] = {
+    "resnet10": (_Basic, (1, 1, 1, 1)),
+    "resnet18": (_Basic, (2, 2, 2, 2)),
+    "resnet34": (_Basic, (3, 4, 6, 3)),
+    "resnet50": (_Bottleneck, (3, 4, 6, 3)),
 }
 
 
@@ -64,7 +86,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        x = self.maxpool(normalise(self.bn1, self.conv1(images)))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return torch.flatten(self.avgpool(x), 1)
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainables import world
+from trainables import batch_norm, world
 from trainables.config import InputError, TrialConfig
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
@@ -66,8 +66,11 @@ class Runtime:
         # layout (torch 2.15 on AVX2: a ResNet's first shortcut at width 4 corrupts the heap).
         last = not self.on_cpu or config.width >= 8
         self.memory_format = torch.channels_last if last else torch.contiguous_format
+        self.fused = False  # batch norm, compiled ahead
         if self.on_cpu:
             keep_freed_memory()
+            if last and not self.compiled:
+                self.fused = batch_norm.is_available()
             with contextlib.suppress(OSError):
                 _CLEAR_REFS.write_text("5")  # Linux: the peak of the process starts anew
         else:
@@ -95,6 +98,7 @@ class Runtime:
     def hardware(self) -> str:
         """The device and how it is used, for people."""
         use = ["bf16" if self.bf16 else "fp32"] + ["compiled"] * self.compiled
+        use += ["fused batch norm"] * self.fused
         if self.on_cpu:
             threads = torch.get_num_threads()
             return f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}, {', '.join(use)}"
