@@ -1,8 +1,8 @@
 """Random views of a whole batch at once, with parameters drawn for each image.
 
 Cropping, resizing, flipping and blurring are linear along rows and columns, so each is one small
-matrix for every image; brightness, contrast and saturation are affine in the colours, so each is
-one 3x3 matrix for every image: exact, batched, and without gathers, grids or branches. Parameters
+matrix for every image; brightness, contrast and saturation are blends with a reference, in an order
+of each image's own: exact, batched, and without gathers, grids or branches. Parameters
 are drawn apart from their use, so that every worker can draw those of the whole batch and apply its
 own.
 """
@@ -10,6 +10,7 @@ own.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -29,6 +30,12 @@ _GREY = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, torchvision's rounding
 _ORDERS = torch.tensor(  # of brightness 0, contrast 1, saturation 2
     [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
 )
+
+
+@cache
+def _orders(device: torch.device) -> Tensor:
+    """The orders on ``device``: copied there once, since copying waits for it."""
+    return _ORDERS.to(device)
 
 
 class Policy(NamedTuple):
@@ -93,7 +100,7 @@ def draw_views(n: int, size: int, policy: Policy, generator: Generator) -> Views
     jittered = uniform(n) < JITTER_PROBABILITY
     factors = 1 + between(-JITTER, JITTER, n, 3) * jittered[:, None]
     hue = between(-HUE, HUE, n) * jittered
-    order = _ORDERS.to(device)[torch.randint(6, (n,), generator=generator, device=device)]
+    order = _orders(device)[torch.randint(6, (n,), generator=generator, device=device)]
     # Every four images share out the four places that the hue shift can take: each image's place
     # stays uniform, and the groups' sizes are known without asking the device.
     blocks = -(-n // 4)
@@ -117,8 +124,9 @@ def apply_views(images: Tensor, views: Views, policy: Policy) -> Tensor:
     x = images.float().div_(255)
     x = crop(x, views.top, views.left, views.height, views.width, views.flipped)
     if policy.colour:
-        x = _jitter_(x, views)
-        x = torch.where(views.grey[:, None, None, None], luma(x), x)
+        x = _jitter(x, views)
+        grey, keep = luma(x), (~views.grey).to(x.dtype)[:, None, None, None]
+        x = x.sub_(grey).mul_(keep).add_(grey)
     if policy.blur:
         x = blur(x, views.sigma)
     return x
@@ -160,32 +168,37 @@ def blur(x: Tensor, sigma: Tensor) -> Tensor:
 def luma(x: Tensor) -> Tensor:
     """Brightness of RGB images, [N, 3, S, S] to [N, 1, S, S]."""
     red, green, blue = _GREY
-    return red * x[:, 0:1] + green * x[:, 1:2] + blue * x[:, 2:3]
+    return (red * x[:, 0:1]).add_(x[:, 1:2], alpha=green).add_(x[:, 2:3], alpha=blue)
 
 
 def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
     """RGB images with their hue turned, [N, 3, S, S]; saturation and value stay (HSV)."""
-    red, green, blue = x.unbind(1)
-    value, low = x.amax(1), x.amin(1)
-    chroma = value - low
-    is_red, is_green = value == red, value == green
-    fall = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
-    sector = torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0))  # sixths of a turn
-    hue = fall.div_(chroma.clamp(min=1e-8)).add_(sector).add_(6 * turns[:, None, None])
-    hue = hue - 6 * (hue / 6).floor()
+    low = x.amin(1, keepdim=True)
+    chroma = x.amax(1, keepdim=True) - low
+    colour = (x - low).div_(chroma.clamp(min=1e-8))  # the largest channel is 1, the smallest 0
+    red, green, blue = colour.unbind(1)
+    # Sixths of a turn, by the channel that is largest. The masks are numbers: floor and lerp are
+    # several times as fast as comparisons and where.
+    is_red, is_green = colour[:, :2].floor().unbind(1)
+    hue = torch.lerp((red - green).add_(4), (blue - red).add_(2), is_green)
+    hue = torch.lerp(hue, green - blue, is_red).add_(6 * turns[:, None, None])
+    hue -= 6 * (hue / 6).floor_()
     # HSV to RGB: each channel is a trapezoid over the hue, a third of a turn after the one before.
-    trapezoids = [(hue - 3).abs_().sub_(1), 2 - (hue - 2).abs_(), 2 - (hue - 4).abs_()]
-    return torch.addcmul(low[:, None], chroma[:, None], torch.stack(trapezoids, 1).clamp_(0, 1))
+    shifted = colour
+    torch.stack(
+        [(hue - 3).abs_().sub_(1), 2 - (hue - 2).abs_(), 2 - (hue - 4).abs_()], 1, out=shifted
+    )
+    return shifted.clamp_(0, 1).mul_(chroma).add_(low)
 
 
-def _jitter_(x: Tensor, views: Views) -> Tensor:
+def _jitter(x: Tensor, views: Views) -> Tensor:
     """Brightness, contrast and saturation in each image's order, the hue shift among them."""
     n, padded = len(x), views.hue_images.numel()
     if padded > n:  # a batch that four does not divide
         x = torch.cat([x, x.new_zeros(padded - n, *x.shape[1:])])
     hue = torch.cat([views.hue, views.hue.new_zeros(padded - n)])
     for step, images in enumerate(views.hue_images):
-        x.index_copy_(0, images, shift_hue(x[images], hue[images]))
+        x.index_copy_(0, images, shift_hue(x.index_select(0, images), hue[images]))
         if step < 3:
             _blend_(x[:n], views.order[:, step], views.factors)
     return x[:n]
@@ -194,17 +207,14 @@ def _jitter_(x: Tensor, views: Views) -> Tensor:
 def _blend_(x: Tensor, operation: Tensor, factors: Tensor) -> None:
     """Brightness (0), contrast (1) or saturation (2), in place: a blend with a reference image.
 
-    The references are black, the mean luma and each pixel's luma, so that the blend is a matrix
-    and an offset in the space of colours.
+    The references are black, the mean luma and each pixel's luma.
     """
-    pixels = x.flatten(2)
-    factor = factors.gather(1, operation[:, None])[:, :, None]
-    rest, kind = 1 - factor, operation[:, None, None]
-    weights = torch.tensor(_GREY, device=x.device)
-    matrix = factor * torch.eye(3, device=x.device) + rest * (kind == 2) * weights
-    offset = rest * (kind == 1) * (pixels.mean(2) @ weights)[:, None, None]
-    blended = torch.baddbmm(offset.expand(-1, 3, 1), matrix, pixels).clamp_(0, 1)
-    x.copy_(blended.view_as(x))
+    factor = factors.gather(1, operation[:, None])[:, :, None, None]
+    rest, kind = 1 - factor, operation[:, None, None, None]
+    reference = luma(x)
+    mean = reference.mean((2, 3), keepdim=True)
+    reference.mul_(rest * (kind == 2)).add_(mean * (rest * (kind == 1)))
+    x.mul_(factor).add_(reference).clamp_(0, 1)
 
 
 def _interpolation(
