@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.image_trees import make_image_folder
 from trainables import trial as trial_module
 from trainables.config import InputError, TrialConfig, parse_config
 from trainables.methods import MoCo
@@ -160,6 +161,22 @@ def test_tuning_never_reads_test_images_and_a_final_score_reads_them_once(
     assert same(final.pretraining.state_dict(), tuning.pretraining.state_dict())
 
 
+def test_an_encoder_is_evaluated_on_other_data_sets_at_its_own_image_size(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    grey = f"imagefolder:{make_image_folder(tmp_path / 'grey', mode='L')}"
+    trial = make(data_dir, epochs=1, eval_datasets=(grey,))
+    trial.advance()
+    rows = trial.finish().evaluations
+    assert [(row["dataset"], row["protocol"]) for row in rows] == [
+        (name, protocol) for name in ("digits", grey) for protocol in ("knn", "linear")
+    ]
+    assert {row["images"] for row in rows if row["dataset"] == grey} == {2}  # one of ten, a class
+    colour = f"imagefolder:{make_image_folder(tmp_path / 'colour')}"
+    with pytest.raises(InputError, match=r"eval_datasets: .* has 3 channels, .* trained on 1"):
+        make(data_dir, eval_datasets=(colour,))
+
+
 def test_learning_rate_warms_up_then_follows_half_a_cosine(data_dir: Path) -> None:
     pretraining = make(data_dir, epochs=10, warmup_epochs=2.0, learning_rate=0.8).pretraining
     steps = pretraining.steps_per_epoch
@@ -184,6 +201,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial_by_name(data_dir: Path) -> Non
     [
         ({"batch_size": 4096}, "batch_size: 4096 exceeds"),
         ({"dataset": "nope"}, "nope"),
+        ({"eval_datasets": ("nope",)}, "nope"),
         ({"device": "cuda:7"}, "device: cuda:7"),
     ],
 )

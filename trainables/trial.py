@@ -19,6 +19,7 @@ from trainables import checkpoint, compute, evaluation, memory, world
 from trainables.augment import apply_views, draw_views
 from trainables.config import InputError, TrialConfig, parse_config
 from trainables.datasets import Dataset, Split, load_dataset
+from trainables.datasets import Progress as LoadingProgress
 from trainables.pretraining import Diverged, Pretraining, Progress
 from trainables.probe_sgd import linear_sgd
 from trainables.runtime import Runtime
@@ -47,18 +48,31 @@ class Trial:
         split: the images that score it: ``validation`` while tuning; ``test`` is read for no
             other purpose than a final score.
         data_dir: where data sets are.
+        loading: told how far the reading and decoding of images is.
 
     Raises:
-        InputError: the data set or the device is not there, does not suit the config, or has too
+        InputError: a data set or the device is not there, does not suit the config, or has too
             little memory for it.
     """
 
     def __init__(
-        self, config: TrialConfig, split: ScoredSplit = "test", data_dir: Path | None = None
+        self,
+        config: TrialConfig,
+        split: ScoredSplit = "test",
+        data_dir: Path | None = None,
+        loading: LoadingProgress | None = None,
     ) -> None:
         self.config, self.split = config, split
         self.data_dir = data_dir
-        self.data = self._load(config.dataset)
+        self.data = self._load(config.dataset, loading)
+        self._evaluated = {config.dataset: self.data}
+        for name in config.eval_datasets:  # now, not when all is trained: it may not be there
+            self._evaluated[name] = self._load(name, loading)
+            if self._evaluated[name].channels != self.data.channels:
+                raise InputError(
+                    f"eval_datasets: {name} has {self._evaluated[name].channels} channels, the "
+                    f"encoder is trained on {self.data.channels} ({config.dataset})"
+                )
         images = len(self.data.train) // config.batch_size * config.batch_size * config.epochs
         size, channels = self.data.image_size, self.data.channels
         self._flops_per_image = compute.training_flops(config, size, channels)
@@ -203,7 +217,7 @@ class Trial:
     def _naming_memory(self) -> contextlib.AbstractContextManager[None]:
         return memory.named(self.config, self.data, self.runtime)
 
-    def _load(self, name: str) -> Dataset:
+    def _load(self, name: str, progress: LoadingProgress | None) -> Dataset:
         config = self.config
         size = config.image_size
         if name != config.dataset and size is None:
@@ -213,6 +227,7 @@ class Trial:
             image_size=size,
             validation_fraction=config.validation_fraction,
             data_dir=self.data_dir,
+            progress=progress,
         )
 
     def _features(self, data: Dataset, split: Split) -> evaluation.Features:
@@ -229,12 +244,7 @@ class Trial:
     def _evaluate(self, name: str) -> list[dict[str, Any]]:
         """One row for each protocol on data set ``name``."""
         config = self.config
-        data = self.data if name == config.dataset else self._load(name)
-        if data.channels != self.data.channels:
-            raise InputError(
-                f"eval_datasets: {name} has {data.channels} channels, the encoder was trained on "
-                f"{self.data.channels}"
-            )
+        data = self._evaluated[name]
         scored = data.validation if self.split == "validation" else data.test
         classes = len(data.classes)
         start = time.perf_counter()

@@ -74,30 +74,16 @@ def info(
     data_dir: DataDir = None,
 ) -> None:
     """Decode a data set where that is not yet done, and print what is in it."""
-    from contextlib import ExitStack
-    from functools import cache
-
     from rich.console import Console
-    from rich.progress import Progress
     from rich.table import Table
 
+    from study.commands.loading import loading
     from trainables.config import InputError
     from trainables.datasets import load_dataset
 
     if sheet and (sheet.suffix.lower() != ".png" or not sheet.parent.is_dir()):
         raise InputError(f"--sheet {sheet}: not the name of a .png file in an existing folder")
-    with ExitStack() as stack:
-        tasks = {}
-
-        @cache
-        def bar() -> Progress:  # only once there is something to show
-            return stack.enter_context(Progress(console=Console(stderr=True), transient=True))
-
-        def progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar().add_task(what, total=total)
-            bar().update(tasks[what], completed=done)
-
+    with loading() as progress:
         data = load_dataset(
             name,
             image_size=image_size,

@@ -99,6 +99,7 @@ def _resolve(given: dict[str, Any], file: Path | None, preset: str) -> TrialConf
 
 def _run(config: TrialConfig, results: Path, data: Path | None, view: Any) -> None:
     from study import single
+    from study.commands.loading import loading
     from study.store import COMPLETE, open_store
     from trainables.sources import default_data_dir, find_source
 
@@ -112,7 +113,8 @@ def _run(config: TrialConfig, results: Path, data: Path | None, view: Any) -> No
         return
     from trainables.trial import Trial
 
-    trial = Trial(config, split="test", data_dir=data)
+    with loading() as progress:
+        trial = Trial(config, split="test", data_dir=data, loading=progress)
     checkpoint = single.checkpoint_path(results, trial_id)
     if checkpoint.exists():
         trial.restore(checkpoint)
