@@ -184,24 +184,26 @@ def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
     hue = torch.lerp(hue, green - blue, is_red).add_(6 * turns[:, None, None])
     hue -= 6 * (hue / 6).floor_()
     # HSV to RGB: each channel is a trapezoid over the hue, a third of a turn after the one before.
-    shifted = colour
-    torch.stack(
-        [(hue - 3).abs_().sub_(1), 2 - (hue - 2).abs_(), 2 - (hue - 4).abs_()], 1, out=shifted
-    )
-    return shifted.clamp_(0, 1).mul_(chroma).add_(low)
+    torch.sub(hue, 3, out=red).abs_().sub_(1)
+    torch.sub(hue, 2, out=green).abs_().neg_().add_(2)
+    torch.sub(hue, 4, out=blue).abs_().neg_().add_(2)
+    return colour.clamp_(0, 1).mul_(chroma).add_(low)
 
 
 def _jitter(x: Tensor, views: Views) -> Tensor:
     """Brightness, contrast and saturation in each image's order, the hue shift among them."""
     n, padded = len(x), views.hue_images.numel()
+    planes = x.transpose(0, 1)
     if padded > n:  # a batch that four does not divide
-        x = torch.cat([x, x.new_zeros(padded - n, *x.shape[1:])])
+        planes = torch.cat([planes, planes.new_zeros(3, padded - n, *x.shape[2:])], dim=1)
     hue = torch.cat([views.hue, views.hue.new_zeros(padded - n)])
+    x = planes.transpose(0, 1)[:n]
     for step, images in enumerate(views.hue_images):
-        x.index_copy_(0, images, shift_hue(x.index_select(0, images), hue[images]))
+        shifted = shift_hue(planes.index_select(1, images).transpose(0, 1), hue[images])
+        planes.index_copy_(1, images, shifted.transpose(0, 1))
         if step < 3:
-            _blend_(x[:n], views.order[:, step], views.factors)
-    return x[:n]
+            _blend_(x, views.order[:, step], views.factors)
+    return x
 
 
 def _blend_(x: Tensor, operation: Tensor, factors: Tensor) -> None:
@@ -231,7 +233,14 @@ def _interpolation(
 
 
 def _separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """rows @ image @ columns^T for each image and channel, in one pair of batched products."""
+    """rows @ image @ columns^T for each image and channel, in batched products.
+
+    In memory the result is one channel after the other: what is done to colours next runs over
+    whole channels of the batch, half as long as over channels of an image.
+    """
     n, channels, size, _ = x.shape
-    x = (x.reshape(n, channels * size, size) @ columns.mT).reshape(n, channels, size, size)
-    return rows[:, None] @ x
+    x = (x.reshape(n, channels * size, size) @ columns.mT).view(n, channels, size, size)
+    planes = x.new_empty(channels, n, size, size)
+    for channel, plane in enumerate(planes):
+        torch.bmm(rows, x[:, channel], out=plane)
+    return planes.transpose(0, 1)

@@ -142,9 +142,8 @@ class Pretraining:
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images in 0..1, [N, C, H, W], with the training images' mean 0 and deviation 1."""
-        return ((images - self._mean) / self._std).contiguous(
-            memory_format=self.runtime.memory_format
-        )
+        shifted = (images - self._mean).div_(self._std)
+        return shifted.contiguous(memory_format=self.runtime.memory_format)
 
     def state_dict(self) -> dict[str, Any]:
         """All that continuing needs, as tensors and plain values."""
