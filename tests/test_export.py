@@ -23,6 +23,7 @@ from trainables.export import export
 from trainables.trial import Trial
 
 CONFIG = TrialConfig(
+    precision="fp32",  # as the exported program computes
     dataset="digits", encoder="resnet10", width=4, batch_size=256, epochs=1, queue_size=64,
     projection_dim=8,
 )  # fmt: skip

@@ -182,7 +182,9 @@ class Pretraining:
             yield view1, view2, self._mix(rows, mixer)
 
     def _view(self, images: Tensor, views: Views) -> Tensor:
-        return self.normalise(apply_views(images, views, self.policy))
+        # The arm `extra-crop` makes its views within the step, where autocast would round them.
+        with torch.autocast(self.runtime.device.type, enabled=False):
+            return self.normalise(apply_views(images, views, self.policy))
 
     def _mix(self, rows: Tensor, generator: torch.Generator) -> methods.Mix | None:
         """The config's arm on the whole batch ``rows``."""
