@@ -60,7 +60,7 @@ def prepare(
         batch_norm.is_available = lambda: False
     if not allocator:
         runtime_module.keep_freed_memory = lambda: None  # type: ignore[assignment]
-    runtime = Runtime(config, flops=0.0)
+    runtime = Runtime(config)
     if not channels_last:
         runtime.memory_format = torch.contiguous_format
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()

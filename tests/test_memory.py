@@ -83,7 +83,7 @@ def test_need_follows_batch_precision_and_method(data_dir: Path) -> None:
     def needed(**fields: object) -> dict[str, int]:
         values = {"dataset": "digits", "batch_size": 64, "precision": "fp32", **fields}
         config = TrialConfig.model_validate(values)
-        return memory.needed(config, data, Runtime(config, 0.0))
+        return memory.needed(config, data, Runtime(config))
 
     base = needed(arm="none")
     assert needed(arm="none", batch_size=128)["activations"] == 2 * base["activations"]

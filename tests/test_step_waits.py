@@ -60,7 +60,7 @@ def test_no_operator_of_a_step_waits(method: str, arm: str) -> None:
         {"dataset": "noise", "method": method, "arm": arm, "encoder": "resnet10", "width": 8,
          "batch_size": 16, "queue_size": 24, "epochs": 2, "compile": "off"}
     )  # fmt: skip
-    pretraining = Pretraining(config, colour_images(40), Runtime(config, 0.0))
+    pretraining = Pretraining(config, colour_images(40), Runtime(config))
     batches = pretraining._batches()
     pretraining._step(0, *next(batches))  # the first makes the optimizer's state
     with Watch() as watch:

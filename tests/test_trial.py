@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from tests.image_trees import make_image_folder
 from trainables import trial as trial_module
@@ -175,6 +176,21 @@ def test_an_encoder_is_evaluated_on_other_data_sets_at_its_own_image_size(
     colour = f"imagefolder:{make_image_folder(tmp_path / 'colour')}"
     with pytest.raises(InputError, match=r"eval_datasets: .* has 3 channels, .* trained on 1"):
         make(data_dir, eval_datasets=(colour,))
+
+
+@pytest.mark.slow
+def test_compiled_training_follows_the_plain_one_and_other_trials_reuse_its_code(
+    data_dir: Path,
+) -> None:
+    fields: dict[str, Any] = {"width": 8, "epochs": 1, "precision": "fp32"}
+    plain = make(data_dir, compile="off", **fields).advance()
+    compiled = make(data_dir, compile="on", **fields).advance()
+    assert compiled["loss"] == pytest.approx(plain["loss"], rel=1e-3)
+    graphs = counters["stats"]["unique_graphs"]
+    assert graphs > 0
+    for changed in ({"temperature": 0.3}, {"mix_weight": 2.0}, {"learning_rate": 0.1}):
+        make(data_dir, compile="on", **{**fields, **changed}).advance()
+    assert counters["stats"]["unique_graphs"] == graphs
 
 
 def test_learning_rate_warms_up_then_follows_half_a_cosine(data_dir: Path) -> None:

@@ -154,9 +154,9 @@ class TrialConfig(BaseModel):
     precision: Annotated[Precision, Field(description="auto: bf16 where the device has it")] = (
         "auto"
     )
-    compile: Annotated[Compile, Field(description="auto: compile where it pays over the trial")] = (
-        "auto"
-    )
+    compile: Annotated[
+        Compile, Field(description="auto: compile where that was measured to pay; nowhere yet")
+    ] = "auto"
 
     @field_validator("eval_datasets", mode="before")
     @classmethod

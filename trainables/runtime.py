@@ -19,23 +19,21 @@ from trainables.config import InputError, TrialConfig
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _KEPT = 1 << 30  # bytes of freed memory that the process may keep
-_COMPILE_SECONDS = 60.0  # cold, on two cores
-_COMPILE_GAIN = 0.2  # share of an eager step that compiling saves on a CPU
-_CPU_FLOPS = 5e10  # what a small encoder's eager step reaches a core, an order of magnitude
 
 
 class Runtime:
     """Where and how a trial computes.
 
     Args:
-        config: its ``device``, ``precision`` and ``compile``.
-        flops: the whole trial's training work; decides whether compiling pays.
+        config: its ``device``, ``precision`` and ``compile``. ``compile: auto`` is off: on a CPU
+            the fused batch norm gains more and needs the same compiler (docs/speed.md); on a GPU
+            the gain has not been measured.
 
     Raises:
         InputError: the device is not there or cannot do what is asked.
     """
 
-    def __init__(self, config: TrialConfig, flops: float) -> None:
+    def __init__(self, config: TrialConfig) -> None:
         has_cuda = torch.cuda.is_available()
         name = config.device if config.device != "auto" else ("cuda" if has_cuda else "cpu")
         if name.startswith("cuda"):
@@ -52,16 +50,12 @@ class Runtime:
         self.on_cpu = self.device.type == "cpu"
         fast = _cpu_has_bf16() if self.on_cpu else torch.cuda.is_bf16_supported()
         self.bf16 = config.precision == "bf16" or (config.precision == "auto" and fast)
-        # From the work alone, never from a clock: the same trial is compiled on every run, so
-        # that its numbers repeat.
-        threads = torch.get_num_threads()
-        pays = self.on_cpu and flops / (_CPU_FLOPS * threads) * _COMPILE_GAIN > _COMPILE_SECONDS
-        alone = world.size() == 1  # what collectives do inside compiled code is not relied on
-        if config.compile == "on" and not alone:
+        # What collectives do inside compiled code is not relied on.
+        if config.compile == "on" and world.size() > 1:
             raise InputError(
                 f"compile: on is for one worker, here are {world.size()} (allowed: auto, off)"
             )
-        self.compiled = alone and (config.compile == "on" or (config.compile == "auto" and pays))
+        self.compiled = config.compile == "on"
         # Below eight channels oneDNN's strided 1x1 convolution writes beyond its buffer in this
         # layout (torch 2.15 on AVX2: a ResNet's first shortcut at width 4 corrupts the heap).
         last = not self.on_cpu or config.width >= 8

@@ -73,10 +73,9 @@ class Trial:
                     f"eval_datasets: {name} has {self._evaluated[name].channels} channels, the "
                     f"encoder is trained on {self.data.channels} ({config.dataset})"
                 )
-        images = len(self.data.train) // config.batch_size * config.batch_size * config.epochs
         size, channels = self.data.image_size, self.data.channels
         self._flops_per_image = compute.training_flops(config, size, channels)
-        self.runtime = Runtime(config, self._flops_per_image * images)
+        self.runtime = Runtime(config)
         memory.check(config, self.data, self.runtime)
         with self._naming_memory():
             self.pretraining = Pretraining(config, self.data, self.runtime)
