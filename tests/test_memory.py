@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,17 @@ def test_a_trial_that_can_never_fit_is_refused_before_it_is_built(data_dir: Path
     ) as refused:
         Trial(config, data_dir=data_dir)
     assert "this machine has" in str(refused.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak can be reset on Linux only")
+def test_peak_memory_is_the_trials_own_not_that_of_an_earlier_one_in_the_process() -> None:
+    config = TrialConfig(dataset="digits")
+    earlier = Runtime(config)
+    with mmap.mmap(-1, 300 << 20) as block:
+        for start in range(0, len(block), 1 << 20):
+            block[start : start + (1 << 20)] = bytes(1 << 20)
+    peak = earlier.peak_memory()
+    assert Runtime(config).peak_memory() < peak - (200 << 20)
 
 
 def test_need_follows_batch_precision_and_method(data_dir: Path) -> None:
