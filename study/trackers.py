@@ -31,7 +31,8 @@ _PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"
 _MLFLOW_URI = "MLFLOW_TRACKING_URI"
 _WAITING = 10_000
 """Events that may wait for a tracker before the driver does."""
-_END_SECONDS = 60.0
+_END_SECONDS = 600.0
+"""How long what waits at the end of a run is written."""
 
 
 @dataclass(eq=False)
@@ -110,7 +111,9 @@ class Tracker(tune.Callback):
         trial_id = job["trial_id"]
         if trial_id not in self._views:
             config = {"cell": job["cell"], "phase": job["phase"], **job["config"]}
-            view: Any = _View(trial_id, config, str(self._folder / trial_id), self._name)
+            # TensorBoard wants a folder for each trial; W&B makes its own in the one it is given.
+            folder = self._folder / trial_id if self._name == "tensorboard" else self._folder
+            view: Any = _View(trial_id, config, str(folder), self._name)
             self._views[trial_id] = view
             self._put(lambda: self._logger.log_trial_start(view))
         return self._views[trial_id]

@@ -21,7 +21,14 @@ if __name__ == "__main__":
     seconds = float(rest[0]) if rest else 0.0
     cpus = int(rest[1]) if len(rest) > 1 else 2
     started = None if "://" in results else Path(f"{results}.started")
-    ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    # "local": on a machine where a cluster runs, Ray would join that one.
+    ray.init(
+        "local",
+        num_cpus=cpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+    )
     try:
         complete = run_study(
             load_spec(spec),

@@ -3,78 +3,64 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from study.runner import run_study
-from study.spec import parse_spec
-from study.store import open_store
 from tests.image_trees import make_image_folder
 from trainables import datasets
 from trainables.config import TrialConfig
-from trainables.tune_trainable import Steps, local_trial
+from trainables.tune_trainable import local_trial
 
-SPEC = """
-name: data
-datasets: ["imagefolder:{tree}"]
-methods: [moco]
-widths: [4]
-arms: [none, mixco]
-base: {{epochs: 1, batch_size: 16, queue_size: 64, knn_every: 0, knn_k: 5}}
-trials: 3
-seeds: 1
-search: {{startup_trials: 3, parallel_per_cell: 3}}
-"""
+TRIALS = 3
+"""On each node."""
 
 
-class CountBuilds:
-    """A real trial; each split that its process builds is a line in a file of its node."""
+@ray.remote(num_cpus=1, scheduling_strategy="SPREAD")
+def start_trial(tree: str, ready: str) -> tuple[str, int, list[str]]:
+    """(data folder, process, splits that it built) of a trial that starts when all are ready."""
+    built = []
+    build = datasets.write_split
 
-    def __call__(
-        self, config: TrialConfig, split: str, data_dir: Path | None, cpus: float
-    ) -> Steps:
-        folder = Path(os.environ["MIXCO_DATA"])
-        build = datasets.write_split
+    def write_split(path: Path, *rest: object) -> None:
+        built.append(path.name)
+        time.sleep(0.5)
+        build(path, *rest)  # type: ignore[arg-type]
 
-        def write_split(path: Path, *rest: object) -> None:
-            with (folder / "built").open("a") as file:
-                file.write(f"{path.name}\n")
-            build(path, *rest)  # type: ignore[arg-type]
-
-        datasets.write_split = write_split
-        try:
-            trial = local_trial(config, split, data_dir, cpus)
-        finally:
-            datasets.write_split = build
-        with (folder / "trials").open("a") as file:
-            file.write(f"{os.getpid()}\n")
-        return trial
+    datasets.write_split = write_split
+    Path(ready, str(os.getpid())).touch()
+    while len(list(Path(ready).iterdir())) < 2 * TRIALS:
+        time.sleep(0.01)
+    config = TrialConfig(
+        dataset=f"imagefolder:{tree}", width=4, epochs=1, batch_size=16, queue_size=64, knn_k=5
+    )
+    trial = local_trial(config, "validation", None, 1)
+    trial.advance()
+    return os.environ["MIXCO_DATA"], os.getpid(), built
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_each_node_builds_once(tmp_path: Path) -> None:
-    make_image_folder(tmp_path / "tree", train=60)
-    spec = parse_spec(SPEC.format(tree=tmp_path / "tree"), "test")
-    folders = [tmp_path / "one", tmp_path / "two"]
+    tree = make_image_folder(tmp_path / "tree", train=60)
+    ready = tmp_path / "ready"
+    ready.mkdir()
+    folders = [str(tmp_path / "one"), str(tmp_path / "two")]
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    for folder in folders:
-        folder.mkdir()
-        cluster.add_node(num_cpus=3, env_vars={"MIXCO_DATA": str(folder)})
-    cluster.wait_for_nodes()
-    ray.init(address=cluster.address, log_to_driver=False)
     try:
-        store = open_store(tmp_path / "results", create=True)
-        assert run_study(spec, store, make_trial=CountBuilds())
+        for folder in folders:
+            cluster.add_node(num_cpus=TRIALS, env_vars={"MIXCO_DATA": folder})
+        cluster.wait_for_nodes()
+        ray.init(address=cluster.address, log_to_driver=False)
+        found = ray.get([start_trial.remote(str(tree), str(ready)) for _ in range(2 * TRIALS)])
     finally:
         ray.shutdown()
         cluster.shutdown()
-    assert set(store.read("trials")["status"]) == {"complete"}
     for folder in folders:
-        processes = set((folder / "trials").read_text().split())
-        assert len(processes) >= 2, "trials on one process only show nothing"
-        built = (folder / "built").read_text().split()
-        assert len(built) == len(set(built)) == 2
+        there = [(process, built) for place, process, built in found if place == folder]
+        assert len({process for process, _ in there}) == TRIALS
+        splits = [split for _, built in there for split in built]
+        assert sorted(splits) == ["test-12.images", "train-12.images"]
