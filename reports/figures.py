@@ -62,19 +62,19 @@ def gain_figure(
     marks = gains.merge(_configurations(chosen), on=[*line, "width"], how="left")
     marks = marks.assign(kind="mean", config=marks["config"].astype("str").fillna("as configured"))
     dots = pairs[[*line, "width", "parameters", "seed", "gain", "trial_id"]].assign(kind="seed")
-    dots["beside"] = 0.4  # a little to the right of the bar, which would hide them
+    dots["beside"] = 0.5  # a little to the right of the bar, which would hide them
     fits = _fitted(gains, trends).assign(kind="trend")
     rows = pd.concat([marks, dots, fits], ignore_index=True)
     # Methods and arms of one size stand side by side, so that bars do not hide bars.
     rows["place"] = _beside_each_other(rows, rows["method"], rows["beside"])
     several = rows["arm"].nunique() > 1
     rows["panel"] = rows["dataset"] + (" · " + rows["arm"] if several else "")
+    color, shape = _told_apart("method", rows["method"])
     base = alt.Chart(rows).encode(
         x=_capacity(rows, "place"),
-        color=alt.Color("method:N", title="method"),
+        color=color,
         detail="encoder:N",
     )
-    shape = alt.Shape("method:N", legend=None)  # repeats the colour
     mean = base.transform_filter("datum.kind == 'mean'")
     layers = [
         _line_at(rows, 0),
@@ -122,7 +122,7 @@ def _line_at(rows: pd.DataFrame, value: float) -> alt.Chart:
 def _beside_each_other(
     rows: pd.DataFrame, series: pd.Series, beside: pd.Series | None = None
 ) -> pd.Series:
-    """Sizes moved apart by 1.4 % of the axis for each series, so that bars do not hide bars.
+    """Sizes moved apart by 3 % of the axis for each series, so that bars do not hide bars.
 
     Args:
         rows: with ``parameters``.
@@ -130,9 +130,21 @@ def _beside_each_other(
         beside: steps to move besides; not a number for none.
     """
     sizes = rows["parameters"].astype(float)
-    step = max(1.02, (sizes.max() / sizes.min()) ** 0.014)
+    step = max(1.02, (sizes.max() / sizes.min()) ** 0.03)
     rank = series.rank(method="dense") - (series.nunique() + 1) / 2
     return sizes * step ** (rank if beside is None else rank + beside.fillna(0.0))
+
+
+def _told_apart(field: str, values: pd.Series) -> tuple[alt.Color, alt.Shape]:
+    """Colour and shape of a field in one legend, so that a grey print can be read too.
+
+    Legends merge only where their domains are the same, which layers of other rows do not have.
+    """
+    scale = alt.Scale(domain=sorted(values.unique()))
+    return (
+        alt.Color(f"{field}:N", title=field, scale=scale),
+        alt.Shape(f"{field}:N", title=field, scale=scale),
+    )
 
 
 _LINE = ["dataset", "method", "encoder"]
@@ -168,9 +180,8 @@ def _fitted(gains: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
 def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
     """Accuracy of every arm against parameters: `gain.accuracy_table`, a panel a problem."""
     curves = _panelled(curves.assign(place=_beside_each_other(curves, curves["arm"])))
-    base = alt.Chart(curves).encode(
-        x=_capacity(curves, "place"), color=alt.Color("arm:N", title="arm"), detail="encoder:N"
-    )
+    color, shape = _told_apart("arm", curves["arm"])
+    base = alt.Chart(curves).encode(x=_capacity(curves, "place"), color=color, detail="encoder:N")
     layers = [
         base.mark_line(strokeWidth=1.5).encode(
             y="accuracy:Q", strokeDash=_legend(_DASH, curves["encoder"])
@@ -178,7 +189,7 @@ def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(filled=True, size=70, opacity=1).encode(
             y=alt.Y("accuracy:Q", title="test accuracy, percent", scale=alt.Scale(zero=False)),
-            shape=_SHAPE,
+            shape=shape,
             tooltip=[*_TIP, *map(_points, ("accuracy", "low", "high")), "seeds:Q"],
         ),
     ]
@@ -188,9 +199,8 @@ def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
 def scaling_figure(residuals: pd.DataFrame) -> alt.FacetChart:
     """Error against parameters, both logarithmic: `scaling.residual_table`, with its power laws."""
     residuals = _panelled(residuals)
-    base = alt.Chart(residuals).encode(
-        x=_capacity(residuals), color=alt.Color("arm:N", title="arm"), detail="encoder:N"
-    )
+    color, shape = _told_apart("arm", residuals["arm"])
+    base = alt.Chart(residuals).encode(x=_capacity(residuals), color=color, detail="encoder:N")
     axis = alt.Axis(format="~g", tickCount=4, labelOverlap=True)
     scale = alt.Scale(type="log", nice=False, padding=12)
     layers = [
@@ -199,7 +209,7 @@ def scaling_figure(residuals: pd.DataFrame) -> alt.FacetChart:
         ),
         base.mark_point(filled=True, size=70, opacity=1).encode(
             y=alt.Y("error:Q", title="test error, percent", scale=scale, axis=axis),
-            shape=_SHAPE,
+            shape=shape,
             tooltip=[*_TIP, *map(_points, ("error", "fitted", "residual"))],
         ),
     ]
@@ -246,9 +256,6 @@ def _factors_shown(table: pd.DataFrame) -> tuple[float, float]:
     return max(0.125, 2.0 ** np.floor(np.log2(low))), min(32.0, 2.0 ** np.ceil(np.log2(high)))
 
 
-_SHAPE = alt.Shape("arm:N", legend=None)  # colour's legend names the arms already
-
-
 def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
     """Best validation accuracy so far against trials: `fairness.search_curves`, one line a cell."""
     cell = [*_LINE, "arm", "width"]
@@ -259,16 +266,17 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
     step = math.ceil(longest / 6)
     whole = [1, *range(max(2, step), longest + 1, step)]
     axis = alt.Axis(values=whole, format="d", grid=False)
+    color, shape = _told_apart("arm", curves["arm"])
     base = alt.Chart(steps).encode(
         x=alt.X("trial:Q", title="trials of the search", axis=axis),
         y=alt.Y("best:Q", title="best validation accuracy", scale=alt.Scale(zero=False)),
-        color=alt.Color("arm:N", title="arm"),
+        color=color,
         detail=["encoder:N", "width:N"],
         tooltip=[*_TIP, "trial:Q", _points("best")],
     )
     layers = [
         base.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.9),
-        base.mark_point(filled=True, size=18, opacity=0.8).encode(shape=_SHAPE),
+        base.mark_point(filled=True, size=18, opacity=0.8).encode(shape=shape),
     ]
     return _panels(layers, 210, curves)
 
@@ -276,17 +284,18 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
 def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
     """The chosen hyperparameters against parameters: `fairness.chosen_table`, a panel each."""
     chosen = chosen[chosen["value"] > 0]  # zero and words have no place on a logarithmic axis
+    color, shape = _told_apart("arm", chosen["arm"])
     base = alt.Chart(chosen).encode(
         x=_capacity(chosen),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(type="log", nice=False, padding=12)),
-        color=alt.Color("arm:N", title="arm"),
+        color=color,
         detail=["dataset:N", "method:N", "encoder:N"],
         strokeDash=_legend(alt.StrokeDash("method:N", title="method"), chosen["method"]),
         tooltip=[*_TIP, "hyperparameter:N", alt.Tooltip("value:Q", format=".4g")],
     )
     layers = [
         base.mark_line(strokeWidth=1.2, opacity=0.7),
-        base.mark_point(filled=True, size=50, opacity=1).encode(shape=_SHAPE),
+        base.mark_point(filled=True, size=50, opacity=1).encode(shape=shape),
     ]
     return (
         alt.layer(*layers)

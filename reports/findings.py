@@ -105,6 +105,7 @@ def find(
     unpaired = gain.unpaired(trials)
     pairs = gain.pairs(selection)
     gains = gain.gain_from_pairs(pairs)
+    trends = trend.trend_table(pairs)
     pooled = aggregate.pooled_trend(pairs)
     log_odds_pooled = aggregate.pooled_trend(pairs, "logit_gain")
     fits = scaling.scaling_table(selection)
@@ -119,7 +120,7 @@ def find(
         unpaired=unpaired,
         gains=gains,
         accuracies=gain.accuracy_table(selection),
-        trends=trend.trend_table(pairs),
+        trends=trends,
         log_odds_trends=trend.trend_table(pairs, "logit_gain"),
         pooled=pooled,
         log_odds_pooled=log_odds_pooled,
@@ -147,6 +148,7 @@ def find(
             *words.mixed_words(mixed, selection.overlaps),
             *words.partial(trials, gains, unpaired),
             *words.limits(gains, pooled),
+            *words.method_words(trends),
             *words.ceiling_words(pooled, log_odds_pooled),
         ],
         compute=words.compute_match(pairs),

@@ -155,6 +155,17 @@ def ceiling_words(pooled: pd.DataFrame, log_odds: pd.DataFrame) -> list[str]:
     return notes
 
 
+def method_words(trends: pd.DataFrame) -> list[str]:
+    """Arms whose slope has another sign with each method, from `trend.trend_table`."""
+    notes = []
+    for arm, rows in trends.groupby("arm", sort=True):
+        slopes = rows.groupby("method", sort=True)["slope"].mean().dropna()
+        if len(slopes) > 1 and slopes.min() < 0 < slopes.max():
+            each = ", ".join(f"{signed(slope)} with {name}" for name, slope in slopes.items())
+            notes.append(f"{arm}: methods differ in sign ({each}); the slope above is their mean.")
+    return notes
+
+
 def _takes(row: pd.Series) -> list[str]:
     """What a verdict would take, from a row of `aggregate.pooled_trend` that has none."""
     parts = []

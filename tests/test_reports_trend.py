@@ -10,12 +10,13 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from reports import aggregate, trend
+from reports.findings import find
 from reports.gain import gain_from_pairs, pairs
 from reports.hierarchy import mixed_model
 from reports.intervals import expanded_level
 from reports.power import detectable_slope, seeds_needed, squares, widths_needed
 from reports.selection import select
-from reports.words import headline, limits
+from reports.words import headline, limits, method_words
 from tests.simulated_coverage import draw_pairs
 from tests.synthetic_study import Truth, draw_trials
 
@@ -269,3 +270,33 @@ def test_an_expanded_percentile_interval_is_as_wide_as_students():
     for n in (3, 6, 10):
         z = stats.norm.ppf(0.5 + expanded_level(n) / 2)
         assert z * np.sqrt((n - 1) / n) == pytest.approx(stats.t.ppf(0.975, n - 1), rel=1e-3)
+
+
+def test_a_fall_that_the_ceiling_makes_is_named_as_such():
+    """The same log odds at every width, and a baseline that nears 100 %: points shrink."""
+    truth = Truth(widths=(4, 8, 16, 32), seeds=8, slope=0.0, ceiling=99.9, rate=0.8)
+    trials = draw_trials(truth, np.random.default_rng(0))
+    trials["accuracy"] = trials["accuracy"].clip(upper=99.99)
+    odds = np.log(trials["accuracy"] / (100 - trials["accuracy"]))
+    none = trials["arm"] == "none"
+    rng = np.random.default_rng(1)
+    key = ["method", "width", "seed"]
+    same = trials[~none][key].merge(trials[none].assign(odds=odds[none])[[*key, "odds"]], on=key)
+    lifted = same["odds"].to_numpy() + 0.3 + rng.normal(0, 0.02, len(same))
+    trials.loc[~none, "accuracy"] = 100 / (1 + np.exp(-lifted))
+    found = find(trials.assign(scored_images=1_000_000))
+    assert found.pooled["verdict"].item() == "supports"
+    assert "it may be the ceiling's" in " ".join(found.limits)
+    steep = find(draw_trials(Truth(seeds=8, slope=-0.4), np.random.default_rng(0)))
+    assert "ceiling" not in " ".join(steep.limits)
+
+
+def test_methods_that_differ_in_sign_are_named():
+    found = draw_pairs(Truth(slope=0.0, noise=0.05), np.random.default_rng(0))
+    x = np.log2(found["parameters"])
+    found["gain"] += np.where(found["method"] == "moco", -0.5, 0.3) * x
+    words = method_words(trend.trend_table(found, brief=True))
+    assert len(words) == 1
+    assert "\u22120.5" in words[0]
+    assert "with moco" in words[0]
+    assert not method_words(trend.trend_table(found[found["method"] == "moco"], brief=True))
