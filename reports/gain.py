@@ -50,12 +50,21 @@ def _log_odds(accuracy: pd.Series, images: pd.Series) -> pd.Series:
 def unpaired(trials: pd.DataFrame) -> pd.DataFrame:
     """Confirm trials without the other half of their pair, and why it is missing.
 
+    An arm that a study has no trial of, on that line, was not planned there and is not missing.
+
     Columns: dataset, method, encoder, width, arm, seed, ``missing`` (the arm that is not there) and
     ``reason`` (its ending, or "not run").
     """
     selection = select(trials)
     confirm = selection.confirm
-    arms = sorted(set(confirm["arm"]) - {BASELINE})
+    planned: dict[tuple[str, ...], set[str]] = {}
+    for *line, arm in (
+        trials.assign(study=trials["study"].fillna(""))[["study", *LINE, "arm"]]
+        .drop_duplicates()
+        .itertuples(index=False, name=None)
+    ):
+        planned.setdefault(tuple(line), set()).add(arm)
+    studies = confirm.drop_duplicates(PAIR).set_index(PAIR)["study"].to_dict()
     present = set(confirm[[*PAIR, "arm"]].itertuples(index=False, name=None))
     bad = selection.unfinished
     endings = {
@@ -64,7 +73,8 @@ def unpaired(trials: pd.DataFrame) -> pd.DataFrame:
     }
     rows = []
     for *pair, arm in sorted(present):
-        for other in arms if arm == BASELINE else [BASELINE]:
+        arms = planned[studies[tuple(pair)], *pair[:3]]
+        for other in sorted(arms - {BASELINE}) if arm == BASELINE else [BASELINE]:
             if (*pair, other) not in present:
                 reason = endings.get((*pair, other), "not run")
                 rows.append((*pair[:4], arm, pair[4], other, reason))

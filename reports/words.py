@@ -213,8 +213,8 @@ def compute_match(pairs: pd.DataFrame) -> str:
     """Whether the arms were matched in epochs or in compute, from the pairs' own columns."""
     if pairs.empty:
         return ""
-    parts = []
-    for (arm, method), group in pairs.groupby(["arm", "method"]):
+    parts: dict[str, list[str]] = {}
+    for (method, arm), group in pairs.groupby(["method", "arm"]):
         ratio = group["compute_ratio"].median()
         same = bool((group["epochs"] == group["epochs_none"]).all())
         match = "equal epochs" if same else "different epochs"
@@ -223,10 +223,11 @@ def compute_match(pairs: pd.DataFrame) -> str:
             if math.isfinite(ratio)
             else ("training FLOPs not recorded")
         )
-        parts.append(f"{arm} on {method}: {match}, {cost}")
+        parts.setdefault(f"on {method}: {match}, {cost}", []).append(str(arm))
     equal = pairs["compute_ratio"].between(0.98, 1.02).all()
     title = "Arms are matched in compute" if equal else "Arms are not matched in compute"
-    return f"{title} ({'; '.join(parts)})."
+    each = "; ".join(f"{', '.join(arms)} {match}" for match, arms in parts.items())
+    return f"{title} ({each})."
 
 
 def equivalence_words(table: pd.DataFrame) -> str:

@@ -91,6 +91,18 @@ def test_a_missing_half_is_named_and_left_out(trials):
     ]
 
 
+def test_an_arm_that_a_study_never_had_is_not_missing(trials):
+    mixed = trials[(trials["method"] == "moco") & (trials["phase"] == "confirm")]
+    other = mixed[mixed["arm"] == "mixco"].assign(arm="i-mix", study="other")
+    both = [trials, other.assign(dataset="elsewhere", trial_id=other["trial_id"] + "-i")]
+    baseline = mixed[mixed["arm"] == "none"].assign(study="other", dataset="elsewhere")
+    named = unpaired(pd.concat([*both, baseline.assign(trial_id=baseline["trial_id"] + "-i")]))
+    assert named.empty
+    alone = unpaired(pd.concat(both))
+    assert set(alone["missing"]) == {"none"}
+    assert len(alone) == len(other)
+
+
 def test_relative_error_and_log_odds(trials):
     both = pairs(select(trials)).iloc[0]
     expected = 100 * (1 - (100 - both["accuracy"]) / (100 - both["baseline"]))
