@@ -61,12 +61,12 @@ def select(trials: pd.DataFrame) -> Selection:
     scored = confirm["status"].eq(COMPLETE) & confirm["parameters"].notna()
     scored &= np.isfinite(confirm["accuracy"].astype(float))
     unfinished, done = confirm[~scored], confirm[scored]
-    best = best_tune_trials(trials).set_index(_TUNED)["trial_id"]
-    expected = done.set_index(_TUNED).index.map(best.to_dict().get)
+    best = best_tune_trials(trials).set_index(_TUNED)["trial_id"].to_dict()
+    cells = done[_TUNED].itertuples(index=False, name=None)
     current = np.asarray(
         [
-            want is None or want == have
-            for want, have in zip(expected, done["tuned_from"], strict=True)
+            cell not in best or best[cell] == tuned_from
+            for cell, tuned_from in zip(cells, done["tuned_from"], strict=True)
         ],
         dtype=bool,
     )

@@ -61,6 +61,16 @@ def test_a_confirm_run_of_a_beaten_configuration_is_superseded(trials):
     assert set(again.loc[again["cell"] == cell, "accuracy"]) == {50.0}
 
 
+def test_a_study_that_was_not_tuned_counts_beside_one_that_was(trials):
+    confirm = trials[trials["phase"] == "confirm"]
+    untuned = confirm.assign(
+        study="untuned", dataset="other", tuned_from=None, cell="other-" + confirm["cell"]
+    )
+    selection = select(pd.concat([trials, untuned], ignore_index=True))
+    assert selection.superseded == 0
+    assert len(selection.confirm) == 2 * len(confirm)
+
+
 def test_ties_in_tuning_go_to_the_lowest_number(trials):
     tune = trials["phase"] == "tune"
     trials.loc[tune, ["accuracy", "status"]] = [70.0, "complete"]
