@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,9 @@ def run_study(
         StudyError: no trial succeeds, or results cannot be written.
     """
     check_usable(spec, store)
-    with StudyLock(store) as lock:
+    # A cluster that cannot be used leaves no trace in the results.
+    there = cluster.connected(address) if address else nullcontext()
+    with there, StudyLock(store) as lock:
         if store.ids() and not accept_mixed:
             provenance.check_same_study(store, spec)
         provenance.write(store, spec)

@@ -81,7 +81,7 @@ def test_a_wrong_or_missing_token_is_one_line(head: Head, spec: str, tmp_path: P
         assert code == 2
         assert len(err.splitlines()) == 1, err
         assert reason in err
-    assert not list(tmp_path.glob("*/trials/*"))
+    assert not list(tmp_path.glob("*/*"))
 
 
 def test_a_cluster_of_another_ray_is_refused(head: Head, spec: str, tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def _trial(
         str, typer.Option(help="where the fields start from: fast, or paper (Kim et al. 2020)")
     ] = "fast",
     results: Annotated[
-        Path, typer.Option(help="results folder: one row for the trial, and its checkpoint")
-    ] = Path("results/trials"),
+        str, typer.Option(help="results folder: one row for the trial, and its checkpoint")
+    ] = "results/trials",
     data: Annotated[Path | None, typer.Option(help="where data sets are kept")] = None,
     repeat: Annotated[
         str | None,
@@ -76,7 +76,12 @@ def _trial(
             raise InputError("--repeat: takes no other configuration; it is the recorded one")
         _repeat(repeat, results, data, View(json_))
         return
-    _run(_resolve(given, config, preset), results, data, View(json_))
+    if "://" in results:
+        raise InputError(
+            f"--results {results}: a trial keeps its checkpoint beside its row, in a local folder "
+            "(with --repeat a URI is allowed)"
+        )
+    _run(_resolve(given, config, preset), Path(results), data, View(json_))
 
 
 def _resolve(given: dict[str, Any], file: Path | None, preset: str) -> TrialConfig:
@@ -127,7 +132,7 @@ def _run(config: TrialConfig, results: Path, data: Path | None, view: Any) -> No
         raise typer.Exit(1)
 
 
-def _repeat(trial_id: str, results: Path, data: Path | None, view: Any) -> None:
+def _repeat(trial_id: str, results: str, data: Path | None, view: Any) -> None:
     from study import single
     from study.store import COMPLETE, open_store
     from trainables.trial import Trial
