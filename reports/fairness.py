@@ -200,7 +200,7 @@ def importance_table(trials: pd.DataFrame, fewest: int = 8) -> pd.DataFrame:
 def _study(cell: pd.DataFrame, names: list[str]) -> optuna.Study:
     """The cell's trials as an Optuna study in memory, ranges as they were seen."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    cell = cell.dropna(subset=[*names, "accuracy"])
+    cell = cell[[*names, "accuracy"]].dropna()
     distributions: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.FloatDistribution(low, high, log=low > 0 and high / low > 10)
         for name in names
