@@ -1,8 +1,8 @@
 """Does training work: recorded trials beside the same encoders untrained, and learning curves.
 
-    python -m benchmarks.proof RESULTS --out docs/proof.svg
+    python -m benchmarks.proof RESULTS ... --out docs/proof.svg
 
-RESULTS is what `mixco trial` recorded. The curve is the kNN accuracy on validation images after
+RESULTS are what `mixco trial` recorded. The curve is the kNN accuracy on validation images after
 each epoch; epoch 0 is the encoder with its initial weights. Prints a Markdown table.
 """
 
@@ -35,16 +35,18 @@ def untrained(row: dict[str, Any], split: str, data_dir: Path | None) -> dict[st
 def main() -> None:
     """Print the table, draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path)
+    parser.add_argument("results", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True, help=".svg or .png")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
-    store = open_store(options.results)
-    trials, epochs = store.read("trials"), store.read("epochs")
-    evaluations = store.read("evaluations")
+    stores = [open_store(results) for results in options.results]
+    trials, epochs, evaluations = (
+        pd.concat([store.read(table) for store in stores])
+        for table in ("trials", "epochs", "evaluations")
+    )
     curves = []
     print(HEADINGS)
     for row in trials[trials["status"] == COMPLETE].to_dict("records"):
