@@ -1,17 +1,23 @@
 """One driver for one study: a lock file with an owner and a heartbeat.
 
 It survives `kill -9`: on the owner's own machine its process is looked for, elsewhere a heartbeat
-that has not changed for `STALE_SECONDS` gives the lock up.
+that does not change for `STALE_SECONDS` gives the lock up. Two machines' clocks are not compared:
+they may differ.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
+import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,8 +28,14 @@ from trainables.config import InputError
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
+_ANCIENT_SECONDS = 86_400.0
+"""No two clocks are so far apart: a heartbeat of so long ago needs no watching."""
 _SETTLE_SECONDS = 0.3
+_POLL_SECONDS = 1.0
 _FILE = "driver.lock"
+_FIELDS = {"token", "host", "pid", "process_started", "since", "heartbeat"}
+_held: set[str] = set()
+"""Tokens of the locks that this process holds."""
 
 
 class StudyLock:
@@ -52,19 +64,22 @@ class StudyLock:
         return self
 
     def _take(self) -> None:
-        started = time.monotonic()
         owner = self._read()
-        if owner and _alive(owner):
-            raise InputError(
-                f"{self._store.name}: another driver runs this study (process {owner['pid']} on "
-                f"{owner['host']}, since {owner['since']}); stop it first"
-            )
-        self._write()
-        # Of two drivers that found no owner at the same moment, the one that wrote last has it;
-        # the other may take as long as this one took to look and to write.
+        if owner and self._lives(owner):
+            raise self._refusal(owner)
+        started = time.monotonic()
+        with _alone(self._store):
+            now = self._read()
+            if now and now["token"] != (owner or {}).get("token"):
+                raise self._refusal(now)
+            self._write()
+        # Where nothing keeps two drivers from writing at the same moment, the later one has it; the
+        # other may take as long as this one took to look and to write.
         time.sleep(max(_SETTLE_SECONDS, 2 * (time.monotonic() - started)))
-        if (self._read() or {}).get("token") != self._token:
-            raise InputError(f"{self._store.name}: another driver has just started on this study")
+        now = self._read()
+        if now and now["token"] != self._token:
+            raise self._refusal(now)
+        _held.add(self._token)
 
     def __exit__(
         self,
@@ -74,11 +89,36 @@ class StudyLock:
     ) -> None:
         self._stop.set()
         self._beat.join()
-        try:
+        _held.discard(self._token)
+        with suppress(OSError):  # a file left behind holds nobody up
             if not self.lost:
                 self._store.filesystem.delete_file(self._path)
-        except OSError:
-            pass  # the process's end frees the lock as well
+
+    def _refusal(self, owner: dict[str, Any]) -> InputError:
+        return InputError(
+            f"{self._store.name}: another driver runs this study (process {owner['pid']} on "
+            f"{owner['host']}, since {owner['since']}); stop it first"
+        )
+
+    def _lives(self, owner: dict[str, Any]) -> bool:
+        """Whether the owner is alive; one on another machine is watched until it shows."""
+        if _is_here(owner):
+            return _process_lives(owner)
+        if time.time() - owner["heartbeat"] > _ANCIENT_SECONDS:
+            return False
+        sys.stderr.write(
+            f"{self._store.name}: a driver on {owner['host']} held this study; watching for up to "
+            f"{STALE_SECONDS:.0f} s whether it still does\n"
+        )
+        end = time.monotonic() + STALE_SECONDS
+        while time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)
+            now = self._read()
+            if now is None:
+                return False
+            if (now["token"], now["heartbeat"]) != (owner["token"], owner["heartbeat"]):
+                return True
+        return False
 
     def _keep(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
@@ -96,6 +136,7 @@ class StudyLock:
         owner = {
             "token": self._token,
             "host": socket.gethostname(),
+            "boot": _boot(),
             "pid": os.getpid(),
             "process_started": process.create_time(),
             "since": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(process.create_time())),
@@ -116,7 +157,7 @@ def read_owner(store: Store) -> dict[str, Any] | None:
     try:
         with store.open_file(f"{store.root}/{_FILE}") as file:
             owner = json.loads(file.read())
-        return owner if isinstance(owner, dict) and "token" in owner else None
+        return owner if isinstance(owner, dict) and set(owner) >= _FIELDS else None
     except StoreError:
         raise
     except (OSError, ValueError):
@@ -124,16 +165,52 @@ def read_owner(store: Store) -> dict[str, Any] | None:
 
 
 def running(store: Store) -> bool:
-    """Whether a driver runs on this study now."""
+    """Whether a driver seems to run on this study; of one elsewhere its clock is believed."""
     owner = read_owner(store)
-    return owner is not None and _alive(owner)
+    if owner is None:
+        return False
+    if _is_here(owner):
+        return _process_lives(owner)
+    return abs(time.time() - owner["heartbeat"]) < STALE_SECONDS
 
 
-def _alive(owner: dict[str, Any]) -> bool:
-    if owner["host"] != socket.gethostname():
-        return time.time() - owner["heartbeat"] < STALE_SECONDS
+def _is_here(owner: dict[str, Any]) -> bool:
+    # Two machines may have one name.
+    return bool(owner["host"] == socket.gethostname() and owner.get("boot") == _boot())
+
+
+def _process_lives(owner: dict[str, Any]) -> bool:
+    if owner["pid"] == os.getpid():
+        return owner["token"] in _held
     try:
         started = psutil.Process(owner["pid"]).create_time()
         return abs(started - owner["process_started"]) < 1
     except psutil.Error:
         return False
+
+
+def _boot() -> str | None:
+    """Tells this start of this machine from all others; None where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+@contextmanager
+def _alone(store: Store) -> Iterator[None]:
+    """Keeps other processes of this machine from taking the lock meanwhile."""
+    if store.filesystem.type_name != "local":
+        yield
+        return
+    try:
+        Path(store.root).mkdir(parents=True, exist_ok=True)
+        folder = os.open(store.root, os.O_RDONLY)
+    except OSError as error:
+        raise StoreError(f"{store.root}: cannot write results: {error}") from error
+    try:
+        with suppress(OSError):  # not every file system locks folders
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -51,20 +53,88 @@ def test_a_killed_driver_does_not_hold_the_lock(tmp_path: Path) -> None:
         pass
 
 
-def owner_elsewhere(tmp_path: Path, age: float) -> None:
-    owner = {"token": "t", "host": "elsewhere", "pid": 1, "since": "then", "process_started": 0.0}
-    text = json.dumps({**owner, "heartbeat": time.time() - age})
-    (tmp_path / "driver.lock").write_text(text)
-
-
-def test_an_owner_on_another_host_is_alive_while_its_heart_beats(tmp_path: Path) -> None:
+def test_a_lock_that_could_not_be_deleted_holds_nobody_up(tmp_path: Path) -> None:
     store = open_store(tmp_path, create=True)
-    owner_elsewhere(tmp_path, age=lock.STALE_SECONDS / 2)
-    with pytest.raises(InputError, match="on elsewhere"), StudyLock(store):
-        pass
-    owner_elsewhere(tmp_path, age=lock.STALE_SECONDS + 1)
+    with StudyLock(store):
+        left = (tmp_path / "driver.lock").read_text()
+    (tmp_path / "driver.lock").write_text(left)  # as on a disk that turned read-only meanwhile
     with StudyLock(store):
         pass
+
+
+def test_of_drivers_started_at_the_same_moment_one_runs(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from study.lock import StudyLock; from study.store import open_store\n"
+        "from trainables.config import InputError\n"
+        "store = open_store(sys.argv[1], create=True)\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "try:\n"
+        "    with StudyLock(store): time.sleep(3)\n"
+        "    print('ran')\n"
+        "except InputError as error: print(error)"
+    )
+    drivers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parent.parent,
+        )
+        for _ in range(6)
+    ]
+    for driver in drivers:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "ready\n"
+    for driver in drivers:
+        assert driver.stdin is not None
+        driver.stdin.write("\n")
+        driver.stdin.flush()
+    said = [driver.communicate(timeout=60)[0].strip() for driver in drivers]
+    assert said.count("ran") == 1
+    assert sum("another driver runs this study" in line for line in said) == 5
+
+
+def owner_elsewhere(tmp_path: Path, clock: float) -> None:
+    """A heartbeat of another machine, whose clock is so many seconds ahead of ours."""
+    owner = {"token": "t", "host": "elsewhere", "pid": 1, "since": "then", "process_started": 0.0}
+    text = json.dumps({**owner, "heartbeat": time.time() + clock})
+    (tmp_path / ".new").write_text(text)
+    (tmp_path / ".new").rename(tmp_path / "driver.lock")
+
+
+@pytest.mark.parametrize("clock", [-3600, 0, 3600])
+def test_an_owner_on_another_host_is_alive_while_its_heart_beats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: float
+) -> None:
+    monkeypatch.setattr(lock, "STALE_SECONDS", 5.0)
+    monkeypatch.setattr(lock, "_POLL_SECONDS", 0.05)
+    store = open_store(tmp_path, create=True)
+    owner_elsewhere(tmp_path, clock)
+    beat = threading.Timer(0.5, owner_elsewhere, (tmp_path, clock))
+    beat.start()
+    with pytest.raises(InputError, match="on elsewhere"), StudyLock(store):
+        pass
+    beat.join()
+    monkeypatch.setattr(lock, "STALE_SECONDS", 0.3)
+    with StudyLock(store):
+        pass
+
+
+def test_a_host_of_the_same_name_is_another_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_POLL_SECONDS", 0.05)
+    store = open_store(tmp_path, create=True)
+    owner_elsewhere(tmp_path, 0)
+    text = (tmp_path / "driver.lock").read_text()
+    (tmp_path / "driver.lock").write_text(text.replace("elsewhere", socket.gethostname()))
+    assert running(store)
+    beat = threading.Timer(0.5, owner_elsewhere, (tmp_path, 1))
+    beat.start()
+    with pytest.raises(InputError, match="another driver"), StudyLock(store):
+        pass
+    beat.join()
 
 
 def test_a_driver_that_lost_its_lock_notices_and_leaves_it(
@@ -73,7 +143,7 @@ def test_a_driver_that_lost_its_lock_notices_and_leaves_it(
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.05)
     store = open_store(tmp_path, create=True)
     with StudyLock(store) as held:
-        owner_elsewhere(tmp_path, age=0)
+        owner_elsewhere(tmp_path, 0)
         deadline = time.monotonic() + 5
         while not held.lost and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -81,7 +151,7 @@ def test_a_driver_that_lost_its_lock_notices_and_leaves_it(
     assert (tmp_path / "driver.lock").exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}', '{"token": 1}'])
 def test_a_damaged_lock_holds_nobody_up(tmp_path: Path, content: str) -> None:
     (tmp_path / "driver.lock").write_text(content)
     with StudyLock(open_store(tmp_path)):
