@@ -1,15 +1,23 @@
 """What the study engine costs besides training: many trials of a formula, on simulated slots.
 
-    python -m benchmarks.engine_scale [--trials 10000] [--slots 64]
+    python -m benchmarks.engine_scale [--trials 10000] [--slots 64] [--seconds 4]
 
-Prints the driver's CPU seconds for each trial, and its memory after each quarter of the trials.
+Each trial waits for ``--seconds``, so that all slots are at work, and computes nothing. Prints the
+driver's CPU time and memory after each quarter of the trials, then what it takes to come back to
+such a study. The promise: at most 50 ms of CPU a trial, and memory that does not grow with them.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import platform
+import resource
+import subprocess
+import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -21,49 +29,106 @@ from study.store import Store, open_store
 from tests.synthetic_trial import MakeSynthetic
 
 CONFIRM_SEEDS = 2
+EPOCHS = 2
+WAYS_BACK = {
+    "run again, nothing missing": "from study.runner import run_study\n"
+    "from study.spec import load_spec\nfrom study.store import open_store\n"
+    "run_study(load_spec(sys.argv[1] + '/study.yaml'), open_store(sys.argv[1]))",
+    "mixco study status": "from study.cli import main\n"
+    "sys.argv = ['mixco', 'study', 'status', sys.argv[1]]\nmain()",
+}
+
+
+def spec_of(trials: int, slots: int) -> StudySpec:
+    """About so many trials, in two cells for each two slots: one trial of a cell runs at a time."""
+    widths = tuple(range(4, 4 + max(1, slots // 2)))
+    return StudySpec(
+        name="scale",
+        datasets=("digits",),
+        methods=("moco",),
+        widths=widths,
+        base={"epochs": EPOCHS},
+        trials=max(1, trials // (2 * len(widths)) - CONFIRM_SEEDS),
+        seeds=CONFIRM_SEEDS,
+    )
+
+
+class Quarters:
+    """Notes the driver's cost whenever a quarter of the trials has been stored."""
+
+    def __init__(self, planned: int) -> None:
+        self.rows: list[tuple[int, float, float, float]] = []
+        self._planned, self._stored = planned, 0
+        self._driver = psutil.Process()
+        self._append = Store.append
+        self._last = (0, *self._now())
+
+    def _now(self) -> tuple[float, float]:
+        return sum(self._driver.cpu_times()[:2]), time.perf_counter()
+
+    def append(self, store: Store, *rows: object) -> None:
+        """Stands in for `Store.append`."""
+        self._append(store, *rows)  # type: ignore[arg-type]
+        self._stored += 1
+        if self._stored * 4 // self._planned > len(self.rows):
+            stored, cpu, wall = self._last
+            self._last = (self._stored, *self._now())
+            new = self._last[0] - stored
+            memory = self._driver.memory_info().rss / 2**20
+            spent, took = self._last[1] - cpu, self._last[2] - wall
+            self.rows.append((self._stored, 1000 * spent / new, new / took, memory))
+            print(_ROW.format(*self.rows[-1]), flush=True)
+
+
+_ROW = "{:>8} {:>20.1f} {:>12.1f} {:>18.0f}"
+
+
+def come_back(code: str, results: Path) -> str:
+    """Seconds, CPU seconds and peak memory of a process of its own."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", "import sys\n" + code, str(results)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    seconds = time.perf_counter() - start
+    return f"{seconds:.1f} s ({cpu:.1f} s of CPU), peak {after.ru_maxrss / 1024:.0f} MiB"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--slots", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of a trial")
     options = parser.parse_args()
 
-    widths = tuple(range(4, 4 + max(1, options.slots // 2)))
-    spec = StudySpec(
-        name="scale",
-        datasets=("digits",),
-        methods=("moco",),
-        widths=widths,
-        base={"epochs": 2},
-        trials=max(1, options.trials // (2 * len(widths)) - CONFIRM_SEEDS),
-        seeds=CONFIRM_SEEDS,
-    )
-    planned = 2 * len(widths) * (spec.trials + CONFIRM_SEEDS)
-    driver = psutil.Process()
-    memory: list[float] = []
-    append = Store.append
-
-    def counted(store: Store, *rows: object) -> None:
-        append(store, *rows)  # type: ignore[arg-type]
-        counted.done += 1  # type: ignore[attr-defined]
-        if counted.done % max(1, planned // 4) == 0:  # type: ignore[attr-defined]
-            memory.append(driver.memory_info().rss / 2**20)
-
-    counted.done = 0  # type: ignore[attr-defined]
-    Store.append = counted  # type: ignore[method-assign, assignment]
-    ray.init(num_cpus=options.slots, include_dashboard=False, log_to_driver=False)
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder) / "results", create=True)
-        cpu, wall = sum(driver.cpu_times()[:2]), time.perf_counter()
-        run_study(spec, store, make_trial=MakeSynthetic())
-        cpu, wall = sum(driver.cpu_times()[:2]) - cpu, time.perf_counter() - wall
-    ray.shutdown()
+    spec = spec_of(options.trials, options.slots)
+    planned = 2 * len(spec.widths) * (spec.trials + CONFIRM_SEEDS)
+    packages = ", ".join(f"{name} {version(name)}" for name in ("ray", "optuna", "pyarrow"))
     print(
-        f"{planned} trials on {options.slots} slots: driver {1000 * cpu / planned:.1f} ms of CPU a "
-        f"trial, {wall:.0f} s in all; memory after each quarter, MiB: "
-        + ", ".join(f"{value:.0f}" for value in memory)
+        f"{planned} trials of {options.seconds:g} s, {options.slots} slots; {packages}, Python "
+        f"{platform.python_version()}; {os.cpu_count()} x {platform.machine()}; one run"
     )
+    print("  stored    driver CPU, ms a trial  trials a s  driver memory, MiB", flush=True)
+    ray.init(num_cpus=options.slots, include_dashboard=False, log_to_driver=False)
+    quarters = Quarters(planned)
+    Store.append = lambda *rows: quarters.append(*rows)  # type: ignore[assignment, method-assign]
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results"
+        cpu = sum(psutil.Process().cpu_times()[:2])
+        make = MakeSynthetic(options.seconds / EPOCHS)
+        run_study(spec, open_store(results, create=True), make_trial=make)
+        cpu = sum(psutil.Process().cpu_times()[:2]) - cpu
+        ray.shutdown()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"whole study: driver {1000 * cpu / planned:.1f} ms of CPU a trial, compaction "
+            f"included; peak memory {peak:.0f} MiB"
+        )
+        for name, code in WAYS_BACK.items():
+            print(f"{name}: {come_back(code, results)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -19,9 +19,28 @@ class CellState:
     def __init__(self, cell: Cell, spec: StudySpec) -> None:
         self.cell = cell
         self.search = CellSearch(cell, spec.search, spec.trials, spec.seed)
-        self.configs: dict[int, TrialConfig] = {}
+        self._changes: dict[int, dict[str, Any]] = {}
         self.confirm: list[Job] | None = None
         """The confirm trials; None until the cell is tuned."""
+        self.tuned = 0
+        """Tune trials of the plan that have ended."""
+        self.confirmed = 0
+        """Confirm trials of the plan that have ended."""
+
+    def record(self, number: int, config: TrialConfig, outcome: Outcome) -> None:
+        """Takes in how a tune trial ended."""
+        new = number not in self.search.outcomes
+        self.tuned += new and number < self.search.trials
+        # Of thousands of trials, only what sets each apart is kept.
+        base = self.cell.config
+        self._changes[number] = {
+            name: value for name, value in config if value != getattr(base, name)
+        }
+        self.search.record(number, outcome)
+
+    def config(self, number: int) -> TrialConfig:
+        """The configuration of a tune trial that has ended."""
+        return self.cell.config.model_copy(update=self._changes[number])
 
     @property
     def best(self) -> int | None:
@@ -39,7 +58,7 @@ class CellState:
         for number, outcome in sorted(self.search.outcomes.items()):
             if outcome.status != COMPLETE or outcome.accuracy is None:
                 continue
-            width = self.configs[number].width
+            width = self._changes[number].get("width", self.cell.config.width)
             held = self.search.outcomes[best[width]].accuracy if width in best else None
             if held is None or outcome.accuracy > held:
                 best[width] = number
@@ -65,8 +84,9 @@ class Agenda:
         self.ended: dict[str, str] = {}
         """Status of every trial that ended, by id, earlier runs' included."""
         self._confirms: deque[Job] = deque()
+        self._counts: Counter[str] = Counter()
         for row in recorded:
-            self.ended[row["trial_id"]] = row["status"]
+            self._end(row)
             if row["phase"] == TUNE and row["cell"] in self.cells:
                 self._take(row)
         for state in self.cells.values():
@@ -82,10 +102,13 @@ class Agenda:
     def record(self, row: Mapping[str, Any]) -> None:
         """Takes in a trial that ended, as a row like those of ``recorded``."""
         self.running.pop(row["trial_id"], None)
-        self.ended[row["trial_id"]] = row["status"]
+        self._end(row)
+        state = self.cells[row["cell"]]
         if row["phase"] == TUNE:
             self._take(row)
-            self._open_confirm(self.cells[row["cell"]])
+            self._open_confirm(state)
+        else:
+            state.confirmed += 1
 
     @property
     def finished(self) -> bool:
@@ -93,6 +116,11 @@ class Agenda:
         return not (self.running or self._confirms) and all(
             state.confirm is not None for state in self.cells.values()
         )
+
+    @property
+    def unconfirmed(self) -> list[str]:
+        """Cells that are tuned, but without a complete trial: there is nothing to confirm."""
+        return [name for name, state in self.cells.items() if state.confirm == []]
 
     @property
     def planned(self) -> int:
@@ -112,13 +140,16 @@ class Agenda:
 
     def done_in(self, state: CellState) -> int:
         """Trials of one cell that have ended."""
-        tuned = sum(number < self.spec.trials for number in state.search.outcomes)
-        return tuned + sum(job.trial_id in self.ended for job in state.confirm or ())
+        return state.tuned + state.confirmed
 
     def count(self, status: str) -> int:
         """Trials that ended so, earlier runs' included."""
         assert status in STATUSES
-        return sum(ended == status for ended in self.ended.values())
+        return self._counts[status]
+
+    def _end(self, row: Mapping[str, Any]) -> None:
+        self.ended[row["trial_id"]] = row["status"]
+        self._counts[row["status"]] += 1
 
     def _next_tune(self) -> Job | None:
         # The cell that is furthest behind first, so that no cell is left alone at the end.
@@ -148,10 +179,9 @@ class Agenda:
 
     def _take(self, row: Mapping[str, Any]) -> None:
         state = self.cells[row["cell"]]
-        number = int(row["number"])
-        state.configs[number] = config_of(row)
-        state.search.record(
-            number,
+        state.record(
+            int(row["number"]),
+            config_of(row),
             Outcome(
                 row["status"],
                 {name: row[name] for name in state.cell.space},
@@ -167,12 +197,14 @@ class Agenda:
             return
         state.confirm = [
             confirm_job(
-                state.cell, state.configs[best], tune_job(state.cell, best, {}).trial_id, seed
+                state.cell, state.config(best), tune_job(state.cell, best, {}).trial_id, seed
             )
             for best in state.best_by_width.values()
             for seed in self.spec.confirm_seeds
         ]
-        self._confirms.extend(job for job in state.confirm if job.trial_id not in self.ended)
+        missing = [job for job in state.confirm if job.trial_id not in self.ended]
+        state.confirmed = len(state.confirm) - len(missing)
+        self._confirms.extend(missing)
 
 
 def config_of(row: Mapping[str, Any]) -> TrialConfig:

@@ -21,6 +21,8 @@ from study.store import Store
 from trainables.config import InputError
 
 _SCRATCH = ".tune"
+_WAITING = 16
+"""Trials that may wait for a place at once."""
 _PACKAGES = ("trainables", "search_spaces", "study", "reports")
 _ADDRESS = re.compile(r"(?:ray://)?(?P<host>\[[0-9a-fA-F:]+\]|[^\s/:\[\]]+):(?P<port>\d{1,5})")
 _ANSWER_SECONDS = 5.0
@@ -53,6 +55,9 @@ def connected(address: str | None) -> Iterator[str | None]:
         TUNE_GLOBAL_CHECKPOINT_S="3600",
         RAY_AIR_NEW_OUTPUT="0",
     )
+    # Tune keeps the process of a trial that ended only for a trial that waits: with just one that
+    # may, trials that end in quick succession lose theirs, and each new one takes seconds to start.
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(_WAITING))
     if ray.is_initialized():
         yield _dashboard()
         return

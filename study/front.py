@@ -41,7 +41,7 @@ def fronts(agenda: Agenda) -> pa.Table:
                     "method": config.method,
                     "encoder": config.encoder,
                     "arm": config.arm,
-                    "width": state.configs[number].width,
+                    "width": state.config(number).width,
                     "trial_id": tune_job(state.cell, number, {}).trial_id,
                     "accuracy": outcome.accuracy,
                     "encoder_flops": outcome.flops,

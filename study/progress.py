@@ -52,6 +52,8 @@ class Progress:
     ) -> None:
         if self._live:
             self._live.stop()
+        for name in self._agenda.unconfirmed:
+            self._line(f"{name}: not confirmed, since no tune trial completed")
 
     def ended(self, row: Mapping[str, Any]) -> None:
         """Notes a trial that has just ended."""
@@ -104,16 +106,13 @@ def cell_table(agenda: Agenda) -> Table:
         busy = {job.cell for job in agenda.running.values()}
         states = [item for item in states if item[0] in busy][:_SHOWN_CELLS]
     for name, state in states:
-        tuned = sum(number < spec.trials for number in state.search.outcomes)
-        confirms = state.confirm
-        confirmed = sum(job.trial_id in agenda.ended for job in confirms or ())
         planned = agenda.planned_confirms(state)
         running = sum(job.cell == name for job in list(agenda.running.values()))
         best = state.best_accuracy
         table.add_row(
             name,
-            f"{tuned}/{spec.trials}",
-            f"{confirmed}/{planned}",
+            f"{state.tuned}/{spec.trials}",
+            f"{state.confirmed}/{planned}",
             str(running) if running else "",
             f"{best:.2f}" if best is not None else "",
         )

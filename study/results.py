@@ -84,6 +84,7 @@ class Overview:
                 f"on the front of {point['cell']}: width {point['width']}, "
                 f"{point['accuracy']:.2f} %, {point['encoder_flops'] / 1e6:.3g} MFLOP an image"
             )
+        lines += [f"not confirmed: {name}: no tune trial completed" for name in agenda.unconfirmed]
         failed = [row for row in self._rows if row["status"] == FAILED]
         lines += [f"failed: {row['trial_id']}: {row['error']}" for row in failed[:_SHOWN_ERRORS]]
         if len(failed) > _SHOWN_ERRORS:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from study import cluster, front, provenance
 from study.agenda import Agenda
+from study.forgetting import ForgettingScheduler
 from study.lock import StudyLock
 from study.plan import Job
 from study.progress import Progress
@@ -44,6 +45,7 @@ def run_study(
     address: str | None = None,
     data_dir: Path | None = None,
     accept_mixed: bool = False,
+    retry_failed: bool = False,
     make_trial: MakeTrial = local_trial,
 ) -> bool:
     """Runs every trial that ``store`` lacks; whether the study is complete.
@@ -56,6 +58,7 @@ def run_study(
         address: of a Ray cluster; default: this machine, or the cluster Ray is connected to.
         data_dir: where data sets are.
         accept_mixed: go on although the study has changed in what its rows have in common.
+        retry_failed: run trials again that are recorded as failed.
         make_trial: what a trial is; tests and benchmarks put a formula in its place.
 
     Raises:
@@ -70,6 +73,8 @@ def run_study(
             provenance.check_same_study(store, spec)
         provenance.write(store, spec)
         rows = recorded_rows(store)
+        if retry_failed:
+            rows = [row for row in rows if row["status"] != FAILED]
         agenda = Agenda(spec, rows)
         if not agenda.finished:
             _launch(agenda, rows, store, lock, address, data_dir, make_trial)
@@ -135,7 +140,8 @@ class _Run:
         self.failed += status == FAILED
         if self.failed >= HOPELESS and not self.completed:
             self.error = StudyError(
-                f"no trial has succeeded and {self.failed} failed, the last with: {row['error']}"
+                f"no trial has succeeded and {self.failed} failed, the last with: {row['error']} "
+                "(once the cause is gone, run again with --retry-failed)"
             )
 
 
@@ -210,7 +216,7 @@ class _Recorder(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         result = trial.last_result or {}
-        text = f"its process or node died {MAX_FAILURES + 1} times"
+        text = f"its process or node died {MAX_FAILURES + 1} times, at last: {_last_words(trial)}"
         self._record(trial, FAILED, {**result.get("summary", {}), "error": text}, [])
 
     def _record(
@@ -225,6 +231,19 @@ class _Recorder(tune.Callback):
             return
         epochs = self._epochs.pop(job.trial_id, {})
         self._run.record(job, status, columns, epochs, evaluations)
+        if trial.checkpoint:  # of thousands of trials they would fill the disk
+            with suppress(OSError):
+                trial.checkpoint.filesystem.delete_dir(trial.path)
+
+
+def _last_words(trial: Trial) -> str:
+    """The first line of what Tune noted of a trial's latest failure."""
+    try:
+        notes = Path(trial.error_file or "").read_text(errors="replace")
+    except OSError:
+        return "for reasons unknown"
+    lines = notes.rpartition("Failure # ")[2].splitlines()[1:]
+    return next((line.strip()[:300] for line in lines if line.strip()), "for reasons unknown")
 
 
 class _StopWhenOver(tune.Stopper):
@@ -290,7 +309,7 @@ def _launch(
 
 def _scheduler(agenda: Agenda, rows: list[dict[str, Any]], store: Store) -> TrialScheduler:
     if agenda.spec.stopping.rule == "none":
-        return FIFOScheduler()
+        return ForgettingScheduler()
     lengths = {name: state.cell.config.epochs for name, state in agenda.cells.items()}
     ladders = CellLadders(agenda.spec.stopping, lengths)
     tuned = {

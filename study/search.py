@@ -30,7 +30,7 @@ _REPLAYED = ("cmaes", "nsgaii")
 """Samplers that keep their state in the trials they were asked for."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a tune trial ended."""
 

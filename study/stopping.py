@@ -10,8 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
+from study.forgetting import ForgettingScheduler
 from study.spec import Stopping
 from study.store import TUNE
 
@@ -19,7 +20,7 @@ METRIC = "knn_accuracy"
 TIME = "epoch"
 
 
-class CellLadders(FIFOScheduler):
+class CellLadders(ForgettingScheduler):
     """ASHA (Li et al. 2020, arXiv:1810.05934) within each cell; confirm trials run to their end."""
 
     def __init__(self, stopping: Stopping, epochs: Mapping[str, int]) -> None:
@@ -57,6 +58,7 @@ class CellLadders(FIFOScheduler):
         return ladder.on_trial_result(tune_controller, trial, result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        super().on_trial_complete(tune_controller, trial, result)
         if ladder := self._ladder(trial):
             ladder.on_trial_complete(tune_controller, trial, result)
 

@@ -152,7 +152,7 @@ EVALUATIONS = pa.schema(
 TABLES: dict[str, pa.Schema] = {"trials": TRIALS, "epochs": EPOCHS, "evaluations": EVALUATIONS}
 
 _VERSION_KEY = b"mixco_schema"
-_COMPACTED = "00-compacted-"  # sorts before the trials' own files
+_COMPACTED = "00-compacted-"
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 _ROW_GROUP = 100_000
 _ATTEMPTS = 11  # 25 ms, doubled each time
@@ -343,7 +343,8 @@ class Store:
     def _parts(self, table: str, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
         """(path, rows) of each readable file, a trial's rows from the first file that has them.
 
-        A trial is in two files only where a compaction was cut short, with the same rows in both.
+        A trial is in two files where a compaction was cut short, or where it ran again: then its
+        own file, which comes first, has the newer rows.
         """
         seen: set[str] = set()
         for path in self._files(table):
@@ -364,9 +365,12 @@ class Store:
         except OSError as error:
             raise StoreError(f"{self.name}: cannot read results: {_one_line(error)}") from error
         return sorted(
-            info.path
-            for info in found
-            if info.base_name.endswith(".parquet") and not info.base_name.startswith(".")
+            (
+                info.path
+                for info in found
+                if info.base_name.endswith(".parquet") and not info.base_name.startswith(".")
+            ),
+            key=lambda path: (posixpath.basename(path).startswith(_COMPACTED), path),
         )
 
     def _read_file(self, path: str, schema: pa.Schema, columns: Sequence[str]) -> pa.Table | None:

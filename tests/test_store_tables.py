@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -52,6 +53,19 @@ def test_appending_again_replaces(store: Store) -> None:
     fill(store)
     assert len(store.read("trials")) == 5
     assert len(store.read("epochs")) == 15
+
+
+def test_a_trial_that_ran_again_counts_once_with_its_newer_rows(store: Store) -> None:
+    fill(store)
+    store.compact()
+    again = {"trial_id": "t2", "phase": "tune", "status": "complete", "accuracy": 99.0}
+    store.append(again, [{"epoch": 1, "loss": 7.0}])
+    for _ in range(2):
+        trials = store.read("trials").set_index("trial_id")
+        assert len(trials) == 5
+        assert trials.loc["t2", "accuracy"] == 99.0
+        assert store.read("epochs", trial_ids=["t2"])["loss"].tolist() == [7.0]
+        store.compact()
 
 
 def test_rows_without_their_trial_are_not_read_and_not_compacted(store: Store) -> None:
@@ -154,12 +168,14 @@ def test_an_unknown_column_is_an_error_and_writes_nothing(store: Store) -> None:
     assert store.ids() == set()
 
 
-def test_duckdb_and_pandas_read_the_files_with_a_glob(store: Store) -> None:
+def test_duckdb_polars_and_pandas_read_the_files_with_a_glob(store: Store) -> None:
     fill(store)
     query = "select count(*), max(accuracy) from read_parquet('{}/trials/*.parquet')"
     assert duckdb.sql(query.format(store.root)).fetchall() == [(5, 54.0)]
+    assert polars.read_parquet(f"{store.root}/trials/*.parquet")["accuracy"].max() == 54.0
     store.compact()
     assert duckdb.sql(query.format(store.root)).fetchall() == [(5, 54.0)]
+    assert polars.read_parquet(f"{store.root}/trials/*.parquet").height == 5
     assert len(pd.read_parquet(f"{store.root}/epochs")) == 15
 
 

@@ -1,11 +1,11 @@
-"""A disk that fills up under a study: nothing recorded is lost."""
+"""A disk that fills up, or turns read-only, under a study: nothing recorded is lost."""
 
 from __future__ import annotations
 
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -52,8 +52,17 @@ def fill(disk: Path) -> None:
                 continue
 
 
+def seal(disk: Path) -> None:
+    # A file that is open for writing refuses a remount for as long as it is.
+    command = ["mount", "-o", "remount,ro", str(disk)]
+    deadline = time.monotonic() + 60
+    while subprocess.run(command, capture_output=True).returncode:
+        assert time.monotonic() < deadline, "the disk was never quiet"
+
+
 def free(disk: Path) -> None:
-    (disk / "filler").unlink()
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    (disk / "filler").unlink(missing_ok=True)
 
 
 def table(store: Store, name: str) -> pd.DataFrame:
@@ -62,32 +71,39 @@ def table(store: Store, name: str) -> pd.DataFrame:
     return rows.sort_values(keys, ignore_index=True)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The study undisturbed; Ray runs until the module's last test."""
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    store = open_store(tmp_path_factory.mktemp("whole"), create=True)
+    assert run_study(parse_spec(SPEC, "test"), store, make_trial=MakeSynthetic())
+    yield store
+    ray.shutdown()
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_a_full_disk_stops_the_study_and_loses_nothing(disk: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("trouble", "says"), [(fill, "No space"), (seal, "Read-only")])
+def test_a_disk_in_trouble_stops_the_study_and_loses_nothing(
+    disk: Path, whole: Store, trouble: Callable[[Path], None], says: str
+) -> None:
     spec = parse_spec(SPEC, "test")
     store = open_store(disk / "results", create=True)
 
     def cause() -> None:
         while len(store.ids()) < 4:
             time.sleep(0.05)
-        fill(disk)
+        trouble(disk)
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        thread = threading.Thread(target=cause)
-        thread.start()
-        with pytest.raises((StudyError, StoreError), match="No space"):
-            run_study(spec, store, make_trial=MakeSynthetic(seconds_per_epoch=0.3))
-        thread.join()
-        before = table(store, "trials")
-        assert 4 <= len(before) < 12
-        free(disk)
-        assert run_study(spec, store, make_trial=MakeSynthetic())
-        whole = open_store(tmp_path / "whole", create=True)
-        assert run_study(spec, whole, make_trial=MakeSynthetic())
-    finally:
-        ray.shutdown()
+    thread = threading.Thread(target=cause)
+    thread.start()
+    with pytest.raises((StudyError, StoreError), match=says):
+        run_study(spec, store, make_trial=MakeSynthetic(seconds_per_epoch=1.0))
+    thread.join()
+    before = table(store, "trials")
+    assert 4 <= len(before) < 12
+    free(disk)
+    assert run_study(spec, store, make_trial=MakeSynthetic())
     after = table(store, "trials")
     kept = after[after["trial_id"].isin(before["trial_id"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, before, check_dtype=False)

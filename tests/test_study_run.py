@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 import signal
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from study import runner
+from study.forgetting import forget_finished
+from study.results import Overview
 from study.runner import StudyError, run_study
 from study.spec import StudySpec, parse_spec
 from study.store import Store, open_store
 from tests.synthetic_trial import MakeSynthetic
+from trainables import tune_trainable
 from trainables.config import InputError, TrialConfig
 
 BASE = """
@@ -204,6 +211,35 @@ def test_a_study_whose_every_trial_fails_stops_and_says_why(store: Store) -> Non
     assert len(store.ids()) < 10
 
 
+def test_failed_trials_run_again_when_asked(store: Store, undisturbed: Undisturbed) -> None:
+    run(store, spec_of(), make_trial=MakeSynthetic(trouble=fail_mixing))
+    assert (store.read("trials")["status"] == "failed").sum() == 8
+    status = Overview(store).render()
+    assert "not confirmed: digits-moco-resnet18-w4-mixco" in str(status.renderables[1])  # type: ignore[attr-defined]
+    assert run(store, spec_of(), retry_failed=True)
+    for name in ("trials", "epochs", "evaluations"):
+        pd.testing.assert_frame_equal(table(store, name), table(undisturbed[0], name))
+
+
+class KillAlways:
+    """Kills the process of the second trial of width 4 each time."""
+
+    def __call__(self, config: TrialConfig, epoch: int) -> None:
+        if config.width == 4 and config.arm == "none" and config.learning_rate != 0.03:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_trial_whose_process_dies_each_time_is_recorded_and_stops_no_other(store: Store) -> None:
+    spec = spec_of(trials=2, seeds=1)
+    assert run(store, spec, make_trial=MakeSynthetic(trouble=KillAlways()))
+    trials = store.read("trials").set_index("trial_id")
+    failed = trials[trials["status"] == "failed"]
+    assert failed.index.tolist() == ["digits-moco-resnet18-w4-none-tune-0001"]
+    assert re.search("died 4 times, at last: .*died", failed["error"].iloc[0])
+    assert len(trials) == 12
+
+
 class KillOnce:
     """Kills the trial's process the first time that a trial of width 8 reaches epoch 2."""
 
@@ -283,3 +319,59 @@ def test_provenance_lies_beside_the_tables(undisturbed: Undisturbed) -> None:
     record = json.loads((root / "provenance.json").read_text())
     assert record["data_fingerprints"] == {"digits": ["fp-digits"]}
     assert record["packages"]["optuna"]
+
+
+def test_tune_forgets_trials_that_have_ended(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails where a new Ray keeps its trials in another way than `study.forgetting` knows."""
+    from ray.tune.experiment import Trial
+
+    listed: list[int] = []
+    alive: list[int] = []
+    record = runner._Recorder.on_trial_complete
+
+    def spy(self: Any, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        record(self, iteration, trials, trial, **info)
+        listed.append(len(trials))
+        if len(listed) % 8 == 0:
+            gc.collect()
+            alive.append(sum(isinstance(some, Trial) for some in gc.get_objects()))
+
+    monkeypatch.setattr(runner._Recorder, "on_trial_complete", spy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run(store, spec_of(trials=14, base={"epochs": 1}))
+    assert len(listed) == 64
+    # Each of the four cells has at most one trial that runs and one that has just ended.
+    assert max(listed) <= 8
+    assert max(alive) <= 16
+
+
+def test_a_ray_that_keeps_trials_in_another_way_is_left_alone() -> None:
+    class Finished:
+        def is_finished(self) -> bool:
+            return True
+
+    trials = [Finished()]
+    another = SimpleNamespace(get_trials=lambda: trials, _live_trials=set(trials))
+    with pytest.warns(UserWarning, match="remembers every trial"):
+        forget_finished(another)
+    assert len(trials) == len(another._live_trials) == 1
+
+
+def checkpoint_always(config: TrialConfig, epoch: int) -> None:
+    tune_trainable.CHECKPOINT_SECONDS = 0.0
+
+
+def test_checkpoints_go_with_their_trials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+    record = runner._Recorder.on_trial_complete
+
+    def spy(self: Any, *known: Any, **info: Any) -> None:
+        kept.append(len(list(Path(store.root).glob(".tune/run/*/checkpoint_*"))))
+        record(self, *known, **info)
+
+    monkeypatch.setattr(runner._Recorder, "on_trial_complete", spy)
+    assert run(store, spec_of(), make_trial=MakeSynthetic(trouble=checkpoint_always))
+    # Tune keeps two of each trial that runs, and is about to delete a third.
+    assert 2 <= max(kept) <= 3 * 4
+    assert len(kept) == 24

@@ -45,6 +45,9 @@ def run(
             "--accept-mixed", help="Go on although the study changed in what makes rows comparable."
         ),
     ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run trials that failed before once more.")
+    ] = False,
 ) -> None:
     """Run every trial of SPEC that the results lack."""
     from study.spec import load_spec
@@ -60,6 +63,7 @@ def run(
         "address": address,
         "data_dir": data.absolute() if data else None,
         "accept_mixed": accept_mixed,
+        "retry_failed": retry_failed,
     }
     try:
         if address and address.startswith("ray://"):
