@@ -24,6 +24,7 @@ def run_through_client(
     address: str,
     data_dir: Path | None = None,
     accept_mixed: bool = False,
+    retry_failed: bool = False,
 ) -> bool:
     """`study.runner.run_study`, its driver a task on the head that Ray Client leads to.
 
@@ -37,7 +38,11 @@ def run_through_client(
         # In the file of this function, so that the cluster imports it and does not unpickle it.
         driver = ray.remote(_drive).options(num_cpus=0, max_retries=0)
         ref = driver.remote(
-            dump_spec(spec), store.uri, None if data_dir is None else str(data_dir), accept_mixed
+            dump_spec(spec),
+            store.uri,
+            None if data_dir is None else str(data_dir),
+            accept_mixed,
+            retry_failed,
         )
         try:
             ending, text = ray.get(ref)
@@ -59,7 +64,9 @@ def run_through_client(
     return bool(ending == "complete")
 
 
-def _drive(spec: str, results: str, data_dir: str | None, accept_mixed: bool) -> tuple[str, str]:
+def _drive(
+    spec: str, results: str, data_dir: str | None, accept_mixed: bool, retry_failed: bool
+) -> tuple[str, str]:
     """Runs the study here, on the cluster: how it ended, and the error's text."""
     import logging
 
@@ -74,6 +81,7 @@ def _drive(spec: str, results: str, data_dir: str | None, accept_mixed: bool) ->
             open_store(results, create=True),
             data_dir=None if data_dir is None else Path(data_dir),
             accept_mixed=accept_mixed,
+            retry_failed=retry_failed,
         )
     except InputError as error:
         return "input", str(error)

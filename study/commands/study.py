@@ -99,6 +99,9 @@ def submit(
     accept_mixed: Annotated[
         bool, typer.Option("--accept-mixed", help="As of `mixco study run`.")
     ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="As of `mixco study run`.")
+    ] = False,
     env: Annotated[
         list[str] | None,
         typer.Option("--env", help="NAME or NAME=VALUE: a variable for the job; repeatable."),
@@ -117,6 +120,7 @@ def submit(
     options = ["--results", results]
     options += ["--data", data] if data else []
     options += ["--accept-mixed"] if accept_mixed else []
+    options += ["--retry-failed"] if retry_failed else []
     environment = {}
     for item in env or ():
         name, given, value = item.partition("=")
