@@ -3,7 +3,7 @@
     python -m benchmarks.engine_scale [--trials 10000] [--slots 64] [--seconds 4]
 
 Each trial waits for ``--seconds``, so that all slots are at work, and computes nothing. Prints the
-driver's CPU time and memory after each quarter of the trials, then what it takes to come back to
+driver's CPU time and memory after each twentieth of the trials, then what it takes to come back to
 such a study. The promise: at most 50 ms of CPU a trial, and memory that does not grow with them.
 """
 
@@ -38,6 +38,15 @@ WAYS_BACK = {
     "sys.argv = ['mixco', 'study', 'status', sys.argv[1]]\nmain()",
 }
 
+_PEAK = """
+import atexit, sys
+from pathlib import Path
+def peak():
+    status = Path("/proc/self/status").read_text().splitlines()
+    sys.stderr.write(next(line for line in status if "VmHWM" in line))
+atexit.register(peak)
+"""
+
 
 def spec_of(trials: int, slots: int) -> StudySpec:
     """About so many trials, in two cells for each two slots: one trial of a cell runs at a time."""
@@ -53,12 +62,11 @@ def spec_of(trials: int, slots: int) -> StudySpec:
     )
 
 
-class Quarters:
-    """Notes the driver's cost whenever a quarter of the trials has been stored."""
+class Parts:
+    """Prints the driver's cost whenever a twentieth of the trials has been stored."""
 
     def __init__(self, planned: int) -> None:
-        self.rows: list[tuple[int, float, float, float]] = []
-        self._planned, self._stored = planned, 0
+        self._planned, self._stored, self._printed = planned, 0, 0
         self._driver = psutil.Process()
         self._append = Store.append
         self._last = (0, *self._now())
@@ -70,14 +78,14 @@ class Quarters:
         """Stands in for `Store.append`."""
         self._append(store, *rows)  # type: ignore[arg-type]
         self._stored += 1
-        if self._stored * 4 // self._planned > len(self.rows):
+        if self._stored * 20 // self._planned > self._printed:
             stored, cpu, wall = self._last
             self._last = (self._stored, *self._now())
             new = self._last[0] - stored
             memory = self._driver.memory_info().rss / 2**20
             spent, took = self._last[1] - cpu, self._last[2] - wall
-            self.rows.append((self._stored, 1000 * spent / new, new / took, memory))
-            print(_ROW.format(*self.rows[-1]), flush=True)
+            print(_ROW.format(self._stored, 1000 * spent / new, new / took, memory), flush=True)
+            self._printed += 1
 
 
 _ROW = "{:>8} {:>20.1f} {:>12.1f} {:>18.0f}"
@@ -86,15 +94,17 @@ _ROW = "{:>8} {:>20.1f} {:>12.1f} {:>18.0f}"
 def come_back(code: str, results: Path) -> str:
     """Seconds, CPU seconds and peak memory of a process of its own."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-c", "import sys\n" + code, str(results)],
+    done = subprocess.run(
+        [sys.executable, "-c", _PEAK + code, str(results)],
         check=True,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    seconds = time.perf_counter() - start
-    return f"{seconds:.1f} s ({cpu:.1f} s of CPU), peak {after.ru_maxrss / 1024:.0f} MiB"
+    seconds, peak = time.perf_counter() - start, int(done.stderr.split()[-2]) / 1024
+    return f"{seconds:.1f} s ({cpu:.1f} s of CPU), peak {peak:.0f} MiB"
 
 
 def main() -> None:
@@ -113,8 +123,8 @@ def main() -> None:
     )
     print("  stored    driver CPU, ms a trial  trials a s  driver memory, MiB", flush=True)
     ray.init(num_cpus=options.slots, include_dashboard=False, log_to_driver=False)
-    quarters = Quarters(planned)
-    Store.append = lambda *rows: quarters.append(*rows)  # type: ignore[assignment, method-assign]
+    parts = Parts(planned)
+    Store.append = lambda *rows: parts.append(*rows)  # type: ignore[assignment, method-assign]
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results"
         cpu = sum(psutil.Process().cpu_times()[:2])

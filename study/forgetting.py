@@ -10,8 +10,14 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
+
+try:
+    from ray.tune.progress_reporter import TrialProgressCallback
+except ImportError:
+    TrialProgressCallback = tune.Callback  # type: ignore[assignment, misc]
 
 _SETS = ("_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache")
 """Where a controller of Tune holds trials that have ended, besides its list of all."""
@@ -23,6 +29,15 @@ class ForgettingScheduler(FIFOScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         # This is the moment when Tune hands out its controller and is looking at no other trial.
         forget_finished(tune_controller)
+
+
+class NoProgress(TrialProgressCallback):
+    """Stands in for the printer that Tune adds otherwise: silent too, it keeps every trial."""
+
+    def log_result(self, *known: Any, **info: Any) -> None: ...
+    def on_trial_result(self, *known: Any, **info: Any) -> None: ...
+    def on_trial_error(self, *known: Any, **info: Any) -> None: ...
+    def on_trial_complete(self, *known: Any, **info: Any) -> None: ...
 
 
 def forget_finished(tune_controller: Any) -> None:

@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 
 from study import cluster, front, provenance
 from study.agenda import Agenda
-from study.forgetting import ForgettingScheduler
+from study.forgetting import ForgettingScheduler, NoProgress
 from study.lock import StudyLock
 from study.plan import Job
 from study.progress import Progress
@@ -233,7 +233,7 @@ class _Recorder(tune.Callback):
         self._run.record(job, status, columns, epochs, evaluations)
         if trial.checkpoint:  # of thousands of trials they would fill the disk
             with suppress(OSError):
-                trial.checkpoint.filesystem.delete_dir(trial.path)
+                self._run.store.filesystem.delete_dir(trial.path)
 
 
 def _last_words(trial: Trial) -> str:
@@ -290,7 +290,7 @@ def _launch(
                 name="run",
                 storage_path=scratch,
                 storage_filesystem=store.filesystem,
-                callbacks=[_Recorder(run), *trackers(agenda.spec, store)],
+                callbacks=[_Recorder(run), NoProgress(), *trackers(agenda.spec, store)],
                 stop=_StopWhenOver(run),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
                 # A trial that has ended needs no checkpoint. Tune snapshots all its trials whenever
