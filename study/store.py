@@ -189,7 +189,8 @@ def open_store(root: str | Path, create: bool = False) -> Store:
 def _persistent(filesystem: pa.fs.S3FileSystem) -> pa.fs.S3FileSystem:
     """The same file system; it tries for about half a minute, and writes a small file at once.
 
-    A URI has no option for either: pyarrow tries three times, and uploads in parts.
+    A URI has no option for either: attempts are the SDK's (and its environment's) affair, and a
+    file goes up in parts, in three requests at least.
     """
     _, (options,) = filesystem.__reduce__()
     return pa.fs.S3FileSystem(
@@ -414,7 +415,8 @@ class Store:
             return self.filesystem.open_input_file(path)
         for attempt in range(_READ_ATTEMPTS):
             try:
-                # pyarrow itself does not try again when an answer breaks off.
+                # The SDK tries again, but not where the text of an error is longer than the bytes
+                # that were asked for: hence the whole file, and a loop for the small ones.
                 with self.filesystem.open_input_file(path) as source:
                     return pa.BufferReader(source.read_buffer())
             except FileNotFoundError:

@@ -87,7 +87,8 @@ def object_store() -> Iterator[ObjectStore]:
 class Trouble(ThreadingHTTPServer):
     """Forwards to an S3 server, late; answers some requests itself, with errors or not at all.
 
-    ``share`` of the requests come to harm: 500, 503, a reset before or after the server acted.
+    ``share`` of the requests come to harm: 500, 503, a reset before the server acts, or one when
+    half of its answer is out.
     """
 
     daemon_threads = True
@@ -129,7 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         if fate in ("500", "503"):
             code = "InternalError" if fate == "500" else "SlowDown"
-            text = f"<Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
+            # As long as a real one: longer than the small ranges that readers ask for.
+            rest = f"<Message>injected</Message><HostId>{'x' * 300}</HostId>"
+            text = f"<Error><Code>{code}</Code>{rest}</Error>".encode()
             return self._answer(int(fate), [("Content-Type", "application/xml")], text)
         behind = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=30)
         behind.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -141,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = behind.getresponse()
         content = answer.read()
         behind.close()
-        if fate == "late reset":
+        if fate == "late reset" and not content:
             return self._reset()
         kept = [
             (name, value)
@@ -149,6 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
             if name.lower() not in ("connection", "transfer-encoding", "content-length", "date")
         ]
         length = answer.getheader("Content-Length") if self.command == "HEAD" else None
+        if fate == "late reset":
+            self._answer(answer.status, kept, content[: len(content) // 2], str(len(content)))
+            return self._reset()
         return self._answer(answer.status, kept, content, length)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _forward  # noqa: N815

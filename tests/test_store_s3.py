@@ -76,6 +76,9 @@ def test_a_store_written_through_trouble_is_whole(s3: ObjectStore, trouble: Trou
         rows = [{"epoch": epoch, "loss": float(number)} for epoch in (1, 2)]
         far.append({"trial_id": trial_id, "phase": "tune", "status": "complete"}, rows)
     assert len(far.read("trials")) == 20
+    far.write_bytes("small", b"{}")
+    for _ in range(20):
+        assert far.open_file(f"{far.root}/small").read() == b"{}"
     far.compact()
     assert min(trouble.met[kind] for kind in ("500", "503", "reset", "late reset")) > 2
     near = open_store(s3.uri("rows"))
