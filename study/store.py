@@ -155,6 +155,7 @@ _VERSION_KEY = b"mixco_schema"
 _COMPACTED = "00-compacted-"
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 _ROW_GROUP = 100_000
+_PIECES = 256
 _ATTEMPTS = 11  # 25 ms, doubled each time
 _READ_ATTEMPTS, _READ_SECONDS = 5, 0.2
 
@@ -439,7 +440,7 @@ class Store:
         Raises:
             StoreError: the file system refused.
         """
-        committed = pa.array(sorted(self.ids()), pa.string())
+        committed = self.ids()
         merged: list[str] = []
         for table in ("evaluations", "epochs", "trials"):
             schema = _stamped(TABLES[table])
@@ -465,19 +466,27 @@ class Store:
                 raise StoreError(f"{path}: cannot delete: {_one_line(error)}") from error
 
     def _row_groups(
-        self, table: str, committed: pa.Array, readable: list[str]
+        self, table: str, committed: set[str], readable: list[str]
     ) -> Iterator[pa.Table]:
         """The rows of committed trials in groups of about `_ROW_GROUP` rows.
 
         Appends to ``readable`` the files that they came from: damaged ones stay where they are.
         """
         waiting: list[pa.Table] = []
+        rows = 0
         for path, part in self._parts(table, TABLES[table].names):
             readable.append(path)
-            waiting.append(part.filter(pc.is_in(part["trial_id"], committed)))
-            if sum(rows.num_rows for rows in waiting) >= _ROW_GROUP:
+            found = set(pc.unique(part["trial_id"]).to_pylist())
+            if not found <= committed:
+                kept = pa.array(sorted(found & committed), pa.string())
+                part = part.filter(pc.is_in(part["trial_id"], kept))
+            waiting.append(part)
+            rows += part.num_rows
+            if len(waiting) > _PIECES:  # thousands of tables of one row would fill the memory
+                waiting = [pa.concat_tables(waiting).combine_chunks()]
+            if rows >= _ROW_GROUP:
                 yield pa.concat_tables(waiting)
-                waiting.clear()
+                waiting, rows = [], 0
         if waiting:
             yield pa.concat_tables(waiting)
 
