@@ -122,7 +122,7 @@ def main() -> None:
         f"{platform.python_version()}; {os.cpu_count()} x {platform.machine()}; one run"
     )
     print("  stored    driver CPU, ms a trial  trials a s  driver memory, MiB", flush=True)
-    ray.init(num_cpus=options.slots, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=options.slots, include_dashboard=False, log_to_driver=False)
     parts = Parts(planned)
     Store.append = lambda *rows: parts.append(*rows)  # type: ignore[assignment, method-assign]
     with tempfile.TemporaryDirectory() as folder:

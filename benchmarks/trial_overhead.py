@@ -90,7 +90,7 @@ def main() -> None:
         f"{options.rounds} rounds of {options.trials} trials; {packages}, Python "
         f"{platform.python_version()}; {os.cpu_count()} x {platform.machine()}, CPU, one worker"
     )
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     found: dict[str, list[float]] = {"bare": [], "in a study": [], "overhead": []}
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
