@@ -10,6 +10,7 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+import trainables.trial  # noqa: F401  # before the start signal: it takes seconds
 from tests.image_trees import make_image_folder
 from trainables import datasets
 from trainables.config import TrialConfig
@@ -27,7 +28,7 @@ def start_trial(tree: str, ready: str) -> tuple[str, int, list[str]]:
 
     def write_split(path: Path, *rest: object) -> None:
         built.append(path.name)
-        time.sleep(0.5)
+        time.sleep(3)  # long enough for the others to come
         build(path, *rest)  # type: ignore[arg-type]
 
     datasets.write_split = write_split
