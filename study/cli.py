@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = {
-    "trial": "Run one trial here, without Ray.",
+    "trial": "Run one trial on this machine.",
     "study": "Run, plan and watch studies.",
     "report": "Gain against capacity, from Parquet results.",
     "data": "List, fetch and look at data sets.",

@@ -78,8 +78,9 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
                     speeds[key] = _flops_per_second(sized, data_dir)
                 hours = flops / speeds[key] / 3600
                 resources = agenda.spec.resources.of(sized.width)
-                work.cpu_hours += hours * resources["CPU"]
-                work.gpu_hours += hours * resources["GPU"]
+                # Of several workers each does its share of the time.
+                work.cpu_hours += hours * resources.cpus
+                work.gpu_hours += hours * resources.gpus
         found[name] = work
     return found
 

@@ -18,7 +18,7 @@ _PACKAGES = ("mixco-study", "torch", "torchvision", "ray", "optuna", "numpy", "p
 
 # A study may grow along these; a change of anything else makes earlier rows another experiment.
 _GROWS = ("datasets", "methods", "encoders", "widths", "arms", "trials", "seeds")
-_ASIDE = ("resources", "trackers")  # of no account for what a trial finds
+_ASIDE = ("resources", "runner", "trackers")  # of no account for what a trial finds
 
 
 def read_text(store: Store, name: str) -> str | None:

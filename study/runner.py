@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -22,14 +23,20 @@ from study.lock import StudyLock
 from study.plan import Job
 from study.progress import Progress
 from study.results import knn_by_epoch, recorded_rows
-from study.spec import StudySpec
+from study.sizing import GpuShares
+from study.spec import Allotment, StudySpec
 from study.stopping import CellLadders
 from study.store import COMPLETE, FAILED, PRUNED, TUNE, Store, StoreError
 from study.trackers import check_usable, trackers
-from trainables.tune_trainable import MakeTrial, TrialTrainable, local_trial
+from trainables.tune_trainable import MakeTrial, TrialTrainable, local_trial, remove_group
 
 MAX_FAILURES = 3
 """How often a trial is moved to another process after its own, or its node, died."""
+_DRIVER = {"memory": 1.0}
+"""Bytes: Tune wants something, and what drives a trial's workers must take no CPU of theirs.
+
+Drivers that held CPUs could fill a cluster, and wait for ever for room for their workers.
+"""
 HOPELESS = 5
 """Trials that must fail, with none complete, before a study is given up."""
 
@@ -87,7 +94,14 @@ def run_study(
 class _Run:
     """What Tune's searcher, callback and stopper share while a study runs."""
 
-    def __init__(self, agenda: Agenda, store: Store, lock: StudyLock, progress: Progress) -> None:
+    def __init__(
+        self,
+        agenda: Agenda,
+        rows: list[dict[str, Any]],
+        store: Store,
+        lock: StudyLock,
+        progress: Progress,
+    ) -> None:
         self.agenda = agenda
         self.store = store
         self.lock = lock
@@ -96,6 +110,9 @@ class _Run:
         self.error: StudyError | None = None
         self.completed = agenda.count(COMPLETE)
         self.failed = 0
+        self.shares = GpuShares(rows)
+        self.allotted: dict[str, Allotment] = {}
+        """What each trial that is under way was given."""
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles searcher, callback and stopper into its experiment folder, which is not read.
@@ -105,6 +122,24 @@ class _Run:
     def over(self) -> bool:
         """Whether no further trial may start, finished or not."""
         return self.interrupted or self.error is not None or self.lock.lost
+
+    def allot(self, job: Job) -> bool:
+        """Whether ``job`` may start now, with what it is then given.
+
+        Tune itself waits for a reused trial's resources. Ray Train asks for its workers' only once
+        the trial has started: where a study has such trials, so many of all its trials start as
+        there is room for. One always may: a cluster that grows on demand must see the demand.
+        """
+        spec, width = self.agenda.spec, job.config.width
+        given = spec.resources.of(width, self.shares.of(job.config.encoder, width))
+        if self.allotted and "train" in map(spec.runner_of, spec.widths):
+            there = ray.cluster_resources()
+            wanted = [given, *self.allotted.values()]
+            for kind in given.total:
+                if sum(one.total[kind] for one in wanted) > there.get(kind, 0.0) + 1e-6:
+                    return False
+        self.allotted[job.trial_id] = given
+        return True
 
     def record(
         self,
@@ -116,14 +151,19 @@ class _Run:
     ) -> None:
         """Stores a trial that ended, then tells the agenda."""
         now = datetime.now(UTC)
+        given = self.allotted[job.trial_id]
         row = {
             "started_at": now,
             "finished_at": now,
+            "workers": given.workers,
             **columns,
+            "runner": self.agenda.spec.runner_of(job.config.width),
             **job.identity(),
             "study": self.agenda.spec.name,
             "status": status,
         }
+        if row.get("gpu_hours"):  # of whole GPUs, one for each worker, as far as a trial knows
+            row["gpu_hours"] *= given.gpus
         try:
             self.store.append(row, [epochs[epoch] for epoch in sorted(epochs)], evaluations)
         except StoreError as error:
@@ -135,6 +175,7 @@ class _Run:
             if values.get("knn_accuracy") is not None
         }
         self.agenda.record({"accuracy": None, **row, "progress": progress})
+        self.shares.note(row)
         self.progress.ended(row)
         self.completed += status == COMPLETE
         self.failed += status == FAILED
@@ -151,14 +192,19 @@ class _AgendaSearcher(Searcher):
     def __init__(self, run: _Run) -> None:
         super().__init__()
         self._run = run
+        self._waiting: Job | None = None  # for room
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         if self._run.over or self._run.agenda.finished:
             return Searcher.FINISHED
-        job = self._run.agenda.next()
+        job = self._waiting or self._run.agenda.next()
         if job is None:
             return None
-        resources = self._run.agenda.spec.resources.of(job.config.width)
+        self._waiting = None if self._run.allot(job) else job
+        if self._waiting:
+            return None
+        given = self._run.allotted[job.trial_id]
+        runner = self._run.agenda.spec.runner_of(job.config.width)
         return {
             "job": {
                 "trial_id": job.trial_id,
@@ -166,9 +212,12 @@ class _AgendaSearcher(Searcher):
                 "phase": job.phase,
                 "split": job.split,
                 "config": job.config.model_dump(mode="json"),
-                "cpus": resources["CPU"],
+                "runner": runner,
+                "workers": given.workers,
+                "cpus": given.cpus,
+                "gpus": given.gpus,
             },
-            "resources": resources,
+            "resources": _DRIVER if runner == "train" else given.total,
         }
 
     def on_trial_complete(
@@ -206,6 +255,9 @@ class _Recorder(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         result = trial.last_result
+        job, actor = trial.config["job"], trial.temporary_state.ray_actor
+        if job["runner"] == "train" and actor is not None:
+            actor.end.remote()  # its process may be kept, and would keep the workers
         if "summary" not in result:
             return  # stopped before its first epoch
         status = result.get("status", PRUNED)
@@ -215,9 +267,17 @@ class _Recorder(tune.Callback):
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        self.on_trial_recover(iteration, trials, trial)
         result = trial.last_result or {}
         text = f"its process or node died {MAX_FAILURES + 1} times, at last: {_last_words(trial)}"
         self._record(trial, FAILED, {**result.get("summary", {}), "error": text}, [])
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        # Train does not clean up after a controller that was killed where Ray has no dashboard.
+        if group := (trial.last_result or {}).get("group"):
+            remove_group(group)
 
     def _record(
         self,
@@ -231,6 +291,7 @@ class _Recorder(tune.Callback):
             return
         epochs = self._epochs.pop(job.trial_id, {})
         self._run.record(job, status, columns, epochs, evaluations)
+        self._run.allotted.pop(job.trial_id, None)
         if trial.checkpoint:  # of thousands of trials they would fill the disk
             with suppress(OSError):
                 self._run.store.filesystem.delete_dir(trial.path)
@@ -273,9 +334,15 @@ def _launch(
         cluster.scratch(store) as scratch,
         Progress(agenda, dashboard) as progress,
     ):
-        run = _Run(agenda, store, lock, progress)
+        run = _Run(agenda, rows, store, lock, progress)
         trainable = tune.with_resources(
-            tune.with_parameters(TrialTrainable, make_trial=make_trial, data_dir=data_dir),
+            tune.with_parameters(
+                TrialTrainable,
+                make_trial=make_trial,
+                data_dir=data_dir,
+                scratch=scratch,
+                filesystem=store.filesystem,
+            ),
             lambda config: tune.PlacementGroupFactory([config["resources"]]),
         )
         tuner = tune.Tuner(

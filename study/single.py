@@ -11,6 +11,7 @@ from study.store import COMPLETE, CONFIG_FIELDS, CONFIRM, DIVERGED, SINGLE, TUNE
 from trainables.config import InputError, TrialConfig, parse_config
 
 if TYPE_CHECKING:
+    from trainables.train_trainable import TrainTrial
     from trainables.trial import Trial
 
 OnEpoch = Callable[[dict[str, Any]], None]
@@ -34,22 +35,25 @@ def checkpoint_path(results: Path, trial_id: str) -> Path:
 
 
 def run(
-    trial: Trial, store: Store, checkpoint: Path, on_epoch: OnEpoch, progress: Progress | None
+    trial: Trial | TrainTrial,
+    store: Store,
+    checkpoint: Path,
+    on_epoch: OnEpoch,
+    progress: Progress | None,
+    runner: str = "reused",
 ) -> dict[str, Any]:
     """Run ``trial`` to its end, keeping a checkpoint after each epoch; record it, return its row.
 
     A trial that diverges is recorded as such.
     """
-    from trainables.trial import Diverged
-
-    row = identity(trial.config)
+    row = {**identity(trial.config), "runner": runner}
     try:
         while not trial.done:
             epoch = trial.advance(progress)
             trial.save(checkpoint)
             on_epoch(epoch)
         result = trial.finish()
-    except Diverged as error:
+    except FloatingPointError as error:
         row |= {**trial.summary(), "status": DIVERGED, "error": str(error)}
         store.append(row, _with_id(trial.rows, row))
         return row
@@ -87,6 +91,12 @@ def recorded_config(row: dict[str, Any]) -> TrialConfig:
         if value is not None and (isinstance(value, list | tuple) or value == value):
             values[name] = value
     return parse_config(values, str(row["trial_id"]))
+
+
+def recorded_how(row: dict[str, Any]) -> tuple[str, int]:
+    """Runner and workers of a recorded trial; rows from before there was a choice: one, here."""
+    workers = row["workers"]
+    return row["runner"] or "reused", int(workers) if workers and workers == workers else 1
 
 
 def recorded_split(row: dict[str, Any]) -> str:

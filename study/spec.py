@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -62,34 +62,60 @@ class Stopping(_Section):
     ] = 3.0
 
 
+class Allotment(NamedTuple):
+    """What one trial is given."""
+
+    workers: int
+    cpus: float  # of each worker
+    gpus: float  # of each worker
+
+    @property
+    def total(self) -> dict[str, float]:
+        """Ray's resources of all its workers: ``{"CPU": ..., "GPU": ...}``."""
+        return {"CPU": self.workers * self.cpus, "GPU": self.workers * self.gpus}
+
+
 class Resources(_Section):
     """What a trial is given; numbers, or a mapping from the smallest width they hold for."""
 
     cpus: Annotated[
-        float | dict[int, float], Field(description="CPUs for each trial; {from width: CPUs}")
+        float | dict[int, float],
+        Field(description="CPUs for each worker of a trial; {from width: CPUs}"),
     ] = 1.0
     gpus: Annotated[
-        float | dict[int, float], Field(description="GPUs for each trial, fractions allowed")
+        float | Literal["auto"] | dict[int, float | Literal["auto"]],
+        Field(
+            description="GPUs for each worker; fractions for one worker; auto: from the memory "
+            "that earlier trials of the width took"
+        ),
     ] = 0.0
+    workers: Annotated[
+        int | dict[int, int], Field(description="processes that share each batch of a trial")
+    ] = 1
 
     @model_validator(mode="after")
     def _sane(self) -> Self:
-        for name, least in (("cpus", 0.01), ("gpus", 0.0)):
+        for name, least in (("cpus", 0.01), ("gpus", 0.0), ("workers", 1)):
             value = getattr(self, name)
             numbers = list(value.values()) if isinstance(value, dict) else [value]
-            if not numbers or min(numbers) < least:
+            if not numbers or min(n for n in [*numbers, least] if n != "auto") < least:
                 raise ValueError(f"{name}: every number must be at least {least:g}, got {value}")
         return self
 
-    def of(self, width: int) -> dict[str, float]:
-        """Ray's resources of a trial of that width: ``{"CPU": ..., "GPU": ...}``."""
-        given = {}
-        for kind, value in (("CPU", self.cpus), ("GPU", self.gpus)):
-            if isinstance(value, dict):
-                reached = [start for start in value if start <= width]
-                value = value[max(reached) if reached else min(value)]
-            given[kind] = float(value)
-        return given
+    def of(self, width: int, gpu_share: float = 1.0) -> Allotment:
+        """What a trial of that width is given; ``gpu_share`` stands for ``gpus: auto``."""
+        workers, cpus, gpus = (_at(value, width) for value in (self.workers, self.cpus, self.gpus))
+        if gpus == "auto":
+            gpus = gpu_share if workers == 1 else 1.0
+        return Allotment(int(workers), float(cpus), float(gpus))
+
+
+def _at(value: Any, width: int) -> Any:
+    """A value that may depend on the width."""
+    if not isinstance(value, dict):
+        return value
+    reached = [start for start in value if start <= width]
+    return value[max(reached) if reached else min(value)]
 
 
 class StudySpec(_Section):
@@ -132,6 +158,13 @@ class StudySpec(_Section):
     warm_start: Annotated[
         bool, Field(description="a cell's second trial is the best one of the next narrower width")
     ] = False
+    runner: Annotated[
+        Literal["reused", "train"] | None,
+        Field(
+            description="reused: a trial runs in a process that stays for the next one; train: on "
+            "Ray Train's workers; default: reused for one worker, train for more"
+        ),
+    ] = None
     resources: Resources = Resources()
     trackers: Annotated[
         tuple[Literal["tensorboard", "wandb", "mlflow"], ...],
@@ -165,11 +198,26 @@ class StudySpec(_Section):
             raise ValueError(f"seeds: {self.seed} is the tune trials' seed (field seed)")
         if self.treat_width == "joint":
             self._joint_is_possible()
+        for width in self.widths:
+            self._workers_are_possible(width)
         for section in (self.base, *self.of_method.values(), *self.of_arm.values()):
             for name in section:
                 if name in _CELL_FIELDS:
                     raise ValueError(f"base: {name} is not set here but by the study's own fields")
         return self
+
+    def _workers_are_possible(self, width: int) -> None:
+        given = self.resources.of(width)
+        if given.workers > 1 and self.runner == "reused":
+            raise ValueError(
+                f"runner: reused is for one worker, resources.workers gives width {width} "
+                f"{given.workers} (allowed: train)"
+            )
+        if given.workers > 1 and given.gpus % 1:
+            raise ValueError(
+                f"resources.gpus: {given.gpus:g} for each of {given.workers} workers (width "
+                f"{width}): workers of one trial cannot share a GPU (allowed: whole numbers)"
+            )
 
     def _joint_is_possible(self) -> None:
         if self.search.sampler == "cmaes":
@@ -186,6 +234,10 @@ class StudySpec(_Section):
                 f"trials: {self.trials} is below the {len(self.widths)} widths that treat_width: "
                 "joint tries with the defaults first"
             )
+
+    def runner_of(self, width: int) -> Literal["reused", "train"]:
+        """How a trial of that width is run."""
+        return self.runner or ("reused" if self.resources.of(width).workers == 1 else "train")
 
     @property
     def confirm_seeds(self) -> tuple[int, ...]:
@@ -281,6 +333,7 @@ def parse_spec(text: str, where: str) -> StudySpec:
                     for width in spec.widths:
                         config = spec.fixed(spec.datasets[0], method, encoder, width, arm)
                         _check(config, tuned)
+                        _check_workers(config, tuned, spec.resources.of(width).workers)
                 if spec.stopping.rule == "asha" and (
                     config.knn_every < 1 or spec.stopping.grace_epochs > config.epochs
                 ):
@@ -296,6 +349,19 @@ def parse_spec(text: str, where: str) -> StudySpec:
 def _check(config: TrialConfig, tuned: Space) -> None:
     for corner in corners(tuned):
         parse_config({**config.model_dump(), **corner}, "space")
+
+
+def _check_workers(config: TrialConfig, tuned: Space, workers: int) -> None:
+    if workers == 1:
+        return
+    sizes = {config.batch_size, *(corner.get("batch_size", 0) for corner in corners(tuned))}
+    if bad := sorted(size for size in sizes if size % (4 * workers)):
+        raise InputError(
+            f"batch_size: {bad[0]} does not go into {workers} workers (width {config.width}; "
+            f"allowed: multiples of {4 * workers})"
+        )
+    if config.compile == "on":
+        raise InputError(f"compile: on is for one worker, not {workers} (allowed: auto, off)")
 
 
 def presets() -> list[str]:

@@ -103,7 +103,9 @@ TRIALS = pa.schema(
         pa.field("seconds", pa.float64()),  # training and evaluation
         pa.field("gpu_hours", pa.float64()),
         pa.field("cpu_hours", pa.float64()),  # CPUs allotted times hours
-        pa.field("peak_memory", pa.int64()),  # bytes, of the device (GPU) or process (CPU)
+        pa.field("peak_memory", pa.int64()),  # bytes, of the device (GPU) or process (CPU); of
+        # several workers, the one that took most
+        pa.field("device_memory", pa.int64()),  # bytes that the GPU has; null on a CPU, in schema 1
         # provenance
         pa.field("train_images", pa.int64()),
         pa.field("scored_images", pa.int64()),

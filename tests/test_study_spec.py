@@ -70,7 +70,7 @@ def test_settings_on_top_of_base_reach_only_their_cells() -> None:
 
 def test_resources_follow_the_width() -> None:
     spec = parse_spec(GOOD + "resources: {cpus: 2, gpus: {8: 0.25, 64: 1}}\n", "test")
-    given = [spec.resources.of(width)["GPU"] for width in (4, 8, 63, 64, 128)]
+    given = [spec.resources.of(width).gpus for width in (4, 8, 63, 64, 128)]
     assert given == [0.25, 0.25, 0.25, 1.0, 1.0]
 
 

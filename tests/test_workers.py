@@ -118,6 +118,12 @@ def digest(pretraining: Pretraining) -> str:
     return found.hexdigest()
 
 
+def colours() -> Tensor:
+    """Images as a wide encoder takes them: channels last in memory."""
+    images = torch.arange(8 * 3 * 5 * 5.0).view(8, 3, 5, 5)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 def in_each_worker(data_dir: Path, folder: Path) -> dict[str, Any]:
     """Everything that the tests below look at."""
     found: dict[str, Any] = {"steps": {}}
@@ -129,6 +135,7 @@ def in_each_worker(data_dir: Path, folder: Path) -> dict[str, Any]:
     synchronise(synced, on_cpu=True)
     assert isinstance(synced[0], SyncedBatchNorm2d)
     found["norm"] = normalised(synced[0], world.part(16))
+    found["gathered"] = world.gather(colours()[world.part(8)])
     found["whole"] = whole_trial(data_dir, folder / "two.pt", arm="mixco")
     continued = make(data_dir, arm="mixco")
     continued.restore(folder / "one.pt")
@@ -211,6 +218,11 @@ def test_synchronised_batch_norm_is_batch_norm_of_all_images(two: list[dict[str,
         assert torch.equal(two[0]["norm"][name], two[1]["norm"][name])
         joined[name] = two[0]["norm"][name]
     assert_close(joined, whole, 1e-5)
+
+
+def test_images_arrive_as_they_were_whatever_their_layout(two: list[dict[str, Any]]) -> None:
+    for rank in range(2):
+        assert torch.equal(two[rank]["gathered"], colours())
 
 
 def test_every_worker_gives_the_same_rows_and_results(two: list[dict[str, Any]]) -> None:

@@ -39,6 +39,11 @@ class Runtime:
         if name.startswith("cuda"):
             if not has_cuda:
                 raise InputError(f"device: {name} is not available here (allowed: auto, cpu)")
+            if ":" in name and world.size() > 1:
+                raise InputError(
+                    f"device: {name} is one device for {world.size()} workers "
+                    "(allowed: auto, cpu, cuda)"
+                )
             index = int(name.partition(":")[2] or torch.cuda.current_device())
             if index >= torch.cuda.device_count():
                 raise InputError(
@@ -63,11 +68,11 @@ class Runtime:
         self.fused = False  # batch norm, compiled ahead
         if self.on_cpu:
             keep_freed_memory()
-            if last and not self.compiled:
+            if last and not self.compiled and (alone or not config.sync_batch_norm):
                 self.fused = batch_norm.is_available()
             with contextlib.suppress(OSError):
                 _CLEAR_REFS.write_text("5")  # Linux: the peak of the process starts anew
-        else:
+        else:  # an earlier trial of this process had a peak of its own
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -88,6 +93,12 @@ class Runtime:
         if self.on_cpu:
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return torch.cuda.max_memory_allocated(self.device)
+
+    def device_memory(self) -> int | None:
+        """Bytes that the GPU has in all; None on a CPU."""
+        if self.on_cpu:
+            return None
+        return int(torch.cuda.get_device_properties(self.device).total_memory)
 
     def hardware(self) -> str:
         """The device and how it is used, for people."""

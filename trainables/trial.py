@@ -91,6 +91,15 @@ class Trial:
         """Epochs done."""
         return self.pretraining.epoch
 
+    def data_fingerprint(self) -> str:
+        """Of the data set it trains on."""
+        return self.data.fingerprint
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates of the weights in an epoch."""
+        return self.pretraining.steps_per_epoch
+
     @property
     def done(self) -> bool:
         """Whether every epoch is trained."""
@@ -158,6 +167,7 @@ class Trial:
             "gpu_hours": 0.0 if on_cpu else hours * world.size(),
             "cpu_hours": hours * torch.get_num_threads() * world.size(),
             "peak_memory": self.peak_memory or self.runtime.peak_memory(),
+            "device_memory": self.runtime.device_memory(),
             "train_images": len(data.train),
             "classes": len(data.classes),
             "data_fingerprint": data.fingerprint,

@@ -8,15 +8,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import ray
 from ray.tune import Trainable
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
-from trainables.config import TrialConfig
+from trainables.config import InputError, TrialConfig
 
 ATTEMPTS = 3
 """How often a trial is started before its error is recorded."""
 CHECKPOINT_SECONDS = 60.0
 """Work that a dying node may cost a trial."""
+
+
+class GaveUpError(RuntimeError):
+    """The trial has used up attempts of its own; the message is its error."""
+
+
+class WrongInputError(GaveUpError, InputError):
+    """No attempt can succeed: the input is wrong."""
 
 
 class Steps(Protocol):
@@ -44,7 +54,14 @@ def local_trial(config: TrialConfig, split: str, data_dir: Path | None, cpus: fl
     from trainables.trial import Trial
 
     torch.set_num_threads(max(1, int(cpus)))
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()  # what the process's last trial kept; others may share the GPU
     return Trial(config, split=split, data_dir=data_dir)  # type: ignore[arg-type]
+
+
+def remove_group(group: str) -> None:
+    """Removes a worker group's placement group, if it is still there (``group``: its id)."""
+    remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))
 
 
 class TrialTrainable(Trainable):
@@ -56,17 +73,24 @@ class TrialTrainable(Trainable):
     """
 
     def setup(  # type: ignore[override]  # tune.with_parameters adds arguments to Tune's own
-        self, config: dict[str, Any], make_trial: MakeTrial, data_dir: Path | None = None
+        self,
+        config: dict[str, Any],
+        make_trial: MakeTrial,
+        data_dir: Path | None = None,
+        scratch: str = "",
+        filesystem: Any = None,
     ) -> None:
         """Called once for each process."""
         self._make_trial = make_trial
         self._data_dir = data_dir
+        self._scratch, self._filesystem = scratch, filesystem
+        self._trial: Steps | None = None
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Called for each further trial in this process."""
+        self.end()
         self._job = new_config["job"]
-        self._trial: Steps | None = None
         self._attempts = 0
         self._saved_at = time.monotonic()
         return True
@@ -84,12 +108,12 @@ class TrialTrainable(Trainable):
                 }
             except Exception as error:
                 summary = self._summary()
-                self._trial = None
+                self.end()
                 self._attempts += 1
-                if self._attempts >= ATTEMPTS:
+                if self._attempts >= ATTEMPTS or isinstance(error, GaveUpError):
                     return {
                         "status": "failed",
-                        "error": _describe(error),
+                        "error": describe(error),
                         "summary": summary,
                         DONE: True,
                     }
@@ -102,6 +126,8 @@ class TrialTrainable(Trainable):
             "row": row,
             "summary": dict(trial.summary()),
         }
+        if group := getattr(trial, "group", None):
+            result["group"] = group
         if row.get("knn_accuracy") is not None:
             result["knn_accuracy"] = row["knn_accuracy"]
         if trial.done:
@@ -119,11 +145,42 @@ class TrialTrainable(Trainable):
 
     def _start(self) -> Steps:
         if self._trial is None:
-            config = TrialConfig.model_validate(self._job["config"])
-            self._trial = self._make_trial(
-                config, self._job["split"], self._data_dir, self._job["cpus"]
-            )
+            job = self._job
+            config = TrialConfig.model_validate(job["config"])
+            if job["runner"] == "train":
+                from trainables.train_trainable import Order, TrainTrial
+
+                self._trial = TrainTrial(
+                    Order(
+                        name=job["trial_id"],
+                        config=config,
+                        split=job["split"],
+                        data_dir=self._data_dir,
+                        workers=job["workers"],
+                        cpus=job["cpus"],
+                        gpus=job["gpus"],
+                        storage=f"{self._scratch}/train",
+                        filesystem=self._filesystem,
+                        make_trial=self._make_trial,
+                        checkpoint_seconds=CHECKPOINT_SECONDS,
+                    )
+                )
+            else:
+                self._trial = self._make_trial(config, job["split"], self._data_dir, job["cpus"])
         return self._trial
+
+    def end(self) -> None:
+        """Drops the trial, with the workers it may have.
+
+        A process that is kept for further trials is told so at once: it would hold on to them.
+        """
+        trial, self._trial = self._trial, None
+        if close := getattr(trial, "close", None):
+            close()
+
+    def cleanup(self) -> None:
+        """Called when this process is to end."""
+        self.end()
 
     def _summary(self) -> dict[str, Any]:
         return dict(self._trial.summary()) if self._trial is not None else {}
@@ -140,8 +197,10 @@ class TrialTrainable(Trainable):
             self._start().restore(path)
 
 
-def _describe(error: Exception) -> str:
+def describe(error: Exception) -> str:
     """The error and the place it came from, in one line."""
+    if isinstance(error, GaveUpError):
+        return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).split())[:500]
     return f"{type(error).__name__}: {text} ({Path(frame.filename).name}:{frame.lineno})"

@@ -28,8 +28,10 @@ def gather(rows: Tensor) -> Tensor:
     """All workers' rows in the order of their ranks, [n, ...] to [n * size, ...], no gradient."""
     if size() == 1:
         return rows.detach()
-    parts = [torch.empty_like(rows) for _ in range(size())]
-    dist.all_gather(parts, rows.detach().contiguous())
+    # Workers exchange memory as it lies: images with their channels last would be taken for others.
+    own = rows.detach().contiguous()
+    parts = [torch.empty_like(own) for _ in range(size())]
+    dist.all_gather(parts, own)
     return torch.cat(parts)
 
 

@@ -1,16 +1,22 @@
-"""`mixco trial`: one trial on this machine, without Ray."""
+"""`mixco trial`: one trial on this machine; without Ray, but for the runner ``train``."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from trainables.config import InputError, TrialConfig, parse_config
+
+if TYPE_CHECKING:
+    from trainables.train_trainable import TrainTrial
+    from trainables.trial import Trial
 
 app = typer.Typer(add_completion=False)
 
@@ -61,6 +67,17 @@ def _trial(
             metavar="TRIAL_ID", help="run a recorded trial again and compare; records nothing"
         ),
     ] = None,
+    runner: Annotated[
+        Literal["reused", "train"] | None,
+        typer.Option(
+            help="reused: in this process; train: on Ray Train's workers; default: reused for one "
+            "worker, train for more",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="processes that share each batch, and this machine's CPUs")
+    ] = 1,
     json_: Annotated[bool, typer.Option("--json", help="print rows as JSON lines")] = False,
     **fields: Any,
 ) -> None:
@@ -74,14 +91,19 @@ def _trial(
     if repeat:
         if given or config:
             raise InputError("--repeat: takes no other configuration; it is the recorded one")
+        if runner or workers > 1:
+            raise InputError("--repeat: takes no --runner or --workers; they are the recorded ones")
         _repeat(repeat, results, data, View(json_))
         return
+    if runner == "reused" and workers > 1:
+        raise InputError(f"--runner: reused is for one worker, not {workers} (allowed: train)")
     if "://" in results:
         raise InputError(
             f"--results {results}: a trial keeps its checkpoint beside its row, in a local folder "
             "(with --repeat a URI is allowed)"
         )
-    _run(_resolve(given, config, preset), Path(results), data, View(json_))
+    how = How(runner or ("reused" if workers == 1 else "train"), workers)
+    _run(_resolve(given, config, preset), how, Path(results), data, View(json_))
 
 
 def _resolve(given: dict[str, Any], file: Path | None, preset: str) -> TrialConfig:
@@ -102,9 +124,40 @@ def _resolve(given: dict[str, Any], file: Path | None, preset: str) -> TrialConf
     return parse_config({**recipe(preset, method), **values}, where)
 
 
-def _run(config: TrialConfig, results: Path, data: Path | None, view: Any) -> None:
+class How(NamedTuple):
+    """How a trial is run."""
+
+    runner: str
+    workers: int
+
+    @contextlib.contextmanager
+    def start(
+        self, config: TrialConfig, split: str, data: Path | None
+    ) -> Iterator[Trial | TrainTrial]:
+        """The trial, with its workers for as long as it takes."""
+        if self.runner == "train":
+            from study.several import several_workers
+            from trainables.tune_trainable import GaveUpError
+
+            try:
+                with several_workers(config, split, data, self.workers) as several:
+                    yield several
+            except GaveUpError as error:
+                if isinstance(error, InputError):
+                    raise
+                typer.echo(f"mixco: failed: {error}", err=True)
+                raise typer.Exit(1) from None
+            return
+        from study.commands.loading import loading
+        from trainables.trial import Trial
+
+        with loading() as progress:
+            trial = Trial(config, split=split, data_dir=data, loading=progress)  # type: ignore[arg-type]
+        yield trial
+
+
+def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: Any) -> None:
     from study import single
-    from study.commands.loading import loading
     from study.store import COMPLETE, open_store
     from trainables.sources import default_data_dir, find_source
 
@@ -116,16 +169,13 @@ def _run(config: TrialConfig, results: Path, data: Path | None, view: Any) -> No
         view.note(f"{trial_id} is recorded in {results} already; --repeat runs it again")
         view.result(single.find(store, trial_id))
         return
-    from trainables.trial import Trial
-
-    with loading() as progress:
-        trial = Trial(config, split="test", data_dir=data, loading=progress)
     checkpoint = single.checkpoint_path(results, trial_id)
-    if checkpoint.exists():
-        trial.restore(checkpoint)
-        view.note(f"continuing after epoch {trial.epoch} ({checkpoint})")
-    with view.progress(trial):
-        row = single.run(trial, store, checkpoint, view.epoch, view.step)
+    with how.start(config, "test", data) as trial:
+        if checkpoint.exists():
+            trial.restore(checkpoint)
+            view.note(f"continuing after epoch {trial.epoch} ({checkpoint})")
+        with view.progress(trial):
+            row = single.run(trial, store, checkpoint, view.epoch, view.step, how.runner)
     view.result(row)
     if row["status"] != COMPLETE:
         view.note(f"{row['status']}: {row['error']}")
@@ -135,7 +185,6 @@ def _run(config: TrialConfig, results: Path, data: Path | None, view: Any) -> No
 def _repeat(trial_id: str, results: str, data: Path | None, view: Any) -> None:
     from study import single
     from study.store import COMPLETE, open_store
-    from trainables.trial import Trial
 
     recorded = single.find(open_store(results), trial_id)
     if recorded["status"] != COMPLETE:
@@ -143,13 +192,14 @@ def _repeat(trial_id: str, results: str, data: Path | None, view: Any) -> None:
             f"{trial_id}: is {recorded['status']}; only complete trials can be compared"
         )
     config = single.recorded_config(recorded)
-    trial = Trial(config, split=single.recorded_split(recorded), data_dir=data)  # type: ignore[arg-type]
-    if trial.data.fingerprint != recorded["data_fingerprint"]:
-        raise InputError(f"{trial_id}: the data set {config.dataset} has changed since then")
-    with view.progress(trial):
-        while not trial.done:
-            view.epoch(trial.advance(view.step))
-        again: dict[str, Any] = recorded | trial.finish().trial
+    how = single.recorded_how(recorded)
+    with How(*how).start(config, single.recorded_split(recorded), data) as trial:
+        if trial.data_fingerprint() != recorded["data_fingerprint"]:
+            raise InputError(f"{trial_id}: the data set {config.dataset} has changed since then")
+        with view.progress(trial):
+            while not trial.done:
+                view.epoch(trial.advance(view.step))
+            again: dict[str, Any] = recorded | trial.finish().trial
     view.result(again)
     same = again["accuracy"] == recorded["accuracy"] and again["loss"] == recorded["loss"]
     view.note(

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from trainables.train_trainable import TrainTrial
     from trainables.trial import Trial
 
 _SHOWN = (
@@ -47,7 +48,7 @@ class View:
         self.errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextlib.contextmanager
-    def progress(self, trial: Trial) -> Iterator[None]:
+    def progress(self, trial: Trial | TrainTrial) -> Iterator[None]:
         """Shows the trial's progress while it runs, where a person can see it."""
         if self.as_json:
             yield
@@ -59,8 +60,8 @@ class View:
             TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}"),
         )
-        total = trial.config.epochs * trial.pretraining.steps_per_epoch
-        self._steps = trial.epoch * trial.pretraining.steps_per_epoch
+        total = trial.config.epochs * trial.steps_per_epoch
+        self._steps = trial.epoch * trial.steps_per_epoch
         with Progress(*columns, console=self.errors) as self._bar:
             self._task = self._bar.add_task(
                 f"epoch {trial.epoch}/{trial.config.epochs}", total=total, figures=""

@@ -1,0 +1,95 @@
+"""Studies whose trials run on Ray Train's workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import ray
+
+from study.runner import run_study
+from study.spec import StudySpec, parse_spec
+from study.store import Store, open_store
+from tests.synthetic_trial import MakeSynthetic
+from tests.test_train_trainable import assert_nothing_is_left
+from trainables.config import InputError, TrialConfig
+
+BASE = """
+name: several
+datasets: [digits]
+methods: [moco]
+widths: [4, 8]
+arms: [none]
+base: {epochs: 4, device: cpu}
+trials: 3
+seeds: 1
+search: {startup_trials: 2}
+seed: 1
+stopping: {rule: asha, grace_epochs: 1, reduction_factor: 2}
+"""
+DIVERGES_FROM = 0.05
+
+
+def spec_of(**changes: Any) -> StudySpec:
+    spec = parse_spec(BASE, "test")
+    return StudySpec.model_validate({**spec.model_dump(), **changes})
+
+
+def table(store: Store, name: str) -> pd.DataFrame:
+    rows = store.read(name).drop(columns=["started_at", "finished_at"], errors="ignore")
+    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
+    return rows.sort_values(keys, ignore_index=True)
+
+
+def diverge_at_high_rates(config: TrialConfig, epoch: int) -> None:
+    if config.learning_rate > DIVERGES_FROM and epoch == 2:
+        raise FloatingPointError("loss is nan in epoch 2")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_trials_of_several_workers_have_the_rows_of_reused_ones_and_leave_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    """Both kinds take turns on two CPUs: there is never room for all that could start."""
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    stores = {}
+    try:
+        for name, workers in (("one", 1), ("several", {4: 1, 8: 2})):
+            stores[name] = open_store(tmp_path / name, create=True)
+            synthetic = MakeSynthetic(trouble=diverge_at_high_rates)
+            spec = spec_of(resources={"workers": workers})
+            assert run_study(spec, stores[name], make_trial=synthetic)
+        assert_nothing_is_left()
+    finally:
+        ray.shutdown()
+    for name in ("trials", "epochs", "evaluations"):
+        found, expected = (table(stores[kind], name) for kind in ("several", "one"))
+        if name == "trials":
+            wide = found["width"] == 8
+            assert set(found["status"][wide]) == {"complete", "pruned", "diverged"}
+            assert found.pop("workers").tolist() == [2 if is_wide else 1 for is_wide in wide]
+            assert (found.pop("runner") == "train").equals(wide)
+            assert set(expected.pop("workers")) == {1}
+            assert set(expected.pop("runner")) == {"reused"}
+        pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_study_refuses_workers_that_cannot_be() -> None:
+    for line, message in (
+        ("runner: reused\nresources: {workers: 2}", "runner: reused is for one worker"),
+        ("resources: {workers: {8: 3}}", "batch_size: 256 does not go into 3 workers"),
+        ("resources: {workers: 2, gpus: 0.5}", "workers of one trial cannot share a GPU"),
+        ("resources: {workers: 0}", "workers: every number must be at least 1"),
+        ("resources: {gpus: some}", "gpus"),
+    ):
+        with pytest.raises(InputError, match=message):
+            parse_spec(f"{BASE}\n{line}", "test")
+    by_width = parse_spec(f"{BASE}\nresources: {{workers: {{1: 1, 64: 2}}, gpus: auto}}", "test")
+    assert by_width.resources.of(8, gpu_share=0.25) == (1, 1.0, 0.25)
+    assert by_width.resources.of(64, gpu_share=0.25) == (2, 1.0, 1.0)
+    assert by_width.resources.of(64).total == {"CPU": 2.0, "GPU": 2.0}
+    assert [by_width.runner_of(width) for width in (8, 64)] == ["reused", "train"]
+    assert spec_of(runner="train").runner_of(8) == "train"
