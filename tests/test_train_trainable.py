@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import ray
 import torch
+from pyarrow.fs import LocalFileSystem
 from ray.util import placement_group_table
 
 from tests.synthetic_trial import MakeSynthetic
@@ -115,7 +116,9 @@ def test_two_workers_go_on_after_one_was_killed(tmp_path: Path, data_dir: Path) 
     here = Trial(config, "validation", data_dir)
     expected = [here.advance() for _ in range(3)]
     torch.set_num_threads(threads)
-    trial = TrainTrial(order(tmp_path, config=config, workers=2, data_dir=data_dir))
+    # As a study does: a folder in the file system of its results.
+    place = {"data_dir": data_dir, "filesystem": LocalFileSystem()}
+    trial = TrainTrial(order(tmp_path, config=config, workers=2, **place))
     try:
         rows = [trial.advance()]
         pids = worker_pids()
