@@ -68,7 +68,7 @@ class Runtime:
         self.fused = False  # batch norm, compiled ahead
         if self.on_cpu:
             keep_freed_memory()
-            if last and not self.compiled and (alone or not config.sync_batch_norm):
+            if last and not self.compiled and (world.size() == 1 or not config.sync_batch_norm):
                 self.fused = batch_norm.is_available()
             with contextlib.suppress(OSError):
                 _CLEAR_REFS.write_text("5")  # Linux: the peak of the process starts anew
