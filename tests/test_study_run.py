@@ -44,7 +44,7 @@ TIMES = ["started_at", "finished_at"]
 def local_ray() -> Iterator[None]:
     import ray
 
-    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 
