@@ -134,7 +134,7 @@ def test_a_study_in_trouble_gives_the_local_table(
     spec = parse_spec(SPEC, "test")
     far = open_store(s3.uri("study/far", trouble.port), create=True)
     near = open_store(tmp_path / "near", create=True)
-    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False)
     try:
         assert run_study(spec, far, make_trial=MakeSynthetic())
         assert run_study(spec, near, make_trial=MakeSynthetic())

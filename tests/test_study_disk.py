@@ -74,7 +74,7 @@ def table(store: Store, name: str) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The study undisturbed; Ray runs until the module's last test."""
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     store = open_store(tmp_path_factory.mktemp("whole"), create=True)
     assert run_study(parse_spec(SPEC, "test"), store, make_trial=MakeSynthetic())
     yield store
