@@ -22,6 +22,7 @@ from study.agenda import Agenda
 from study.dashboard import cell_studies
 from study.spec import parse_spec
 from study.store import Store, open_store
+from tests.local_head import heed_interrupts
 from tests.synthetic_trial import SyntheticTrial
 from trainables.config import InputError
 
@@ -107,7 +108,9 @@ def test_what_is_missing_or_taken_is_one_line(
 @pytest.fixture
 def url(store: Store) -> Iterator[str]:
     command = [sys.executable, "-m", "study.cli", "study", "dashboard", store.name, "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     try:
         assert process.stdout is not None
         yield process.stdout.readline().split()[0]

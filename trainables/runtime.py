@@ -90,9 +90,7 @@ class Runtime:
 
     def peak_memory(self) -> int:
         """Bytes at most since this trial began: of the device on a GPU, of the process on a CPU."""
-        if self.on_cpu:
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return torch.cuda.max_memory_allocated(self.device)
+        return _process_peak() if self.on_cpu else torch.cuda.max_memory_allocated(self.device)
 
     def device_memory(self) -> int | None:
         """Bytes that the GPU has in all; None on a CPU."""
@@ -108,6 +106,15 @@ class Runtime:
             threads = torch.get_num_threads()
             return f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}, {', '.join(use)}"
         return f"{torch.cuda.get_device_name(self.device)}, {', '.join(use)}"
+
+
+def _process_peak() -> int:
+    # Linux: what getrusage says includes the process that started this one, and is never reset.
+    with contextlib.suppress(OSError), Path("/proc/self/status").open() as lines:
+        for line in lines:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @functools.cache
