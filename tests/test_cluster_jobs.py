@@ -54,6 +54,7 @@ def test_what_is_not_a_dashboard_is_refused() -> None:
         Jobs(f"http://127.0.0.1:{port}")
 
 
+@pytest.mark.slow
 def test_a_job_is_left_running_and_followed_again_to_its_exit_code(
     head: Head, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

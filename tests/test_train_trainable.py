@@ -143,6 +143,7 @@ def diverge(config: TrialConfig, epoch: int) -> None:
         raise FloatingPointError("loss is nan in epoch 2")
 
 
+@pytest.mark.slow
 def test_divergence_ends_a_trial_by_name(tmp_path: Path) -> None:
     trial = TrainTrial(order(tmp_path, make_trial=MakeSynthetic(trouble=diverge)))
     try:
