@@ -23,7 +23,6 @@ from trainables.tune_trainable import (
     GaveUpError,
     WrongInputError,
     local_trial,
-    remove_group,
 )
 
 SMALL: dict[str, Any] = {
@@ -183,22 +182,4 @@ def test_an_error_of_the_trial_is_its_ending_after_a_few_attempts(tmp_path: Path
     finally:
         trial.close()
     assert len(started.read_text().splitlines()) == 2
-    assert_nothing_is_left()
-
-
-@pytest.mark.slow
-def test_a_driver_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Workers in the middle of an epoch, and nobody to close them."""
-
-    @ray.remote(num_cpus=0)
-    class Driver:
-        def start(self) -> str | None:
-            self.trial = TrainTrial(order(tmp_path, make_trial=MakeSynthetic(0.5)))
-            self.trial.advance()
-            return self.trial.group
-
-    driver = Driver.remote()
-    group = ray.get(driver.start.remote())
-    ray.kill(driver)
-    remove_group(group)  # as a study does when Tune tells it of the process's end
     assert_nothing_is_left()
