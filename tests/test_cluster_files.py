@@ -46,14 +46,6 @@ CONTAINER = record(
     "name image",
     name={"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"},
     image=TEXT,
-    env=listed(
-        record(
-            "name",
-            name=TEXT,
-            value=TEXT,
-            valueFrom=record("secretKeyRef", secretKeyRef=record("name key", name=TEXT, key=TEXT)),
-        )
-    ),
     envFrom=listed(record("secretRef", secretRef=record("name", name=TEXT))),
     ports=listed(
         record(
@@ -69,7 +61,6 @@ POD = record(
     "spec",
     spec=record(
         "containers",
-        restartPolicy={"enum": ["Always", "OnFailure", "Never"]},
         containers=listed(CONTAINER),
         volumes=listed(
             record(
@@ -92,10 +83,10 @@ RAY_JOB = record(
         backoffLimit=COUNT,
         shutdownAfterJobFinishes={"type": "boolean"},
         ttlSecondsAfterFinished=COUNT,
-        submitterPodTemplate=POD,
         rayClusterSpec=record(
             "headGroupSpec",
             rayVersion=TEXT,
+            authOptions=record("mode", mode={"enum": ["disabled", "token"]}),
             enableInTreeAutoscaling={"type": "boolean"},
             headGroupSpec=record("rayStartParams template", rayStartParams=TEXTS, template=POD),
             workerGroupSpecs=listed(
