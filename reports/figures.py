@@ -113,6 +113,38 @@ def gain_figure(
     )
 
 
+def comparison_figure(here: pd.DataFrame, there: pd.DataFrame) -> alt.FacetChart:
+    """Gain against parameters of two studies: a panel a problem and arm, one colour a study.
+
+    Args:
+        here, there: `gain.gain_table` of each, with its name in ``study``.
+    """
+    rows = pd.concat([here, there], ignore_index=True)
+    rows["place"] = _beside_each_other(rows, rows["study"])
+    several = rows["arm"].nunique() > 1
+    rows = _panelled(rows)
+    rows["panel"] += " · " + rows["arm"] if several else ""
+    color, shape = _told_apart("study", rows["study"])
+    base = alt.Chart(rows).encode(x=_capacity(rows, "place"), color=color, detail="encoder:N")
+    layers = [
+        _line_at(rows, 0),
+        base.mark_line(strokeWidth=1.5, opacity=0.7).encode(
+            y=alt.Y("gain:Q"), strokeDash=_legend(_DASH, rows["encoder"])
+        ),
+        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_point(filled=True, size=80, opacity=1).encode(
+            y=alt.Y("gain:Q", title="gain, percentage points", scale=alt.Scale(zero=True)),
+            shape=shape,
+            tooltip=["study:N", *_TIP, *map(_points, ("gain", "low", "high")), "pairs:Q"],
+        ),
+    ]
+    return (
+        alt.layer(*layers)
+        .properties(width=PANEL, height=HEIGHT)
+        .facet("panel:N", columns=_columns(rows["panel"].nunique()))
+    )
+
+
 def _line_at(rows: pd.DataFrame, value: float) -> alt.Chart:
     """A dashed line across each panel, drawn once."""
     line = alt.Chart(rows).transform_aggregate(rows="count()", groupby=["panel"])

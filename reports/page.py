@@ -35,7 +35,7 @@ def render(
 
     Args:
         findings: what is reported.
-        charts: `charts_of` the findings.
+        charts: `charts_of` the findings and the second study's.
         other: a second study, shown beside the first.
         comparison: `compare.compare_gains` of the two.
         spec: the study's file, to repeat it.
@@ -89,10 +89,10 @@ def cell(row: dict[str, Any], kind: str) -> str:
     return format(int(value) if style.endswith("d") else value, style).replace("-", "−")
 
 
-def charts_of(findings: Findings) -> dict[str, Any]:
+def charts_of(findings: Findings, other: Findings | None = None) -> dict[str, Any]:
     """Every figure of the report by its file name, as a styled Vega-Lite specification.
 
-    Figures without data are left out.
+    Figures without data are left out; ``comparison`` is there with a second study only.
     """
     charts: dict[str, Any] = {}
     if not findings.gains.empty:
@@ -109,6 +109,12 @@ def charts_of(findings: Findings) -> dict[str, Any]:
         charts["search"] = figures.search_figure(findings.search_curves)
     if (findings.chosen["value"] > 0).any():
         charts["hyperparameters"] = figures.hyperparameter_figure(findings.chosen)
+    if other is not None and not (findings.gains.empty or other.gains.empty):
+        # A study may be compared with an earlier run of its own.
+        name = f"{other.name} (there)" if other.name == findings.name else other.name
+        charts["comparison"] = figures.comparison_figure(
+            findings.gains.assign(study=findings.name), other.gains.assign(study=name)
+        )
     return {name: figures.styled(chart).to_dict(validate=False) for name, chart in charts.items()}
 
 

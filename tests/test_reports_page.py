@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ from tests.synthetic_study import Truth, draw_trials, write_store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = """</script><script>document.title='stolen'</script><img src=x onerror="alert(1)">"""
+FIGURES = [
+    *("gain", "accuracy", "scaling", "equivalence"),
+    *("comparison", "search", "hyperparameters"),
+]
 browser_test = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path"),
@@ -30,14 +35,20 @@ QUIET = [
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory):
-    """The folder of a report on a study with a hostile name, with all its exports."""
+    """The folder of a report with all its exports: a study of a hostile name beside another."""
     truth = Truth(
         datasets=("digits", "a<b>&c"), widths=(4, 8, 16), seeds=3, tune_trials=10, study=HOSTILE
     )
     store = write_store(
         tmp_path_factory.mktemp("results"), draw_trials(truth, np.random.default_rng(0))
     )
-    done = CliRunner().invoke(app, [str(store), "--out", str(store / "report")])
+    other = write_store(
+        tmp_path_factory.mktemp("other"),
+        draw_trials(replace(truth, widths=(8, 16, 32)), np.random.default_rng(1)),
+    )
+    done = CliRunner().invoke(
+        app, [str(store), "--out", str(store / "report"), "--compare", str(other)]
+    )
     assert done.exit_code == 0, done.output
     return store / "report"
 
@@ -73,7 +84,7 @@ class TestInChromium:
 
     def test_every_figure_is_drawn(self, page):
         names = page.eval_on_selector_all(".chart", "all => all.map(e => e.dataset.figure)")
-        assert names == ["gain", "accuracy", "scaling", "equivalence", "search", "hyperparameters"]
+        assert sorted(names) == sorted(FIGURES)
         for name in names:
             box = page.locator(f".chart[data-figure={name}] svg").bounding_box()
             assert box["width"] > 300
@@ -112,6 +123,11 @@ class TestInChromium:
         assert "1000, 1001, 1002" in tip.inner_text()
         assert "learning_rate" in tip.inner_text()
 
+    def test_two_studies_share_a_figure_at_every_width_of_either(self, page):
+        # 2 data sets, 2 methods, 3 widths; one study of one name is marked.
+        assert page.locator(".chart[data-figure=comparison] path[aria-label*=pairs]").count() == 24
+        assert page.locator("path[aria-label*='(there)'][aria-label*=pairs]").count() == 12
+
     def test_a_phone_scrolls_down_but_not_sideways(self, browser, report):
         phone = browser.new_page(viewport={"width": 390, "height": 844})
         phone.goto(f"file://{report / 'index.html'}")
@@ -131,7 +147,7 @@ class TestInChromium:
 
 def test_every_figure_is_exported_three_times(report):
     signatures = {"svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG"}
-    for name in ("gain", "accuracy", "scaling", "equivalence", "search", "hyperparameters"):
+    for name in FIGURES:
         for kind, signature in signatures.items():
             data = (report / "figures" / f"{name}.{kind}").read_bytes()
             assert data.startswith(signature)

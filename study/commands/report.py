@@ -87,8 +87,8 @@ def _write(
     findings = find(
         tables.trials, tables.evaluations, tables.notes + _unfinished(results, tables.trials)
     )
-    charts = charts_of(findings)
     beside = None if other is None else find(*other)
+    charts = charts_of(findings, beside)
     page = render(
         findings,
         charts,
