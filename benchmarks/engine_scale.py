@@ -2,9 +2,11 @@
 
     python -m benchmarks.engine_scale [--trials 10000] [--slots 64] [--seconds 4]
 
-Each trial waits for ``--seconds``, so that all slots are at work, and computes nothing. Prints the
-driver's CPU time and memory after each twentieth of the trials, then what it takes to come back to
-such a study. The promise: at most 50 ms of CPU a trial, and memory that does not grow with them.
+Each trial waits for ``--seconds``, so that all slots are at work, and computes nothing. A process
+takes seconds to start, and dozens at once take minutes where cores are few: the first trials wait
+until all processes are there, as trials that train would still be at work then. Prints the driver's
+CPU time and memory after each twentieth of the trials, then what it takes to come back to such a
+study. The promise: at most 50 ms of CPU a trial, and memory that does not grow with them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,6 +30,7 @@ from study.runner import run_study
 from study.spec import StudySpec
 from study.store import Store, open_store
 from tests.synthetic_trial import MakeSynthetic
+from trainables.config import TrialConfig
 
 CONFIRM_SEEDS = 2
 EPOCHS = 2
@@ -49,8 +53,8 @@ atexit.register(peak)
 
 
 def spec_of(trials: int, slots: int) -> StudySpec:
-    """About so many trials, in two cells for each two slots: one trial of a cell runs at a time."""
-    widths = tuple(range(4, 4 + max(1, slots // 2)))
+    """About so many trials, in two cells for each slot: one trial of a cell runs at a time."""
+    widths = tuple(range(4, 4 + slots))
     return StudySpec(
         name="scale",
         datasets=("digits",),
@@ -60,6 +64,27 @@ def spec_of(trials: int, slots: int) -> StudySpec:
         trials=max(1, trials // (2 * len(widths)) - CONFIRM_SEEDS),
         seeds=CONFIRM_SEEDS,
     )
+
+
+@dataclass
+class WaitForAll:
+    """Called before each epoch: returns once so many processes have called it.
+
+    Args:
+        folder: where each leaves a file.
+        processes: how many.
+    """
+
+    folder: Path
+    processes: int
+    met: bool = False
+
+    def __call__(self, config: TrialConfig, epoch: int) -> None:
+        if not self.met:
+            (self.folder / str(os.getpid())).touch()
+            while len(list(self.folder.iterdir())) < self.processes:
+                time.sleep(0.5)
+            self.met = True
 
 
 class Parts:
@@ -128,7 +153,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results"
         cpu = sum(psutil.Process().cpu_times()[:2])
-        make = MakeSynthetic(options.seconds / EPOCHS)
+        meet = Path(folder) / "processes"
+        meet.mkdir()
+        make = MakeSynthetic(options.seconds / EPOCHS, WaitForAll(meet, options.slots))
         run_study(spec, open_store(results, create=True), make_trial=make)
         cpu = sum(psutil.Process().cpu_times()[:2]) - cpu
         ray.shutdown()
