@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +11,7 @@ import pytest
 
 from study import cluster
 from study.store import open_store
-from tests.local_head import Head, free_ports, local_head
+from tests.local_head import Head, free_ports
 from trainables.config import InputError
 
 SPEC = """
@@ -26,12 +25,6 @@ space: {learning_rate: false, temperature: false, weight_decay: false}
 trials: 1
 seeds: 1
 """
-
-
-@pytest.fixture(scope="module")
-def head() -> Iterator[Head]:
-    with local_head() as running:
-        yield running
 
 
 @pytest.fixture

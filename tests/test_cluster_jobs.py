@@ -28,12 +28,6 @@ seeds: 2
 """
 
 
-@pytest.fixture(scope="module")
-def head() -> Iterator[Head]:
-    with local_head() as running:
-        yield running
-
-
 @pytest.fixture
 def spec(tmp_path: Path) -> str:
     path = tmp_path / "elsewhere" / "job.yaml"
