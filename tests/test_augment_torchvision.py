@@ -11,7 +11,8 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
-from trainables.augment import Policy, Views, apply_views, blur, crop, draw_views, luma, shift_hue
+from trainables.augment import Policy, Views, apply_views, blur, crop, draw_views
+from trainables.colour import luma, shift_hue
 
 SIZE = 64
 ALL = Policy(crop_scale=0.2, flip=True, colour=True, blur=True)

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from trainables import colour
+
 CROP_ATTEMPTS = 10
 """Tries at a crop that fits, before the whole image is taken, as torchvision's crop does."""
 CROP_RATIO = (3 / 4, 4 / 3)
@@ -26,7 +28,6 @@ GREY_PROBABILITY = 0.2
 BLUR_PROBABILITY = 0.5
 BLUR_SIGMA = (0.1, 2.0)  # pixels
 BLUR_FROM = 64  # smallest side, in pixels, of images that are blurred
-_GREY = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, torchvision's rounding
 _ORDERS = torch.tensor(  # of brightness 0, contrast 1, saturation 2
     [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
 )
@@ -121,26 +122,30 @@ def apply_views(images: Tensor, views: Views, policy: Policy) -> Tensor:
     Returns:
         [N, C, S, S], float, 0 to 1, not normalised.
     """
-    x = images.float().div_(255)
-    x = crop(x, views.top, views.left, views.height, views.width, views.flipped)
+    x = crop(images.float(), views.top, views.left, views.height, views.width, views.flipped, 255)
     if policy.colour:
-        x = _jitter(x, views)
-        grey, keep = luma(x), (~views.grey).to(x.dtype)[:, None, None, None]
-        x = x.sub_(grey).mul_(keep).add_(grey)
+        x = colour.jitter(x, views)
     if policy.blur:
         x = blur(x, views.sigma)
     return x
 
 
 def crop(
-    x: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, flipped: Tensor
+    x: Tensor,
+    top: Tensor,
+    left: Tensor,
+    height: Tensor,
+    width: Tensor,
+    flipped: Tensor,
+    white: float = 1,
 ) -> Tensor:
     """Each image's box, resized bilinearly to the image's own size and flipped where told.
 
-    A box is never larger than the result, so that no antialiasing is needed. x: [N, C, S, S].
+    A box is never larger than the result, so that no antialiasing is needed. x: [N, C, S, S], from
+    0 to ``white``; the result ends at 1.
     """
     size = x.shape[-1]
-    rows = _interpolation(top, height, size)
+    rows = _interpolation(top, height, size).div_(white)  # far fewer values than the images'
     columns = _interpolation(left, width, size, flipped)
     return _separable(x, rows, columns)
 
@@ -163,60 +168,6 @@ def blur(x: Tensor, sigma: Tensor) -> Tensor:
         2, source.expand(len(x), -1, -1), weights[:, None, :].expand(-1, size, -1).contiguous()
     )
     return _separable(x, matrix, matrix)
-
-
-def luma(x: Tensor) -> Tensor:
-    """Brightness of RGB images, [N, 3, S, S] to [N, 1, S, S]."""
-    red, green, blue = _GREY
-    return (red * x[:, 0:1]).add_(x[:, 1:2], alpha=green).add_(x[:, 2:3], alpha=blue)
-
-
-def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
-    """RGB images with their hue turned, [N, 3, S, S]; saturation and value stay (HSV)."""
-    low = x.amin(1, keepdim=True)
-    chroma = x.amax(1, keepdim=True) - low
-    colour = (x - low).div_(chroma.clamp(min=1e-8))  # the largest channel is 1, the smallest 0
-    red, green, blue = colour.unbind(1)
-    # Sixths of a turn, by the channel that is largest. The masks are numbers: floor and lerp are
-    # several times as fast as comparisons and where.
-    is_red, is_green = colour[:, :2].floor().unbind(1)
-    hue = torch.lerp((red - green).add_(4), (blue - red).add_(2), is_green)
-    hue = torch.lerp(hue, green - blue, is_red).add_(6 * turns[:, None, None])
-    hue -= 6 * (hue / 6).floor_()
-    # HSV to RGB: each channel is a trapezoid over the hue, a third of a turn after the one before.
-    torch.sub(hue, 3, out=red).abs_().sub_(1)
-    torch.sub(hue, 2, out=green).abs_().neg_().add_(2)
-    torch.sub(hue, 4, out=blue).abs_().neg_().add_(2)
-    return colour.clamp_(0, 1).mul_(chroma).add_(low)
-
-
-def _jitter(x: Tensor, views: Views) -> Tensor:
-    """Brightness, contrast and saturation in each image's order, the hue shift among them."""
-    n, padded = len(x), views.hue_images.numel()
-    planes = x.transpose(0, 1)
-    if padded > n:  # a batch that four does not divide
-        planes = torch.cat([planes, planes.new_zeros(3, padded - n, *x.shape[2:])], dim=1)
-    hue = torch.cat([views.hue, views.hue.new_zeros(padded - n)])
-    x = planes.transpose(0, 1)[:n]
-    for step, images in enumerate(views.hue_images):
-        shifted = shift_hue(planes.index_select(1, images).transpose(0, 1), hue[images])
-        planes.index_copy_(1, images, shifted.transpose(0, 1))
-        if step < 3:
-            _blend_(x, views.order[:, step], views.factors)
-    return x
-
-
-def _blend_(x: Tensor, operation: Tensor, factors: Tensor) -> None:
-    """Brightness (0), contrast (1) or saturation (2), in place: a blend with a reference image.
-
-    The references are black, the mean luma and each pixel's luma.
-    """
-    factor = factors.gather(1, operation[:, None])[:, :, None, None]
-    rest, kind = 1 - factor, operation[:, None, None, None]
-    reference = luma(x)
-    mean = reference.mean((2, 3), keepdim=True)
-    reference.mul_(rest * (kind == 2)).add_(mean * (rest * (kind == 1)))
-    x.mul_(factor).add_(reference).clamp_(0, 1)
 
 
 def _interpolation(

@@ -1,33 +1,22 @@
 """Batch norm, residual addition and ReLU in one pass each way, for training on a CPU.
 
 torch's own training batch norm takes a third of a small encoder's step there. This one is C++
-(`native/batch_norm.cpp`), compiled once for each kind of machine where there is a compiler; where
-there is none, on other devices, in evaluation and under `torch.compile`, torch's own is used.
+(`native/batch_norm.cpp`); where there is no compiler, on other devices, in evaluation and under
+`torch.compile`, torch's own is used.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import logging
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trainables.sources import default_data_dir
+from trainables import native
+from trainables.native import at
 
-log = logging.getLogger(__name__)
-
-_SOURCE = Path(__file__).parent / "native" / "batch_norm.cpp"
-_FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-w")
 _TYPES = (torch.float32, torch.bfloat16)
 
 
@@ -95,8 +84,8 @@ class _Fused(torch.autograd.Function):
         y = torch.empty_like(x)
         mean, variance, inverse = torch.empty(3, channels).unbind()
         library.batch_norm_forward(
-            x.dtype is torch.bfloat16, _at(x), _at(residual), _at(y), _at(weight), _at(bias),
-            _at(mean), _at(variance), _at(inverse), x.numel() // channels, channels, epsilon, True,
+            x.dtype is torch.bfloat16, at(x), at(residual), at(y), at(weight), at(bias),
+            at(mean), at(variance), at(inverse), x.numel() // channels, channels, epsilon, True,
             torch.get_num_threads(),
         )  # fmt: skip
         ctx.save_for_backward(x, y, weight, mean, inverse)
@@ -118,58 +107,21 @@ class _Fused(torch.autograd.Function):
         of_residual = torch.empty_like(x) if ctx.has_residual else None
         of_weight, of_bias = torch.empty_like(mean), torch.empty_like(mean)
         library.batch_norm_backward(
-            x.dtype is torch.bfloat16, _at(gradient), _at(x), _at(y), _at(of_x), _at(of_residual),
-            _at(weight), _at(mean), _at(inverse), _at(of_weight), _at(of_bias),
+            x.dtype is torch.bfloat16, at(gradient), at(x), at(y), at(of_x), at(of_residual),
+            at(weight), at(mean), at(inverse), at(of_weight), at(of_bias),
             x.numel() // channels, channels, True, torch.get_num_threads(),
         )  # fmt: skip
         return of_x, of_weight, of_bias, of_residual, None
 
 
-def _at(tensor: Tensor | None) -> ctypes.c_void_p | None:
-    return None if tensor is None else ctypes.c_void_p(tensor.data_ptr())
-
-
 @cache
 def _library() -> ctypes.CDLL | None:
-    """The compiled code, from the cache or built into it; None where that cannot be."""
-    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
-    if compiler is None or platform.system() != "Linux":
-        return None
-    try:
-        path = _cached(compiler)
-        library = ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError) as error:
-        log.warning("fused batch norm: not built (%s); torch's own is used", error)
-        return None
-    pointer, long = ctypes.c_void_p, ctypes.c_int64
-    flag = ctypes.c_int
-    library.batch_norm_forward.argtypes = [
-        flag, *[pointer] * 8, long, long, ctypes.c_double, flag, flag,
-    ]  # fmt: skip
-    library.batch_norm_backward.argtypes = [flag, *[pointer] * 10, long, long, flag, flag]
-    library.batch_norm_forward.restype = library.batch_norm_backward.restype = None
+    library = native.library("batch_norm")
+    if library is not None:
+        flag, long, pointer = native.FLAG, native.LONG, native.POINTER
+        library.batch_norm_forward.argtypes = [
+            flag, *[pointer] * 8, long, long, native.DOUBLE, flag, flag,
+        ]  # fmt: skip
+        library.batch_norm_backward.argtypes = [flag, *[pointer] * 10, long, long, flag, flag]
+        library.batch_norm_forward.restype = library.batch_norm_backward.restype = None
     return library
-
-
-def _cached(compiler: str) -> Path:
-    """The library's file, named by all that decides its content: source, compiler, processor."""
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
-    key = hashlib.sha256(_SOURCE.read_bytes() + version + " ".join(_FLAGS).encode() + _processor())
-    folder = default_data_dir() / "cache"
-    path = folder / f"batch-norm-{key.hexdigest()[:16]}.so"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            built = Path(place) / path.name
-            command = [compiler, *_FLAGS, str(_SOURCE), "-o", str(built)]
-            subprocess.run(command, capture_output=True, check=True, timeout=300)
-            built.replace(path)  # whole, however many processes build it
-    return path
-
-
-def _processor() -> bytes:
-    """What the compiler sees of the processor."""
-    for line in Path("/proc/cpuinfo").read_bytes().splitlines():
-        if line.startswith((b"flags", b"Features")):
-            return line
-    return b""

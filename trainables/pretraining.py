@@ -75,8 +75,8 @@ class Pretraining:
             if isinstance(module, Embedding):
                 runtime.compile_(module)
         self._images = data.train.images if runtime.on_cpu else data.train.images.to(runtime.device)
-        self._mean = torch.tensor(data.mean, device=runtime.device)[:, None, None]
-        self._std = torch.tensor(data.std, device=runtime.device)[:, None, None]
+        mean, std = torch.tensor((data.mean, data.std), device=runtime.device)[..., None, None]
+        self._scale, self._shift = 1 / std, -mean / std
 
     @property
     def encoder(self) -> ResNet:
@@ -142,8 +142,8 @@ class Pretraining:
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images in 0..1, [N, C, H, W], with the training images' mean 0 and deviation 1."""
-        shifted = (images - self._mean).div_(self._std)
-        return shifted.contiguous(memory_format=self.runtime.memory_format)
+        normal = torch.addcmul(self._shift, images, self._scale)
+        return normal.contiguous(memory_format=self.runtime.memory_format)
 
     def state_dict(self) -> dict[str, Any]:
         """All that continuing needs, as tensors and plain values."""
