@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,7 +79,7 @@ def run(
     if not complete:
         typer.echo(f"interrupted; finished trials are in {place}; the same command goes on")
         raise typer.Exit(130)
-    typer.echo(f"complete: {place} (next: mixco report {place})")
+    typer.echo(f"complete: {place} (next: mixco report {shlex.quote(str(place))})")
 
 
 Dashboard = Annotated[
