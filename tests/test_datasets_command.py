@@ -24,7 +24,7 @@ from trainables.datasets import load_dataset
 
 def mixco_data(*arguments: str | Path, data_dir: Path) -> str:
     """Standard output; errors are raised as they are."""
-    command = [str(argument) for argument in arguments] + ["--data-dir", str(data_dir)]
+    command = [str(argument) for argument in arguments] + ["--data", str(data_dir)]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     if isinstance(result.exception, InputError):
         raise result.exception

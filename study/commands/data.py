@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True)
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        help="where data sets and caches are; default: MIXCO_DATA or ~/.cache/mixco-study"
+        "--data", help="where data sets and caches are; default: MIXCO_DATA or ~/.cache/mixco-study"
     ),
 ]
 
