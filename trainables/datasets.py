@@ -25,7 +25,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trainables.cache import (
     CacheDamagedError,
@@ -332,6 +332,10 @@ def _naming_corrupt(records: Records, index: int) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except UnidentifiedImageError:  # its message is an object's address
+        raise InputError(
+            f"{records.where(index)}: not a readable image (its kind is unknown)"
+        ) from None
     except Exception as error:
         raise InputError(f"{records.where(index)}: not a readable image ({error})") from None
 
