@@ -27,6 +27,7 @@ base: {epochs: 3}
 trials: 4
 seeds: 2
 search: {startup_trials: 2}
+trackers: []  # their open files would hold off the disk's being sealed
 """
 
 
