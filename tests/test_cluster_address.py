@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -141,3 +143,22 @@ def test_through_ray_client_the_driver_runs_there_and_gives_the_same(
         open_store(tmp_path / "client").read("trials", columns),
         open_store(tmp_path / "local").read("trials", columns),
     )
+
+
+@pytest.mark.slow
+def test_ctrl_c_through_ray_client_ends_the_driver_there(head: Head, tmp_path: Path) -> None:
+    spec, place = tmp_path / "longer.yaml", tmp_path / "there"
+    spec.write_text(SPEC.replace("epochs: 1", "epochs: 30").replace("seeds: 1", "seeds: 9"))
+    run = head.mixco(
+        *("study", "run", str(spec), "--address", head.client, "--results", str(place))
+    )
+    deadline = time.monotonic() + 200
+    while not (place.is_dir() and open_store(place).ids()):
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    run.send_signal(signal.SIGINT)
+    code, out, err = ended(run)
+    assert code == 130, out + err
+    assert "the same command goes on" in out
+    assert not (place / "driver.lock").exists()
+    assert 1 <= len(open_store(place).ids()) < 10
