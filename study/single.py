@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -97,6 +98,12 @@ def recorded_how(row: dict[str, Any]) -> tuple[str, int]:
     """Runner and workers of a recorded trial; rows from before there was a choice: one, here."""
     workers = row["workers"]
     return row["runner"] or "reused", int(workers) if workers and workers == workers else 1
+
+
+def recorded_threads(row: dict[str, Any]) -> int | None:
+    """Threads of each worker of a trial recorded on a CPU: on others its sums round otherwise."""
+    found = re.search(r"(\d+) threads?,", row["hardware"] or "")
+    return int(found[1]) if found else None
 
 
 def recorded_split(row: dict[str, Any]) -> str:

@@ -192,8 +192,14 @@ def _repeat(trial_id: str, results: str, data: Path | None, view: Any) -> None:
             f"{trial_id}: is {recorded['status']}; only complete trials can be compared"
         )
     config = single.recorded_config(recorded)
-    how = single.recorded_how(recorded)
-    with How(*how).start(config, single.recorded_split(recorded), data) as trial:
+    how = How(*single.recorded_how(recorded))
+    if threads := single.recorded_threads(recorded):
+        import torch
+
+        # Workers need a CPU for each; threads of one process can take turns.
+        if how.runner == "reused" or threads * how.workers <= torch.get_num_threads():
+            torch.set_num_threads(threads * how.workers)
+    with how.start(config, single.recorded_split(recorded), data) as trial:
         if trial.data_fingerprint() != recorded["data_fingerprint"]:
             raise InputError(f"{trial_id}: the data set {config.dataset} has changed since then")
         with view.progress(trial):
