@@ -1,6 +1,7 @@
 """Gains against slow, obvious code and other libraries."""
 
 import itertools
+import statistics
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,7 @@ def test_gain_is_the_mean_difference_of_the_same_seeds(trials):
         assert row["gain"] == pytest.approx(np.mean(differences))
         expected = weightstats.DescrStatsW(differences).tconfint_mean()
         assert (row["low"], row["high"]) == pytest.approx(expected)
+        assert row["sd"] == pytest.approx(statistics.stdev(differences))
         assert row["pairs"] == 4
 
 
@@ -117,8 +119,18 @@ def test_relative_error_and_log_odds(trials):
     both = pairs(select(trials)).iloc[0]
     expected = 100 * (1 - (100 - both["accuracy"]) / (100 - both["baseline"]))
     assert both["error_reduction"] == pytest.approx(expected)
-    odds = [a / (100 - a) for a in (both["accuracy"], both["baseline"])]
-    assert both["logit_gain"] == pytest.approx(np.log(odds[0] / odds[1]), rel=1e-3)
+    # Half an image on each side: 10,000 are scored.
+    odds = [
+        (100 * a + 0.5) / (10_000 - 100 * a + 0.5) for a in (both["accuracy"], both["baseline"])
+    ]
+    assert both["logit_gain"] == pytest.approx(np.log(odds[0] / odds[1]), rel=1e-9)
+
+
+def test_a_baseline_without_error_has_none_to_reduce(trials):
+    perfect = trials.assign(accuracy=trials["accuracy"].mask(trials["arm"] == "none", 100.0))
+    table = gain_table(perfect)
+    assert table["error_reduction"].isna().all()
+    assert np.isfinite(table["logit_gain"]).all()
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 6])
