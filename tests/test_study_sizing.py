@@ -43,7 +43,7 @@ def row(width: int, peak: int, device: int | None = 80 * GIB) -> dict[str, Any]:
 
 
 def test_a_width_takes_a_whole_gpu_until_one_of_its_trials_has_ended() -> None:
-    shares = GpuShares([row(8, 5 * GIB), row(8, 7 * GIB), row(16, 3 * GIB, device=None)])
+    shares = GpuShares([row(8, 7 * GIB), row(8, 5 * GIB), row(16, 3 * GIB, device=None)])
     assert shares.of("resnet18", 8) == gpu_share(7 * GIB, 80 * GIB) == 0.1428
     assert shares.of("resnet18", 16) == 1.0  # measured on a CPU: says nothing of a GPU
     assert shares.of("resnet34", 8) == 1.0
