@@ -106,11 +106,7 @@ def gain_figure(
     ]
     if fits.empty:
         del layers[1]
-    return (
-        alt.layer(*layers)
-        .properties(width=PANEL, height=HEIGHT)
-        .facet("panel:N", columns=_columns(rows["panel"].nunique()))
-    )
+    return _shared_scale(layers, rows)
 
 
 def comparison_figure(here: pd.DataFrame, there: pd.DataFrame) -> alt.FacetChart:
@@ -121,9 +117,9 @@ def comparison_figure(here: pd.DataFrame, there: pd.DataFrame) -> alt.FacetChart
     """
     rows = pd.concat([here, there], ignore_index=True)
     rows["place"] = _beside_each_other(rows, rows["study"])
-    several = rows["arm"].nunique() > 1
     rows = _panelled(rows)
-    rows["panel"] += " · " + rows["arm"] if several else ""
+    if rows["arm"].nunique() > 1:
+        rows["panel"] += " · " + rows["arm"]
     color, shape = _told_apart("study", rows["study"])
     base = alt.Chart(rows).encode(x=_capacity(rows, "place"), color=color, detail="encoder:N")
     layers = [
@@ -138,6 +134,11 @@ def comparison_figure(here: pd.DataFrame, there: pd.DataFrame) -> alt.FacetChart
             tooltip=["study:N", *_TIP, *map(_points, ("gain", "low", "high")), "pairs:Q"],
         ),
     ]
+    return _shared_scale(layers, rows)
+
+
+def _shared_scale(layers: list[alt.Chart], rows: pd.DataFrame) -> alt.FacetChart:
+    """The panels of ``rows`` on one scale, so that gains compare across them."""
     return (
         alt.layer(*layers)
         .properties(width=PANEL, height=HEIGHT)
