@@ -44,12 +44,6 @@ def jitter(x: Tensor, views: Views) -> Tensor:
     return planes.transpose(0, 1)
 
 
-def by_operators(x: Tensor, views: Views) -> Tensor:
-    """The same as `jitter`, on any device."""
-    x = _jitter(x, views)
-    return x.lerp_(luma(x), views.grey.to(x.dtype)[:, None, None, None])
-
-
 @cache
 def _library() -> ctypes.CDLL | None:
     library = native.library("colour")
@@ -88,8 +82,8 @@ def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
     return torch.addcmul(low, colour.clamp_(0, 1), chroma, out=colour)
 
 
-def _jitter(x: Tensor, views: Views) -> Tensor:
-    """Brightness, contrast and saturation in each image's order, the hue shift among them."""
+def by_operators(x: Tensor, views: Views) -> Tensor:
+    """The same as `jitter`, on any device."""
     n, padded = len(x), views.hue_images.numel()
     planes = x.transpose(0, 1)
     if padded > n:  # a batch that four does not divide
@@ -101,7 +95,7 @@ def _jitter(x: Tensor, views: Views) -> Tensor:
         planes.index_copy_(1, images, shifted.transpose(0, 1))
         if step < 3:
             _blend_(x, views.order[:, step], views.factors)
-    return x
+    return x.lerp_(luma(x), views.grey.to(x.dtype)[:, None, None, None])
 
 
 def _blend_(x: Tensor, operation: Tensor, factors: Tensor) -> None:

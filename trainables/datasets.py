@@ -332,12 +332,11 @@ def _naming_corrupt(records: Records, index: int) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except UnidentifiedImageError:  # its message is an object's address
-        raise InputError(
-            f"{records.where(index)}: not a readable image (its kind is unknown)"
-        ) from None
     except Exception as error:
-        raise InputError(f"{records.where(index)}: not a readable image ({error})") from None
+        # The message of an unknown kind is an object's address.
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "its kind is unknown" if unknown else error
+        raise InputError(f"{records.where(index)}: not a readable image ({reason})") from None
 
 
 def in_threads(work: Callable[[range], T], total: int, step: int) -> Iterator[T]:

@@ -99,7 +99,7 @@ class Runtime:
         return int(torch.cuda.get_device_properties(self.device).total_memory)
 
     def hardware(self) -> str:
-        """The device and how it is used, for people."""
+        """The device and how it is used, for people (`study.single` reads the threads again)."""
         use = ["bf16" if self.bf16 else "fp32"] + ["compiled"] * self.compiled
         use += ["fused batch norm"] * self.fused
         if self.on_cpu:
