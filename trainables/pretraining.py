@@ -142,7 +142,7 @@ class Pretraining:
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images in 0..1, [N, C, H, W], with the training images' mean 0 and deviation 1."""
-        normal = (images * self._scale).add_(self._shift)
+        normal = torch.addcmul(self._shift, images, self._scale)
         return normal.contiguous(memory_format=self.runtime.memory_format)
 
     def state_dict(self) -> dict[str, Any]:
