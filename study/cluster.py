@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from importlib.util import find_spec
@@ -28,6 +29,10 @@ _ADDRESS = re.compile(r"(?:ray://)?(?P<host>\[[0-9a-fA-F:]+\]|[^\s/:\[\]]+):(?P<
 _ANSWER_SECONDS = 5.0
 _CONNECT_TRIES = "1"
 """How often Ray tries a head that refuses; its own default is 20 times, a second apart."""
+_CLIENT_TRIES = 3
+"""Ray Client's proxy forks a server for each client while gRPC's own threads run, and now and then
+that server dies before it has begun (ray-project/ray#63202)."""
+_CLIENT_DIED = ("Starting Ray client server failed", "Proxy failed to Connect to backend")
 TOKEN_HELP = (
     "set RAY_AUTH_MODE=token and the cluster's token in RAY_AUTH_TOKEN, in the file that "
     "RAY_AUTH_TOKEN_PATH names, or in ~/.ray/auth_token"
@@ -79,17 +84,28 @@ def connect(address: str, runtime_env: dict[str, object] | None = None) -> None:
     local = address == "local"
     if not local and address != "auto":
         _check_answers(address)
-    try:
-        with _soon() if not local else nullcontext():
-            ray.init(
-                address=address,
-                include_dashboard=False if local else None,
-                log_to_driver=address.startswith("ray://"),
-                logging_level=logging.ERROR,
-                runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}, **(runtime_env or {})},
+    for left in reversed(range(_CLIENT_TRIES)):
+        try:
+            with _soon() if not local else nullcontext():
+                ray.init(
+                    address=address,
+                    include_dashboard=False if local else None,
+                    log_to_driver=address.startswith("ray://"),
+                    logging_level=logging.ERROR,
+                    runtime_env={
+                        "env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"},
+                        **(runtime_env or {}),
+                    },
+                )
+            return
+        except (OSError, ValueError, RuntimeError, AuthenticationError) as error:
+            if not left or not any(text in str(error) for text in _CLIENT_DIED):
+                raise InputError(f"--address {address}: {_reason(error)}") from None
+            warnings.warn(
+                f"--address {address}: the head's server for this client died at its start, "
+                "asking for another",
+                stacklevel=2,
             )
-    except (OSError, ValueError, RuntimeError, AuthenticationError) as error:
-        raise InputError(f"--address {address}: {_reason(error)}") from None
 
 
 def _check_answers(address: str) -> None:

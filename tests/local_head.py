@@ -50,6 +50,7 @@ class Head:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": TOKEN,
             "RAY_USAGE_STATS_ENABLED": "0",
+            "GRPC_ENABLE_FORK_SUPPORT": "0",  # docs/cluster.md
             "HOME": str(self.folder),  # no token of this machine's user
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(Path(__file__).parent.parent),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pandas as pd
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from study import cluster
@@ -37,7 +39,7 @@ def spec(tmp_path: Path) -> str:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=200)
     return process.returncode, out, err
 
 
@@ -124,6 +126,7 @@ def test_a_study_on_the_cluster_names_its_dashboard(head: Head, spec: str, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_through_ray_client_the_driver_runs_there_and_gives_the_same(
     head: Head, spec: str, tmp_path: Path
 ) -> None:
@@ -143,6 +146,40 @@ def test_through_ray_client_the_driver_runs_there_and_gives_the_same(
         open_store(tmp_path / "client").read("trials", columns),
         open_store(tmp_path / "local").read("trials", columns),
     )
+
+
+def kill_first_server(head: Head) -> None:
+    """Kills the process that Ray Client's proxy starts for the next client, as it starts."""
+    sought = {"ray.util.client.server", f"--port={head.client_port}"}
+    (proxy,) = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if sought <= set(process.info["cmdline"] or ())
+    ]
+    before = {child.pid for child in proxy.children()}
+    while not (new := [child for child in proxy.children() if child.pid not in before]):
+        time.sleep(0.001)
+    new[0].kill()
+
+
+@pytest.mark.slow
+def test_a_client_server_that_dies_at_its_start_is_asked_for_again(head: Head) -> None:
+    code = f"""
+import ray
+from study import cluster
+cluster.connect({head.client!r})
+print(ray.cluster_resources()["CPU"])
+"""
+    killer = threading.Thread(target=kill_first_server, args=(head,), daemon=True)
+    killer.start()
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=head.environment, capture_output=True, text=True
+    )
+    killer.join(1)
+    assert not killer.is_alive()
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "2.0\n"
+    assert run.stderr.count("asking for another") == 1
 
 
 @pytest.mark.slow
