@@ -76,17 +76,19 @@ def normalised(norm: nn.Module, part: slice) -> dict[str, Tensor]:
 
 
 def whole_trial(data_dir: Path, checkpoint: Path, **fields: Any) -> dict[str, Any]:
-    """Rows of all epochs, the result, the last state; saved after the first epoch."""
+    """Rows of all epochs, the result, the last state; saved after the first and last epoch."""
     trial = make(data_dir, **fields)
     trial.advance()
     if world.rank() == 0:
         trial.save(checkpoint)
-    return to_the_end(trial)
+    return to_the_end(trial, checkpoint.with_suffix(".end.pt"))
 
 
-def to_the_end(trial: Trial) -> dict[str, Any]:
+def to_the_end(trial: Trial, checkpoint: Path | None = None) -> dict[str, Any]:
     while not trial.done:
         trial.advance()
+    if checkpoint and world.rank() == 0:
+        trial.save(checkpoint)
     result = trial.finish()
     state = trial.pretraining.method.state_dict()
     return {"rows": trial.rows, "trial": result.trial, "evaluations": result.evaluations,
@@ -246,8 +248,10 @@ def assert_same_trial(found: dict[str, Any], expected: dict[str, Any]) -> None:
         assert found["trial"][name] == expected["trial"][name]
     for name in ("alignment", "uniformity", "effective_rank"):
         assert found["trial"][name] == pytest.approx(expected["trial"][name], rel=0.05)
-    assert found["trial"]["accuracy"] == pytest.approx(expected["trial"]["accuracy"], abs=3.0)
+    # Not the probe's accuracy: of so few images, rounding decides which penalty it chooses.
+    # It is compared where the weights are the same, and the weights are compared here.
     assert torch.equal(found["state"]["pointer"], expected["state"]["pointer"])
+    assert_close(found["state"], expected["state"], 2e-2)
 
 
 def test_a_trial_of_two_workers_has_the_rows_of_one(
@@ -259,6 +263,22 @@ def test_a_trial_of_two_workers_has_the_rows_of_one(
     trial = two[0]["whole"]["trial"]
     assert trial["cpu_hours"] == pytest.approx(2 * trial["seconds"] / 3600)
     assert trial["gpu_hours"] == 0
+
+
+def test_two_workers_score_an_encoder_as_one_does(
+    two: list[dict[str, Any]], data_dir: Path, folder: Path
+) -> None:
+    alone = make(data_dir, arm="mixco")
+    alone.restore(folder / "two.end.pt")
+    assert alone.done
+    found, expected = alone.finish(), two[0]["whole"]
+    for row, other in zip(found.evaluations, expected["evaluations"], strict=True):
+        for name in ("dataset", "split", "protocol", "images", "top1", "top5"):
+            assert row[name] == other[name]
+    for name in ("accuracy", "top5_accuracy", "knn_accuracy", "scored_images"):
+        assert found.trial[name] == expected["trial"][name]
+    for name in ("alignment", "uniformity", "effective_rank"):
+        assert found.trial[name] == pytest.approx(expected["trial"][name], rel=1e-4)
 
 
 def test_checkpoints_move_between_world_sizes(
