@@ -8,12 +8,14 @@ setup: .venv/.ready
 
 # uv resolves torch and torchvision from one registry, so that their binaries match; the
 # constraints pin every version. uv itself comes through pip into the same environment; it trusts
-# the system's certificates, as pip is usually configured to, so that it works behind a proxy.
+# the system's certificates, as pip is usually configured to, so that it works behind a proxy, and
+# compiles, as pip does: a study starts many processes, and each would compile what it imports
+# where Python may not write (PYTHONDONTWRITEBYTECODE, a shared environment).
 .venv/.ready: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "Python 3.11 is needed (set PYTHON=...)" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet 'uv>=0.13'
-	$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --constraint constraints.txt --editable '.[dev,cmaes,cluster,dashboard,trackers]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --system-certs --python $(BIN)/python --constraint constraints.txt --editable '.[dev,cmaes,cluster,dashboard,trackers]'
 	touch $@
 
 demo: setup
