@@ -64,30 +64,30 @@ def test_a_job_is_left_running_and_followed_again_to_its_exit_code(
     assert follower.stdout is not None
     line_with("of 3 trials", iter(follower.stdout))
     follower.send_signal(signal.SIGINT)
-    _, err = follower.communicate(timeout=60)
+    _, err = follower.communicate(timeout=150)
     assert follower.returncode == 130, err
     again = err.splitlines()[-1]
     assert again.startswith("left running; follow it again with: mixco study logs ")
     follower = head.mixco(*again.split("mixco ")[1].split())
-    out, err = follower.communicate(timeout=120)
+    out, err = follower.communicate(timeout=200)
     assert follower.returncode == 0, err
     assert f"complete: {there}" in out
     assert list(open_store(there).read("trials")["status"]) == ["complete"] * 3
 
     Path(spec).write_text(SPEC.replace("epochs: 4", "epochs: 2"))
     other = head.mixco(*submit, str(there))
-    out, _ = other.communicate(timeout=120)
+    out, _ = other.communicate(timeout=200)
     assert other.returncode == 2
     assert "base.epochs 4 -> 2" in out
-    _, err = refused.communicate(timeout=60)
+    _, err = refused.communicate(timeout=150)
     assert refused.returncode == 2
     assert "give --results a URI" in err
     unknown = head.mixco("study", "logs", "raysubmit_none", "--address", head.dashboard)
-    _, err = unknown.communicate(timeout=60)
+    _, err = unknown.communicate(timeout=150)
     assert unknown.returncode == 2
     assert "raysubmit_none" in err
     stranger = head.mixco("study", "logs", "x", "--address", head.dashboard, RAY_AUTH_TOKEN=None)
-    _, err = stranger.communicate(timeout=60)
+    _, err = stranger.communicate(timeout=150)
     assert stranger.returncode == 2
     assert "token" in err
     assert len(err.splitlines()) == 1
@@ -108,7 +108,7 @@ def test_after_its_head_died_a_study_goes_on_on_the_next(
         return head.mixco("study", "submit", spec, *where, *more)
 
     with local_head() as first:
-        submit(first, "--detach").communicate(timeout=60)
+        submit(first, "--detach").communicate(timeout=150)
         before = set()
         while not before:
             time.sleep(0.2)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -100,10 +102,10 @@ def test_a_killed_driver_loses_no_trial_and_repeats_none(tmp_path: Path) -> None
 def test_interrupting_ends_cleanly_and_a_second_driver_is_refused(tmp_path: Path) -> None:
     # Slow trials: the first driver has work left when the second, which starts Ray, asks.
     driver = run_until(tmp_path, 1, seconds=3)
-    second, _ = start(tmp_path, "killed").communicate(timeout=120)
+    second, _ = start(tmp_path, "killed").communicate(timeout=200)
     assert "error:" in second and f"process {driver.pid} " in second
     driver.send_signal(signal.SIGINT)
-    output, _ = driver.communicate(timeout=60)
+    output, _ = driver.communicate(timeout=150)
     assert output.splitlines()[-1] == "interrupted"
     assert not (tmp_path / "killed" / "driver.lock").exists()
     assert not (tmp_path / "killed" / ".tune").exists()
@@ -112,13 +114,25 @@ def test_interrupting_ends_cleanly_and_a_second_driver_is_refused(tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_twenty_kills_at_random_moments(tmp_path: Path) -> None:
+    """By turns somewhere in a driver's start and amid its trials; a study that ends begins anew."""
     finish(tmp_path, "whole")
     moments = random.Random(0)
-    for _ in range(20):
+    kills = 0
+    while kills < 20:
         driver = start(tmp_path, "killed", 0.3)
-        time.sleep(moments.uniform(2, 20))
+        before = recorded(tmp_path)
+        if kills % 2:
+            while driver.poll() is None and recorded(tmp_path) == before:
+                time.sleep(0.05)
+        with suppress(subprocess.TimeoutExpired):
+            driver.wait(moments.uniform(0, 3 if kills % 2 else 7))
+        if driver.poll() is not None:
+            assert_same(tmp_path, "killed", "whole")
+            shutil.rmtree(tmp_path / "killed")
+            continue
         before = recorded(tmp_path)
         kill_with_ray(driver)
         assert before <= recorded(tmp_path)
+        kills += 1
     finish(tmp_path, "killed")
     assert_same(tmp_path, "killed", "whole")

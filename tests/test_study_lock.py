@@ -90,7 +90,7 @@ def test_of_drivers_started_at_the_same_moment_one_runs(tmp_path: Path) -> None:
         assert driver.stdin is not None
         driver.stdin.write("\n")
         driver.stdin.flush()
-    said = [driver.communicate(timeout=60)[0].strip() for driver in drivers]
+    said = [driver.communicate(timeout=150)[0].strip() for driver in drivers]
     assert said.count("ran") == 1
     assert sum("another driver runs this study" in line for line in said) == 5
 
