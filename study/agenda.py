@@ -83,7 +83,8 @@ class Agenda:
         self.running: dict[str, Job] = {}
         self.ended: dict[str, str] = {}
         """Status of every trial that ended, by id, earlier runs' included."""
-        self._confirms: deque[Job] = deque()
+        self._ready: deque[Job] = deque()
+        """Trials that no search must suggest first: to confirm, or given back."""
         self._counts: Counter[str] = Counter()
         for row in recorded:
             self._end(row)
@@ -94,10 +95,15 @@ class Agenda:
 
     def next(self) -> Job | None:
         """A trial to start now; None where all that is left waits for running ones."""
-        job = self._confirms.popleft() if self._confirms else self._next_tune()
+        job = self._ready.popleft() if self._ready else self._next_tune()
         if job:
             self.running[job.trial_id] = job
         return job
+
+    def give_back(self, job: Job) -> None:
+        """Takes back a trial that was handed out and has not ended; it is the next to start."""
+        del self.running[job.trial_id]
+        self._ready.appendleft(job)
 
     def record(self, row: Mapping[str, Any]) -> None:
         """Takes in a trial that ended, as a row like those of ``recorded``."""
@@ -113,7 +119,7 @@ class Agenda:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to hand out and nothing runs."""
-        return not (self.running or self._confirms) and all(
+        return not (self.running or self._ready) and all(
             state.confirm is not None for state in self.cells.values()
         )
 
@@ -204,7 +210,7 @@ class Agenda:
         ]
         missing = [job for job in state.confirm if job.trial_id not in self.ended]
         state.confirmed = len(state.confirm) - len(missing)
-        self._confirms.extend(missing)
+        self._ready.extend(missing)
 
 
 def config_of(row: Mapping[str, Any]) -> TrialConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -185,6 +186,11 @@ class _Run:
                 "(once the cause is gone, run again with --retry-failed)"
             )
 
+    def give_back(self, job: Job) -> None:
+        """Has a trial that has not ended start anew."""
+        self.allotted.pop(job.trial_id)
+        self.agenda.give_back(job)
+
 
 class _AgendaSearcher(Searcher):
     """Hands the agenda's jobs to Tune."""
@@ -238,6 +244,8 @@ class _Recorder(tune.Callback):
     def __init__(self, run: _Run) -> None:
         self._run = run
         self._epochs: dict[str, dict[int, Mapping[str, Any]]] = {}
+        self._deaths: Counter[str] = Counter()
+        """Of the process or node, for trials that Tune gave up."""
 
     def on_trial_result(
         self,
@@ -268,8 +276,19 @@ class _Recorder(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         self.on_trial_recover(iteration, trials, trial)
+        job = self._run.agenda.running.get(trial.config["job"]["trial_id"])
+        if job is None:
+            return
+        # Tune takes the death of a process that was to start on a further trial for two failures,
+        # and gives the trial up at the second, whatever `max_failures` is.
+        too_soon = trial.num_failures <= MAX_FAILURES
+        self._deaths[job.trial_id] += trial.num_failures - too_soon
+        deaths = self._deaths[job.trial_id]
+        if deaths <= MAX_FAILURES:
+            self._run.give_back(job)
+            return
         result = trial.last_result or {}
-        text = f"its process or node died {MAX_FAILURES + 1} times, at last: {_last_words(trial)}"
+        text = f"its process or node died {deaths} times, at last: {_last_words(trial)}"
         self._record(trial, FAILED, {**result.get("summary", {}), "error": text}, [])
 
     def on_trial_recover(

@@ -40,7 +40,7 @@ class CellLadders(ForgettingScheduler):
 
     def replay(self, cell: str, trial_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Puts an earlier run's trial on its cell's ladder; ``rows`` are epochs in order."""
-        trial: Any = SimpleNamespace(trial_id=trial_id)  # all that a ladder looks at
+        trial = _named(trial_id)
         controller: Any = None
         ladder = self.ladders[cell]
         ladder.on_trial_add(controller, trial)
@@ -49,23 +49,32 @@ class CellLadders(ForgettingScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         if ladder := self._ladder(trial):
-            ladder.on_trial_add(tune_controller, trial)
+            ladder.on_trial_add(tune_controller, _own(trial))
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         ladder = self._ladder(trial)
         if ladder is None:
             return TrialScheduler.CONTINUE
-        return ladder.on_trial_result(tune_controller, trial, result)
+        return ladder.on_trial_result(tune_controller, _own(trial), result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         super().on_trial_complete(tune_controller, trial, result)
         if ladder := self._ladder(trial):
-            ladder.on_trial_complete(tune_controller, trial, result)
+            ladder.on_trial_complete(tune_controller, _own(trial), result)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         if ladder := self._ladder(trial):
-            ladder.on_trial_remove(tune_controller, trial)
+            ladder.on_trial_remove(tune_controller, _own(trial))
 
     def _ladder(self, trial: Trial) -> AsyncHyperBandScheduler | None:
         job = trial.config["job"]
         return self.ladders[job["cell"]] if job["phase"] == TUNE else None
+
+
+def _own(trial: Trial) -> Any:
+    """``trial`` under the study's own id: begun again by Tune as another, it is the same."""
+    return _named(trial.config["job"]["trial_id"])
+
+
+def _named(trial_id: str) -> Any:
+    return SimpleNamespace(trial_id=trial_id)  # all that a ladder looks at

@@ -9,6 +9,8 @@ import re
 import signal
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +24,7 @@ from study.results import Overview
 from study.runner import StudyError, run_study
 from study.spec import StudySpec, parse_spec
 from study.store import Store, open_store
-from tests.synthetic_trial import MakeSynthetic
+from tests.synthetic_trial import MakeSynthetic, SyntheticTrial
 from trainables import tune_trainable
 from trainables.config import InputError, TrialConfig
 
@@ -256,6 +258,33 @@ def test_a_killed_worker_costs_nothing(
     store: Store, tmp_path: Path, undisturbed: Undisturbed
 ) -> None:
     run(store, spec_of(), make_trial=MakeSynthetic(trouble=KillOnce(tmp_path / "mark")))
+    assert (tmp_path / "mark").exists()
+    for name in ("trials", "epochs", "evaluations"):
+        pd.testing.assert_frame_equal(table(store, name), table(undisturbed[0], name))
+
+
+@dataclass
+class DieWhenReused(MakeSynthetic):
+    """The first process that is to run a further trial dies before it starts that."""
+
+    mark: Path = Path()
+
+    def __call__(self, *arguments: Any) -> SyntheticTrial:
+        def die_once() -> None:
+            with suppress(FileExistsError):
+                self.mark.touch(exist_ok=False)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        trial = super().__call__(*arguments)
+        trial.close = die_once  # type: ignore[attr-defined]
+        return trial
+
+
+def test_a_worker_killed_between_two_trials_costs_nothing(
+    store: Store, tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    """Tune counts this death twice, and gives the trial up at the second count."""
+    assert run(store, spec_of(), make_trial=DieWhenReused(mark=tmp_path / "mark"))
     assert (tmp_path / "mark").exists()
     for name in ("trials", "epochs", "evaluations"):
         pd.testing.assert_frame_equal(table(store, name), table(undisturbed[0], name))

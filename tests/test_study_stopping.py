@@ -15,8 +15,9 @@ WIDTHS = (4, 16, 64)
 
 
 def trial(width: int, number: int, phase: str = "tune") -> Any:
-    job = {"cell": f"w{width}", "phase": phase}
-    return SimpleNamespace(trial_id=f"w{width}-{phase}-{number}", config={"job": job})
+    name = f"w{width}-{phase}-{number}"
+    job = {"trial_id": name, "cell": f"w{width}", "phase": phase}
+    return SimpleNamespace(trial_id=name, config={"job": job})
 
 
 def accuracy(width: int, number: int, epoch: int) -> float:
@@ -85,3 +86,15 @@ def test_a_replayed_ladder_decides_as_the_one_that_saw_the_trials() -> None:
     rungs = [ladders.ladders["w4"]._brackets[0]._rungs for ladders in (seen, replayed)]
     assert rungs[0] == rungs[1]
     assert any(recorded for _, recorded in rungs[0])
+
+
+def test_a_trial_that_tune_begins_again_as_another_stands_once_on_its_ladder() -> None:
+    ladders = CellLadders(STOPPING, {"w4": 8})
+    for attempt in range(2):
+        one = trial(4, 0)
+        one.trial_id = f"tune's own {attempt}"
+        ladders.on_trial_add(None, one)
+        for epoch in range(1, 3 + attempt):
+            ladders.on_trial_result(None, one, {TIME: epoch, METRIC: 50.0 + epoch})
+    recorded = [rung for _, rung in ladders.ladders["w4"]._brackets[0]._rungs]
+    assert recorded == [{}, {}, {"w4-tune-0": 52.0}, {"w4-tune-0": 51.0}]
