@@ -282,7 +282,7 @@ class _Recorder(tune.Callback):
         # Tune takes the death of a process that was to start on a further trial for two failures,
         # and gives the trial up at the second, whatever `max_failures` is.
         too_soon = trial.num_failures <= MAX_FAILURES
-        self._deaths[job.trial_id] += trial.num_failures - too_soon
+        self._deaths[job.trial_id] += max(1, trial.num_failures - too_soon)
         deaths = self._deaths[job.trial_id]
         if deaths <= MAX_FAILURES:
             self._run.give_back(job)

@@ -252,12 +252,12 @@ def main(studies: int) -> None:
     table("scaling", lambda n: exponent_coverage(replace(wide, seeds=n), studies))
     for luck in (0.0, 0.3):
         for widths in ((4, 8, 16), (4, 8, 16, 32, 64)):
-            setting = f"power 80 promised, {len(widths)} widths x 4 lines, luck {luck:g}"
-            truth = Truth(datasets=("a", "b"), widths=widths)
-            table(
-                setting,
-                lambda n, t=truth, s=luck: verdict_power(replace(t, seeds=n), studies, s),
-            )
+            four = Truth(datasets=("a", "b"), widths=widths)
+            for lines, truth in ((4, four), (1, replace(four, datasets=("a",), methods=("moco",)))):
+                table(
+                    f"power 80 promised, {len(widths)} widths x {lines} lines, luck {luck:g}",
+                    lambda n, t=truth, s=luck: verdict_power(replace(t, seeds=n), studies, s),
+                )
 
 
 if __name__ == "__main__":
