@@ -99,7 +99,7 @@ def connect(address: str, runtime_env: dict[str, object] | None = None) -> None:
                 )
             return
         except (OSError, ValueError, RuntimeError, AuthenticationError) as error:
-            if not left or not any(text in str(error) for text in _CLIENT_DIED):
+            if not left or not any(died in str(error) for died in _CLIENT_DIED):
                 raise InputError(f"--address {address}: {_reason(error)}") from None
             warnings.warn(
                 f"--address {address}: the head's server for this client died at its start, "
@@ -137,6 +137,11 @@ def _reason(error: BaseException) -> str:
         return text[text.index("ersion mismatch") - 1 :][:300]
     if "ray client connection timeout" in text:
         return f"no Ray Client server answers there, or it refuses the token: {TOKEN_HELP}"
+    if any(died in text for died in _CLIENT_DIED):
+        return (
+            "the head could not start a server for this client (its logs: "
+            "ray_client_server_*.err; GRPC_ENABLE_FORK_SUPPORT=0 in its environment helps)"
+        )
     if "Failed to connect to GCS" in text:
         return "what answers there is no Ray head (its port is 6379 unless set)"
     return text[:300]
