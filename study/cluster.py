@@ -32,7 +32,6 @@ _CONNECT_TRIES = "1"
 _CLIENT_TRIES = 3
 """Ray Client's proxy forks a server for each client while gRPC's own threads run, and now and then
 that server dies before it has begun (ray-project/ray#63202)."""
-_CLIENT_DIED = ("Starting Ray client server failed", "Proxy failed to Connect to backend")
 TOKEN_HELP = (
     "set RAY_AUTH_MODE=token and the cluster's token in RAY_AUTH_TOKEN, in the file that "
     "RAY_AUTH_TOKEN_PATH names, or in ~/.ray/auth_token"
@@ -87,25 +86,26 @@ def connect(address: str, runtime_env: dict[str, object] | None = None) -> None:
     for left in reversed(range(_CLIENT_TRIES)):
         try:
             with _soon() if not local else nullcontext():
-                ray.init(
-                    address=address,
-                    include_dashboard=False if local else None,
-                    log_to_driver=address.startswith("ray://"),
-                    logging_level=logging.ERROR,
-                    runtime_env={
-                        "env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"},
-                        **(runtime_env or {}),
-                    },
-                )
+                _init(address, runtime_env or {})
             return
         except (OSError, ValueError, RuntimeError, AuthenticationError) as error:
-            if not left or not any(died in str(error) for died in _CLIENT_DIED):
+            if not left or not _client_died(error):
                 raise InputError(f"--address {address}: {_reason(error)}") from None
             warnings.warn(
                 f"--address {address}: the head's server for this client died at its start, "
                 "asking for another",
                 stacklevel=2,
             )
+
+
+def _init(address: str, runtime_env: dict[str, object]) -> None:
+    ray.init(
+        address=address,
+        include_dashboard=False if address == "local" else None,
+        log_to_driver=address.startswith("ray://"),
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}, **runtime_env},
+    )
 
 
 def _check_answers(address: str) -> None:
@@ -126,6 +126,12 @@ def _check_answers(address: str) -> None:
         ) from None
 
 
+def _client_died(error: BaseException) -> bool:
+    """Whether Ray Client's proxy could not start a server, or lost it before it answered."""
+    said = ("Starting Ray client server failed", "Proxy failed to Connect to backend")
+    return any(text in str(error) for text in said)
+
+
 def _reason(error: BaseException) -> str:
     # Ray wraps the cause, or quotes its traceback.
     text = " ".join(f"{error} {error.__cause__ or ''}".split())
@@ -137,7 +143,7 @@ def _reason(error: BaseException) -> str:
         return text[text.index("ersion mismatch") - 1 :][:300]
     if "ray client connection timeout" in text:
         return f"no Ray Client server answers there, or it refuses the token: {TOKEN_HELP}"
-    if any(died in text for died in _CLIENT_DIED):
+    if _client_died(error):
         return (
             "the head could not start a server for this client (its logs: "
             "ray_client_server_*.err; GRPC_ENABLE_FORK_SUPPORT=0 in its environment helps)"
