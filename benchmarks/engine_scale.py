@@ -26,19 +26,19 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import ray
 
-from study.runner import run_study
+from reports.store.tables import Store, open_store
+from study.on_ray.driver import run_study
 from study.spec import StudySpec
-from study.store import Store, open_store
 from tests.synthetic_trial import MakeSynthetic
 from trainables.config import TrialConfig
 
 CONFIRM_SEEDS = 2
 EPOCHS = 2
 WAYS_BACK = {
-    "run again, nothing missing": "from study.runner import run_study\n"
-    "from study.spec import load_spec\nfrom study.store import open_store\n"
+    "run again, nothing missing": "from study.on_ray.driver import run_study\n"
+    "from study.spec import load_spec\nfrom reports.store.tables import open_store\n"
     "run_study(load_spec(sys.argv[1] + '/study.yaml'), open_store(sys.argv[1]))",
-    "mixco study status": "from study.cli import main\n"
+    "mixco study status": "from study.commands.main import main\n"
     "sys.argv = ['mixco', 'study', 'status', sys.argv[1]]\nmain()",
 }
 

@@ -20,11 +20,19 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from benchmarks.rounds import conditions
-from trainables import checkpoint, evaluation
+from trainables import checkpoint
 from trainables.config import TrialConfig
-from trainables.datasets import Split
-from trainables.evaluation import Accuracy, Features, accuracy
-from trainables.probe_sgd import BATCH, EPOCHS, LEARNING_RATE, MILESTONES, MOMENTUM, linear_sgd
+from trainables.data.dataset import Split
+from trainables.evaluation import measures
+from trainables.evaluation.linear_sgd import (
+    BATCH,
+    EPOCHS,
+    LEARNING_RATE,
+    MILESTONES,
+    MOMENTUM,
+    linear_sgd,
+)
+from trainables.evaluation.measures import Accuracy, Features, accuracy
 from trainables.trial import Trial
 
 STANDARDISED_RATE = 0.1
@@ -84,12 +92,12 @@ def main() -> None:
 
     def extract() -> tuple[Features, Features]:
         return (
-            evaluation.extract(encoder, data.train, data, runtime),
-            evaluation.extract(encoder, data.test, data, runtime),
+            measures.extract(encoder, data.train, data, runtime),
+            measures.extract(encoder, data.test, data, runtime),
         )
 
     def linear() -> Accuracy:
-        return evaluation.linear(*extract(), classes)
+        return measures.linear(*extract(), classes)
 
     def sgd() -> Accuracy:
         return linear_sgd(encoder, data, data.test, runtime, config.seed, options.epochs)

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from study.store import EPOCHS, SCHEMA_VERSION
+from reports.store.tables import EPOCHS, SCHEMA_VERSION
 from tests.synthetic_study import Truth, draw_trials, write_store
 
 TRUTH = Truth(datasets=("a", "b", "c", "d", "e"), widths=(8, 16, 32, 64), seeds=6)
@@ -49,7 +49,7 @@ def write(root: Path, trials: int, epochs: int) -> int:
 
 def measure(root: Path, *options: str) -> dict[str, float]:
     """Seconds, processor seconds and peak memory (MB) of one report."""
-    code = "from study.cli import main; main()"
+    code = "from study.commands.main import main; main()"
     command = [sys.executable, "-c", code, "report", str(root), *options]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -85,7 +85,7 @@ def _serve(connection: Connection, contestant: Contestant, threads: int) -> None
 
 def conditions(threads: int, *packages: str) -> str:
     """Machine and versions, in one line."""
-    from trainables.runtime import _cpu_name
+    from trainables.device.runtime import _cpu_name
 
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     cores = len(os.sched_getaffinity(0))

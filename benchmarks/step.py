@@ -18,12 +18,12 @@ import torch
 
 from benchmarks.peers import Images, lightly_moco, published
 from benchmarks.rounds import Contestant, Turn, conditions, race, table
-from trainables import batch_norm
-from trainables import runtime as runtime_module
 from trainables.config import TrialConfig
-from trainables.datasets import Dataset, Split, load_dataset
+from trainables.data.dataset import Dataset, Split, load_dataset
+from trainables.device import runtime as runtime_module
+from trainables.device.runtime import Runtime
+from trainables.native import batch_norm
 from trainables.pretraining import Pretraining
-from trainables.runtime import Runtime
 
 QUEUE = 4096
 

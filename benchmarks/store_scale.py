@@ -20,12 +20,12 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from study.store import open_store
+from reports.store.tables import open_store
 
 _TIMED = """
 import sys, time
 from pathlib import Path
-from study.store import open_store
+from reports.store.tables import open_store
 store = open_store(sys.argv[1])
 start = time.perf_counter()
 {step}

@@ -21,16 +21,16 @@ from pathlib import Path
 
 import ray
 
-from study.runner import run_study
-from study.single import recorded_config
+from reports.store.tables import open_store
+from study.local_trial import recorded_config
+from study.on_ray.driver import run_study
 from study.spec import StudySpec
-from study.store import open_store
 from trainables.config import TrialConfig
 
 _BARE = """
 import json, sys, time
 from trainables.config import TrialConfig
-from trainables.tune_trainable import local_trial
+from trainables.on_ray.steps import local_trial
 for line in sys.stdin:
     config = TrialConfig.model_validate(json.loads(line))
     start = time.perf_counter()

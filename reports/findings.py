@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reports import (
+from reports.output import words
+from reports.statistics import (
     aggregate,
     equivalence,
     fairness,
@@ -17,10 +18,9 @@ from reports import (
     scaling,
     transfer,
     trend,
-    words,
 )
-from reports.selection import Selection, select
-from study.store import EVALUATIONS
+from reports.statistics.selection import Selection, select
+from reports.store.tables import EVALUATIONS
 
 
 @dataclass(frozen=True)

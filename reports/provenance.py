@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from study.store import CONFIRM
+from reports.store.tables import CONFIRM
 
 
 def provenance(trials: pd.DataFrame) -> list[tuple[str, str]]:

@@ -16,7 +16,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from trainables.config import ARMS, METHODS, MIXING_FIELDS, InputError, TrialConfig
+from trainables.config import ARMS, METHODS, MIXING_FIELDS, TrialConfig
+from trainables.errors import InputError
 
 Space = dict[str, BaseDistribution]
 

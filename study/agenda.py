@@ -6,10 +6,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from reports.store.tables import COMPLETE, CONFIG_FIELDS, STATUSES, TUNE
 from study.plan import Cell, Job, cells, confirm_job, tune_job
 from study.search import CellSearch, Outcome
 from study.spec import StudySpec
-from study.store import COMPLETE, CONFIG_FIELDS, STATUSES, TUNE
 from trainables.config import TrialConfig
 
 

@@ -16,12 +16,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from reports.store.tables import COMPLETE, PRUNED, TUNE, Store
 from search_spaces import Space
 from study.agenda import Agenda
+from study.overview import knn_by_epoch, recorded_rows
 from study.provenance import stored_spec
-from study.results import knn_by_epoch, recorded_rows
-from study.store import COMPLETE, PRUNED, TUNE, Store
-from trainables.config import InputError
+from trainables.errors import InputError
 
 HOST = "127.0.0.1"
 

@@ -23,8 +23,8 @@ from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
 
-from study.store import Store, StoreError
-from trainables.config import InputError
+from reports.store.tables import Store, StoreError
+from trainables.errors import InputError
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0

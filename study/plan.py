@@ -13,9 +13,9 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
+from reports.store.tables import CONFIRM, TUNE
 from search_spaces import Space
 from study.spec import StudySpec
-from study.store import CONFIRM, TUNE
 from trainables.config import TrialConfig
 
 
@@ -103,7 +103,7 @@ def _length(spec: StudySpec, group: tuple[str, str, str, int]) -> dict[str, Tria
     configs: dict[str, TrialConfig] = {arm: spec.fixed(*group, arm) for arm in spec.arms}
     if spec.match == "epochs":
         return configs
-    from trainables.compute import training_flops
+    from trainables.device.flops import training_flops
 
     # Arms differ in passes through one encoder: the image size cancels out of their ratio.
     work = {

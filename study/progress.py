@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from reports.store.tables import DIVERGED, FAILED, PRUNED
 from study.agenda import Agenda
-from study.store import DIVERGED, FAILED, PRUNED
 
 _SHOWN_CELLS = 30
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from reports.store.tables import Store
 from study.spec import StudySpec, dump_spec, parse_spec
-from study.store import Store
-from trainables.config import InputError
+from trainables.errors import InputError
 
 SPEC_FILE = "study.yaml"
 PROVENANCE_FILE = "provenance.json"

@@ -18,10 +18,10 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from reports.store.tables import COMPLETE, PRUNED
 from search_spaces.spaces import nearest
 from study.plan import Cell
 from study.spec import Search
-from study.store import COMPLETE, PRUNED
 from trainables.config import TrialConfig
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

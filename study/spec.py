@@ -14,15 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from search_spaces import Space, narrow, space
 from search_spaces.spaces import corners
-from trainables.config import (
-    Arm,
-    Encoder,
-    InputError,
-    Method,
-    TrialConfig,
-    describe,
-    parse_config,
-)
+from trainables.config import Arm, Encoder, Method, TrialConfig, describe, parse_config
+from trainables.errors import InputError
 
 _CELL_FIELDS = ("dataset", "method", "encoder", "width", "arm", "seed")
 

@@ -60,7 +60,7 @@ class Head:
         """`mixco ARGUMENTS` in a process; an environment variable of None is not set."""
         values = {**self.environment, **environment}
         return subprocess.Popen(
-            [sys.executable, "-m", "study.cli", *arguments],
+            [sys.executable, "-m", "study.commands.main", *arguments],
             env={name: value for name, value in values.items() if value is not None},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports import aggregate, trend
-from reports.equivalence import WITHIN, equivalence_table
-from reports.hierarchy import bootstrap_lines
-from reports.intervals import bca_interval, t_interval
-from reports.power import detectable_slope
-from reports.scaling import scaling_table
-from reports.selection import LINE, Selection
+from reports.statistics import aggregate, trend
+from reports.statistics.equivalence import WITHIN, equivalence_table
+from reports.statistics.hierarchy import bootstrap_lines
+from reports.statistics.intervals import bca_interval, t_interval
+from reports.statistics.power import detectable_slope
+from reports.statistics.scaling import scaling_table
+from reports.statistics.selection import LINE, Selection
 from tests.synthetic_study import Truth
 
 STUDIES = 2000

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import ray
 
-from study.runner import StudyError, run_study
+from reports.store.tables import open_store
+from study.on_ray.driver import StudyError, run_study
 from study.spec import load_spec
-from study.store import open_store
 from tests.synthetic_trial import MakeSynthetic
-from trainables.config import InputError
+from trainables.errors import InputError
 
 if __name__ == "__main__":
     spec, results, *rest = sys.argv[1:]

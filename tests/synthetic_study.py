@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from study.store import SCHEMA_VERSION, TRIALS
+from reports.store.tables import SCHEMA_VERSION, TRIALS
 
 
 @dataclass(frozen=True)

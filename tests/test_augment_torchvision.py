@@ -11,8 +11,9 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
-from trainables.augment import Policy, Views, apply_views, blur, crop, draw_views
-from trainables.colour import luma, shift_hue
+from trainables.views.augment import apply_views, blur, crop
+from trainables.views.colour import luma, shift_hue
+from trainables.views.parameters import Policy, Views, draw_views
 
 SIZE = 64
 ALL = Policy(crop_scale=0.2, flip=True, colour=True, blur=True)

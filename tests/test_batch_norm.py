@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables import batch_norm
-from trainables.batch_norm import normalise
+from trainables.native import batch_norm
+from trainables.native.batch_norm import normalise
 
 pytestmark = pytest.mark.skipif(not batch_norm.is_available(), reason="no C++ compiler here")
 
@@ -95,7 +95,7 @@ def test_results_repeat_and_do_not_hang_on_other_threads_work() -> None:
 def test_without_a_compiler_torchs_own_is_used(without_compiler: Callable[[str], None]) -> None:
     without_compiler(
         "import torch\n"
-        "from trainables import batch_norm\n"
+        "from trainables.native import batch_norm\n"
         "assert not batch_norm.is_available()\n"
         "x = torch.randn(4, 8, 4, 4).contiguous(memory_format=torch.channels_last)\n"
         "y = batch_norm.normalise(torch.nn.BatchNorm2d(8), x)\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from study.cli import main
+from study.commands.main import main
 
 MIXCO = Path(sys.executable).with_name("mixco")
 QUICK = [
@@ -55,7 +55,7 @@ def test_help_imports_neither_torch_nor_ray_and_answers_within_half_a_second(
 ) -> None:
     code = (
         "import sys; sys.argv = ['mixco', '--help']\n"
-        "from study.cli import main\n"
+        "from study.commands.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'ray', 'pandas', 'optuna'} & set(sys.modules), 'too much'\n"

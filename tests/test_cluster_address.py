@@ -13,10 +13,10 @@ import pandas as pd
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from study import cluster
-from study.store import open_store
+from reports.store.tables import open_store
+from study.on_ray import cluster
 from tests.local_head import Head, free_ports
-from trainables.config import InputError
+from trainables.errors import InputError
 
 SPEC = """
 name: tiny
@@ -166,7 +166,7 @@ def kill_first_server(head: Head) -> None:
 def test_a_client_server_that_dies_at_its_start_is_asked_for_again(head: Head) -> None:
     code = f"""
 import ray
-from study import cluster
+from study.on_ray import cluster
 cluster.connect({head.client!r})
 print(ray.cluster_resources()["CPU"])
 """

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from study.jobs import Jobs
-from study.store import open_store
+from reports.store.tables import open_store
+from study.on_ray.jobs import Jobs
 from tests.local_head import Head, free_ports, local_head
-from trainables.config import InputError
+from trainables.errors import InputError
 
 SPEC = """
 name: job

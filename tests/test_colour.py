@@ -9,11 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables import colour, native
-from trainables.augment import Policy, draw_views
+from trainables.native import build
+from trainables.views import colour
+from trainables.views.parameters import Policy, draw_views
 
 POLICY = Policy(crop_scale=0.2, flip=True, colour=True, blur=False)
-compiled = pytest.mark.skipif(native.library("colour") is None, reason="no C++ compiler here")
+compiled = pytest.mark.skipif(build.library("colour") is None, reason="no C++ compiler here")
 
 
 @compiled
@@ -53,9 +54,9 @@ def test_without_a_compiler_torchs_operators_are_used(
 ) -> None:
     without_compiler(
         "import torch\n"
-        "from trainables import colour, native\n"
-        "from trainables.augment import Policy, draw_views\n"
-        "assert native.library('colour') is None\n"
+        "from trainables.native import build\nfrom trainables.views import colour\n"
+        "from trainables.views.parameters import Policy, draw_views\n"
+        "assert build.library('colour') is None\n"
         "views = draw_views(8, 9, Policy(0.2, True, True, False), torch.Generator())\n"
         "x = torch.rand(8, 3, 9, 9)\n"
         "assert torch.equal(colour.jitter(x.clone(), views), colour.by_operators(x, views))\n"

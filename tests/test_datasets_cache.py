@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.image_trees import make_image_folder, picture
-from trainables import cache, datasets
-from trainables.cache import CacheDamagedError, read_split, write_split
-from trainables.config import InputError
-from trainables.datasets import Dataset, load_dataset
+from trainables.data import cache, dataset
+from trainables.data.cache import CacheDamagedError, read_split, write_split
+from trainables.data.dataset import Dataset, load_dataset
+from trainables.errors import InputError
 
 SHAPE = (3, 5, 5)
 
@@ -31,7 +31,7 @@ def images_and_labels(count: int = 40) -> tuple[np.ndarray, np.ndarray]:
 
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what this process has loaded, as another process would not know it."""
-    monkeypatch.setattr(datasets, "_loaded", {})
+    monkeypatch.setattr(dataset, "_loaded", {})
 
 
 @pytest.fixture

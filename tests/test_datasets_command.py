@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from study.commands.data import app
 from tests.image_trees import cifar10_files, make_image_folder, tiny_imagenet_files, write_tar
-from trainables import sources
-from trainables.config import InputError
-from trainables.contact_sheet import contact_sheet
-from trainables.datasets import load_dataset
+from trainables.data import sources
+from trainables.data.contact_sheet import contact_sheet
+from trainables.data.dataset import load_dataset
+from trainables.errors import InputError
 
 
 def mixco_data(*arguments: str | Path, data_dir: Path) -> str:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from trainables.config import InputError
-from trainables.datasets import load_dataset
+from trainables.data.dataset import load_dataset
+from trainables.errors import InputError
 
 
 def test_splits_hold_every_image_once(tmp_path: Path) -> None:

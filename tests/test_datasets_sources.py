@@ -30,10 +30,10 @@ from tests.image_trees import (
     write_tar,
     write_zip,
 )
-from trainables import sources
-from trainables.config import InputError
-from trainables.datasets import Dataset, Split, load_dataset, square_pixels
-from trainables.sources import read_idx
+from trainables.data import sources
+from trainables.data.dataset import Dataset, Split, load_dataset, square_pixels
+from trainables.data.sources import read_idx
+from trainables.errors import InputError
 
 
 def load(name: str, tmp_path: Path, **options) -> Dataset:

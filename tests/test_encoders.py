@@ -4,9 +4,9 @@ import pytest
 import torch
 import torchvision
 
-from trainables.compute import encoder_flops, encoder_parameters, training_flops
 from trainables.config import ENCODERS, TrialConfig
-from trainables.encoders import Embedding, Projection, ResNet
+from trainables.device.flops import encoder_flops, encoder_parameters, training_flops
+from trainables.encoders.resnet import Embedding, Projection, ResNet
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])

@@ -15,10 +15,11 @@ import torchvision
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from study import single
+from reports.store.tables import COMPLETE, DIVERGED, open_store
+from study import local_trial
 from study.commands import export as command
-from study.store import COMPLETE, DIVERGED, open_store
-from trainables.config import InputError, TrialConfig
+from trainables.config import TrialConfig
+from trainables.errors import InputError
 from trainables.export import export
 from trainables.trial import Trial
 
@@ -34,8 +35,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with one finished trial and its checkpoint."""
     root = tmp_path_factory.mktemp("results")
     trial = Trial(CONFIG, data_dir=root / "data")
-    path = single.checkpoint_path(root, single.identity(CONFIG)["trial_id"])
-    single.run(trial, open_store(root, create=True), path, lambda row: None, None)
+    path = local_trial.checkpoint_path(root, local_trial.identity(CONFIG)["trial_id"])
+    local_trial.run(trial, open_store(root, create=True), path, lambda row: None, None)
     return root
 
 
@@ -51,7 +52,7 @@ def test_program_gives_the_trials_features_where_only_torch_is(
 ) -> None:
     run("digits-moco", "--results", results, "--out", tmp_path / "out")
     trial = Trial(CONFIG, data_dir=results / "data")
-    trial.restore(single.checkpoint_path(results, single.identity(CONFIG)["trial_id"]))
+    trial.restore(local_trial.checkpoint_path(results, local_trial.identity(CONFIG)["trial_id"]))
     expected = trial._features(trial.data, trial.data.test).values
     torch.save(trial.data.test.images.float() / 255, tmp_path / "images.pt")
     code = (
@@ -71,12 +72,12 @@ def test_program_gives_the_trials_features_where_only_torch_is(
 
 
 def test_card_says_what_the_weights_are(results: Path, tmp_path: Path) -> None:
-    trial_id = single.identity(CONFIG)["trial_id"]
+    trial_id = local_trial.identity(CONFIG)["trial_id"]
     said = run(trial_id, "--results", results)
     folder = results / "exports" / trial_id
     assert str(folder) in said
     card = json.loads((folder / "card.json").read_text())
-    row = single.find(open_store(results), trial_id)
+    row = local_trial.find(open_store(results), trial_id)
     assert TrialConfig.model_validate_json(json.dumps(card["config"])) == CONFIG
     assert (card["split"], card["accuracy"]) == ("test", row["accuracy"])
     assert card["data_fingerprint"] == row["data_fingerprint"]

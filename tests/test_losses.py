@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from trainables.losses import info_nce, nt_xent, soft_cross_entropy
+from trainables.methods.losses import info_nce, nt_xent, soft_cross_entropy
 
 
 def unit(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -10,18 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from trainables import memory
-from trainables.config import InputError, TrialConfig
-from trainables.datasets import load_dataset
-from trainables.runtime import Runtime
+from trainables.config import TrialConfig
+from trainables.data.dataset import load_dataset
+from trainables.device import memory
+from trainables.device.runtime import Runtime
+from trainables.errors import InputError
 from trainables.trial import Trial
 
 STEP = """
 import json, resource, sys
 from pathlib import Path
 import torch
-from trainables import memory
-from trainables.config import InputError, TrialConfig
+from trainables.device import memory
+from trainables.errors import InputError
+from trainables.config import TrialConfig
 from trainables.trial import Trial
 
 torch.set_num_threads(1)

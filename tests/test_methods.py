@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables import methods, mixing
+from trainables.arms import mixing
 from trainables.config import ARMS, TrialConfig
+from trainables.methods import contrastive
 from trainables.streams import stream
 
 N, TAU, MIX_TAU, BETA = 8, 0.3, 0.07, 0.6
@@ -20,9 +21,9 @@ def config(**fields: Any) -> TrialConfig:
     return TrialConfig(**{**base, **chosen, "mix_batch_norm": "separate", **fields})
 
 
-def build(**fields: Any) -> methods.MoCo | methods.SimCLR:
+def build(**fields: Any) -> contrastive.MoCo | contrastive.SimCLR:
     torch.manual_seed(3)
-    method = methods.build(config(**fields), channels=1)
+    method = contrastive.build(config(**fields), channels=1)
     # Evaluation mode: batch norm then treats every image alone, so the slow code may too.
     return method.eval()
 
@@ -45,13 +46,13 @@ def soft_loss(row: Tensor, keys: list[Tensor], shares: dict[int, float], tau: fl
 
 def test_mixco_on_moco_follows_the_paper() -> None:
     method = build(method="moco", arm="mixco")
-    assert isinstance(method, methods.MoCo)
+    assert isinstance(method, contrastive.MoCo)
     view1, view2 = views()
     with torch.no_grad():
         losses = method(view1, view2, mix)
         q, k, mixture = method.embedding(view1), method.key_embedding(view2), mix(view1)
         queue = list(method.queue)
-        contrastive = sum(
+        clean = sum(
             soft_loss(q[i], [k[i], *queue], {0: 1.0}, TAU) for i in range(N)
         ) / N  # fmt: skip
         mixing_loss = 0.0
@@ -61,9 +62,9 @@ def test_mixco_on_moco_follows_the_paper() -> None:
             q_mix = method.embedding(image[None])[0]
             shares = {i: share, i + N // 2: 1 - share}
             mixing_loss += soft_loss(q_mix, [*k, *queue], shares, MIX_TAU) / (N // 2)
-    assert losses.contrastive.item() == pytest.approx(contrastive, rel=1e-4)
+    assert losses.contrastive.item() == pytest.approx(clean, rel=1e-4)
     assert losses.mixing.item() == pytest.approx(mixing_loss, rel=1e-4)
-    assert losses.total.item() == pytest.approx(contrastive + BETA * mixing_loss, rel=1e-4)
+    assert losses.total.item() == pytest.approx(clean + BETA * mixing_loss, rel=1e-4)
 
 
 def test_mixco_on_simclr_mixes_each_view_against_the_other() -> None:
@@ -91,7 +92,7 @@ def test_i_mix_replaces_the_clean_loss_and_un_mix_weighs_two_keys() -> None:
             return make(view, 1.0, stream(1, "mixing"))
 
         method = build(method="moco", arm=arm)
-        assert isinstance(method, methods.MoCo)
+        assert isinstance(method, contrastive.MoCo)
         with torch.no_grad():
             losses = method(view1, view2, draw)
             mixture, k, queue = draw(view1), method.key_embedding(view2), list(method.queue)
@@ -113,7 +114,7 @@ def test_i_mix_replaces_the_clean_loss_and_un_mix_weighs_two_keys() -> None:
 @pytest.mark.parametrize("size", [3, 8, 11, 20])
 def test_queue_holds_the_newest_keys_whatever_the_batch(size: int) -> None:
     method = build(method="moco", arm="none", queue_size=size)
-    assert isinstance(method, methods.MoCo)
+    assert isinstance(method, contrastive.MoCo)
     expected = list(method.queue.clone())
     place = 0
     for step in range(7):
@@ -129,7 +130,7 @@ def test_queue_holds_the_newest_keys_whatever_the_batch(size: int) -> None:
 
 def test_key_encoder_moves_by_its_momentum_and_has_no_gradient() -> None:
     method = build(method="moco", arm="none", key_momentum=0.9)
-    assert isinstance(method, methods.MoCo)
+    assert isinstance(method, contrastive.MoCo)
     with torch.no_grad():
         for parameter in method.embedding.parameters():
             parameter += 1

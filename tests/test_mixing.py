@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables import mixing
+from trainables.arms import mixing
 from trainables.streams import stream
 
 ARMS = [mixing.mixco, mixing.i_mix, mixing.un_mix]

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports import fairness
-from reports.compare import compare_gains
-from reports.equivalence import equivalence_table
-from reports.gain import pairs
-from reports.scaling import residual_table, scaling_table
-from reports.selection import select
-from reports.tables import latex, markdown, write_tables
-from reports.transfer import transfer_table
+from reports.output.tables import latex, markdown, write_tables
+from reports.statistics import fairness
+from reports.statistics.compare import compare_gains
+from reports.statistics.equivalence import equivalence_table
+from reports.statistics.gain import pairs
+from reports.statistics.scaling import residual_table, scaling_table
+from reports.statistics.selection import select
+from reports.statistics.transfer import transfer_table
 from tests.simulated_coverage import true_factor
 from tests.synthetic_study import Truth, draw_trials
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from study.commands.report import app
 from tests.synthetic_study import Truth, draw_trials, write_store
-from trainables.config import InputError
+from trainables.errors import InputError
 
 
 def report(*arguments: object) -> Result:
@@ -163,7 +163,7 @@ class Neither:
         if name.split('.')[0] in ('torch', 'ray'):
             raise ModuleNotFoundError(f'blocked: {name}')
 sys.meta_path.insert(0, Neither())
-from study.cli import main
+from study.commands.main import main
 main()
 """
     command = [sys.executable, "-c", code, "report", str(store), "--no-exports"]

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import statsmodels.stats.weightstats as weightstats
 
-from reports.gain import gain_table, pairs, unpaired
-from reports.intervals import bca_interval, sign_flip_p, smallest_sign_flip_p, t_interval
-from reports.selection import select
+from reports.statistics.gain import gain_table, pairs, unpaired
+from reports.statistics.intervals import bca_interval, sign_flip_p, smallest_sign_flip_p, t_interval
+from reports.statistics.selection import select
 from tests.synthetic_study import Truth, draw_trials
 
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from reports import aggregate, trend
 from reports.findings import find
-from reports.gain import gain_from_pairs, pairs
-from reports.hierarchy import mixed_model
-from reports.intervals import expanded_level
-from reports.power import detectable_slope, seeds_needed, squares, widths_needed
-from reports.selection import select
-from reports.words import headline, limits, method_words
+from reports.output.words import headline, limits, method_words
+from reports.statistics import aggregate, trend
+from reports.statistics.gain import gain_from_pairs, pairs
+from reports.statistics.hierarchy import mixed_model
+from reports.statistics.intervals import expanded_level
+from reports.statistics.power import detectable_slope, seeds_needed, squares, widths_needed
+from reports.statistics.selection import select
 from tests.simulated_coverage import draw_pairs
 from tests.synthetic_study import Truth, draw_trials
 

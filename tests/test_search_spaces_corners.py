@@ -17,7 +17,8 @@ from optuna.distributions import (
 
 from search_spaces import SPACES, narrow, parse_distribution, space
 from search_spaces.spaces import ends_of, nearest
-from trainables.config import ARMS, METHODS, MIXING_FIELDS, InputError, TrialConfig
+from trainables.config import ARMS, METHODS, MIXING_FIELDS, TrialConfig
+from trainables.errors import InputError
 
 
 @pytest.mark.parametrize(("method", "arm"), SPACES)

@@ -11,9 +11,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainables.config import ARMS, METHODS, TrialConfig
-from trainables.datasets import Dataset, Split
+from trainables.data.dataset import Dataset, Split
+from trainables.device.runtime import Runtime
 from trainables.pretraining import Pretraining
-from trainables.runtime import Runtime
 
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "_unique2"}
 """Operators whose result, or its size, the processor needs before it can go on."""

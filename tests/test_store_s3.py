@@ -14,15 +14,15 @@ import pyarrow.fs
 import pytest
 from typer.testing import CliRunner
 
+from reports.store.tables import Store, StoreError, open_store
 from study.commands import report as report_command
 from study.commands import study as study_command
-from study.runner import run_study
+from study.on_ray.driver import run_study
 from study.spec import parse_spec
-from study.store import Store, StoreError, open_store
 from tests.object_store import ObjectStore, Trouble, object_store
 from tests.synthetic_trial import MakeSynthetic
 from tests.test_study_kill import kill_with_ray
-from trainables.config import InputError
+from trainables.errors import InputError
 
 SPEC = """
 name: far
@@ -64,7 +64,7 @@ def assert_same(one: Store, other: Store) -> None:
 
 def mixco(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "study.cli", *arguments], capture_output=True, text=True
+        [sys.executable, "-m", "study.commands.main", *arguments], capture_output=True, text=True
     )
 
 
@@ -92,7 +92,7 @@ def test_a_store_out_of_reach_is_not_taken_for_a_damaged_one(
     s3: ObjectStore, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file passed over would count as missing: its trial would run again."""
-    monkeypatch.setattr("study.store._ATTEMPTS", 2)
+    monkeypatch.setattr("reports.store.tables._ATTEMPTS", 2)
     trouble.share = 0
     far = open_store(s3.uri("lost", trouble.port), create=True)
     far.append({"trial_id": "a", "phase": "tune", "status": "complete"})

@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from study import single
+from reports.store.tables import CONFIG_FIELDS, open_store
+from study import local_trial
 from study.agenda import config_of
-from study.results import recorded_rows
-from study.store import CONFIG_FIELDS, open_store
+from study.overview import recorded_rows
 from trainables.config import LATER_FIELDS, TrialConfig
 
 
@@ -32,14 +32,14 @@ def test_rows_of_the_first_schema_have_the_defaults_of_later_fields(
 ) -> None:
     config = TrialConfig(dataset="digits", image_size=16, sync_batch_norm=sync)
     store = open_store(tmp_path, create=True)
-    row = {**single.identity(config), "status": "complete", "workers": 2, "runner": "train"}
+    row = {**local_trial.identity(config), "status": "complete", "workers": 2, "runner": "train"}
     store.append(row)
     assert config_of(recorded_rows(store)[0]) == config
-    assert single.recorded_config(single.find(store, row["trial_id"])) == config
+    assert local_trial.recorded_config(local_trial.find(store, row["trial_id"])) == config
     (path,) = tmp_path.glob("trials/*.parquet")
     table = pq.read_table(path).drop_columns([*LATER_FIELDS, "workers", "runner"])
     pq.write_table(table.replace_schema_metadata({"mixco_schema": "1"}), path)
     old = config.model_copy(update={"sync_batch_norm": True})
     assert config_of(recorded_rows(store)[0]) == old
-    assert single.recorded_config(single.find(store, row["trial_id"])) == old
+    assert local_trial.recorded_config(local_trial.find(store, row["trial_id"])) == old
     assert recorded_rows(store)[0]["workers"] is None

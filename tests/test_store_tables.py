@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from study.store import SCHEMA_VERSION, Store, open_store
-from trainables.config import InputError
+from reports.store.tables import SCHEMA_VERSION, Store, open_store
+from trainables.errors import InputError
 
 
 def fill(store: Store, trials: int = 5, epochs: int = 3) -> None:

@@ -17,14 +17,14 @@ import pytest
 from optuna.trial import TrialState
 from playwright.sync_api import expect, sync_playwright
 
+from reports.store.tables import Store, open_store
 from study import dashboard, provenance
 from study.agenda import Agenda
 from study.dashboard import cell_studies
 from study.spec import parse_spec
-from study.store import Store, open_store
 from tests.local_head import heed_interrupts
 from tests.synthetic_trial import SyntheticTrial
-from trainables.config import InputError
+from trainables.errors import InputError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SPEC = """
@@ -107,7 +107,16 @@ def test_what_is_missing_or_taken_is_one_line(
 
 @pytest.fixture
 def url(store: Store) -> Iterator[str]:
-    command = [sys.executable, "-m", "study.cli", "study", "dashboard", store.name, "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "study.commands.main",
+        "study",
+        "dashboard",
+        store.name,
+        "--port",
+        "0",
+    ]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     )

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import ray
 
-from study.runner import StudyError, run_study
+from reports.store.tables import Store, StoreError, open_store
+from study.on_ray.driver import StudyError, run_study
 from study.spec import parse_spec
-from study.store import Store, StoreError, open_store
 from tests.synthetic_trial import MakeSynthetic
 
 SPEC = """

@@ -16,7 +16,7 @@ import pandas as pd
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from study.store import open_store
+from reports.store.tables import open_store
 
 SPEC = """
 name: killed

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from reports.store.tables import open_store
 from study import lock
 from study.lock import StudyLock, read_owner, running
-from study.store import open_store
-from trainables.config import InputError
+from trainables.errors import InputError
 
 
 def test_a_second_driver_is_refused_until_the_first_is_done(tmp_path: Path) -> None:
@@ -31,7 +31,8 @@ def test_a_second_driver_is_refused_until_the_first_is_done(tmp_path: Path) -> N
 
 def test_a_killed_driver_does_not_hold_the_lock(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from study.lock import StudyLock; from study.store import open_store\n"
+        "import sys, time; from study.lock import StudyLock\n"
+        "from reports.store.tables import open_store\n"
         "with StudyLock(open_store(sys.argv[1], create=True)): print('held', flush=True);"
         " time.sleep(60)"
     )
@@ -64,8 +65,9 @@ def test_a_lock_that_could_not_be_deleted_holds_nobody_up(tmp_path: Path) -> Non
 
 def test_of_drivers_started_at_the_same_moment_one_runs(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from study.lock import StudyLock; from study.store import open_store\n"
-        "from trainables.config import InputError\n"
+        "import sys, time; from study.lock import StudyLock\n"
+        "from reports.store.tables import open_store\n"
+        "from trainables.errors import InputError\n"
         "store = open_store(sys.argv[1], create=True)\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "try:\n"

@@ -12,9 +12,9 @@ from ray.cluster_utils import Cluster
 
 import trainables.trial  # noqa: F401  # before the start signal: it takes seconds
 from tests.image_trees import make_image_folder
-from trainables import datasets
 from trainables.config import TrialConfig
-from trainables.tune_trainable import local_trial
+from trainables.data import dataset
+from trainables.on_ray.steps import local_trial
 
 TRIALS = 3
 """On each node."""
@@ -24,14 +24,14 @@ TRIALS = 3
 def start_trial(tree: str, ready: str) -> tuple[str, int, list[str]]:
     """(data folder, process, splits that it built) of a trial that starts when all are ready."""
     built = []
-    build = datasets.write_split
+    build = dataset.write_split
 
     def write_split(path: Path, *rest: object) -> None:
         built.append(path.name)
         time.sleep(3)  # long enough for the others to come
         build(path, *rest)  # type: ignore[arg-type]
 
-    datasets.write_split = write_split
+    dataset.write_split = write_split
     Path(ready, str(os.getpid())).touch()
     while len(list(Path(ready).iterdir())) < 2 * TRIALS:
         time.sleep(0.01)

@@ -11,9 +11,9 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from study.runner import run_study
+from reports.store.tables import Store, open_store
+from study.on_ray.driver import run_study
 from study.spec import parse_spec
-from study.store import Store, open_store
 from tests.synthetic_trial import MakeSynthetic
 
 SPEC = """

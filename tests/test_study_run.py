@@ -18,15 +18,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from study import runner
-from study.forgetting import forget_finished
-from study.results import Overview
-from study.runner import StudyError, run_study
+from reports.store.tables import Store, open_store
+from study.on_ray import driver
+from study.on_ray.driver import StudyError, run_study
+from study.on_ray.tune_patches import forget_finished
+from study.overview import Overview
 from study.spec import StudySpec, parse_spec
-from study.store import Store, open_store
 from tests.synthetic_trial import MakeSynthetic, SyntheticTrial
-from trainables import tune_trainable
-from trainables.config import InputError, TrialConfig
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+from trainables.on_ray import tune
 
 BASE = """
 name: small
@@ -351,12 +352,12 @@ def test_provenance_lies_beside_the_tables(undisturbed: Undisturbed) -> None:
 
 
 def test_tune_forgets_trials_that_have_ended(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails where a new Ray keeps its trials in another way than `study.forgetting` knows."""
+    """Fails where a new Ray keeps its trials in another way than `tune_patches` knows."""
     from ray.tune.experiment import Trial
 
     listed: list[int] = []
     alive: list[int] = []
-    record = runner._Recorder.on_trial_complete
+    record = driver._Recorder.on_trial_complete
 
     def spy(self: Any, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         record(self, iteration, trials, trial, **info)
@@ -365,7 +366,7 @@ def test_tune_forgets_trials_that_have_ended(store: Store, monkeypatch: pytest.M
             gc.collect()
             alive.append(sum(type(some) is Trial for some in gc.get_objects()))
 
-    monkeypatch.setattr(runner._Recorder, "on_trial_complete", spy)
+    monkeypatch.setattr(driver._Recorder, "on_trial_complete", spy)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert run(store, spec_of(trials=5, base={"epochs": 1}))
@@ -390,18 +391,18 @@ def test_a_ray_that_keeps_trials_in_another_way_is_left_alone() -> None:
 
 
 def checkpoint_always(config: TrialConfig, epoch: int) -> None:
-    tune_trainable.CHECKPOINT_SECONDS = 0.0
+    tune.CHECKPOINT_SECONDS = 0.0
 
 
 def test_checkpoints_go_with_their_trials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
-    record = runner._Recorder.on_trial_complete
+    record = driver._Recorder.on_trial_complete
 
     def spy(self: Any, *known: Any, **info: Any) -> None:
         kept.append(len(list(Path(store.root).glob(".tune/run/*/checkpoint_*"))))
         record(self, *known, **info)
 
-    monkeypatch.setattr(runner._Recorder, "on_trial_complete", spy)
+    monkeypatch.setattr(driver._Recorder, "on_trial_complete", spy)
     assert run(store, spec_of(), make_trial=MakeSynthetic(trouble=checkpoint_always))
     # Tune keeps two of each trial that runs, and is about to delete a third.
     assert 2 <= max(kept) <= 3 * 4

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from study.agenda import Agenda
-from study.front import fronts
+from study.pareto import fronts
 from study.plan import Job, cells
 from study.search import CellSearch, Outcome
 from study.spec import Search, StudySpec, parse_spec
@@ -184,7 +184,7 @@ def test_warm_start_hands_the_best_of_the_narrower_width_on() -> None:
 
 
 def test_matched_compute_gives_the_cheaper_arm_more_epochs() -> None:
-    from trainables.compute import training_flops
+    from trainables.device.flops import training_flops
 
     for method in ("moco", "simclr"):
         spec = StudySpec.model_validate(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.sizing import CONTEXT, MARGIN, MOST, GpuShares, gpu_share
+from study.on_ray.gpu_shares import CONTEXT, MARGIN, MOST, GpuShares, gpu_share
 
 GIB = 1 << 30
 

@@ -6,7 +6,7 @@ import pytest
 
 from study.plan import cells, slug
 from study.spec import dump_spec, load_spec, parse_spec, presets
-from trainables.config import InputError
+from trainables.errors import InputError
 
 GOOD = "name: good\ndatasets: [digits]\nwidths: [4, 8]\n"
 

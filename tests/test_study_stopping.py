@@ -7,8 +7,8 @@ from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
+from study.on_ray.stopping import METRIC, TIME, CellLadders
 from study.spec import Stopping
-from study.stopping import METRIC, TIME, CellLadders
 
 STOPPING = Stopping(rule="asha", grace_epochs=1, reduction_factor=2.0)
 WIDTHS = (4, 16, 64)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from study import trackers
-from study.runner import run_study
+from reports.store.tables import Store, open_store
+from study.on_ray import trackers
+from study.on_ray.driver import run_study
 from study.spec import StudySpec, parse_spec
-from study.store import Store, open_store
 from tests.synthetic_trial import MakeSynthetic
-from trainables.config import InputError
+from trainables.errors import InputError
 
 SPEC = """
 name: tracked

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 import ray
 
-from study.runner import run_study
+from reports.store.tables import Store, open_store
+from study.on_ray.driver import run_study
 from study.spec import StudySpec, parse_spec
-from study.store import Store, open_store
 from tests.synthetic_trial import MakeSynthetic
 from tests.test_train_trainable import assert_nothing_is_left
-from trainables.config import InputError, TrialConfig
+from trainables.config import TrialConfig
+from trainables.errors import InputError
 
 BASE = """
 name: several

@@ -17,14 +17,9 @@ from ray.util import placement_group_table
 
 from tests.synthetic_trial import MakeSynthetic
 from trainables.config import TrialConfig
-from trainables.train_trainable import Order, TrainTrial
+from trainables.on_ray.steps import GaveUpError, WrongInputError, local_trial, remove_group
+from trainables.on_ray.train import Order, TrainTrial
 from trainables.trial import Trial
-from trainables.tune_trainable import (
-    GaveUpError,
-    WrongInputError,
-    local_trial,
-    remove_group,
-)
 
 SMALL: dict[str, Any] = {
     "dataset": "digits", "encoder": "resnet10", "width": 4, "batch_size": 64, "epochs": 2,

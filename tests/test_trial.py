@@ -11,8 +11,9 @@ from torch._dynamo.utils import counters
 
 from tests.image_trees import make_image_folder
 from trainables import trial as trial_module
-from trainables.config import InputError, TrialConfig, parse_config
-from trainables.methods import MoCo
+from trainables.config import TrialConfig, parse_config
+from trainables.errors import InputError
+from trainables.methods.contrastive import MoCo
 from trainables.pretraining import Pretraining
 from trainables.trial import Diverged, Trial
 

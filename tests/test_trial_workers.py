@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from study import single
-from study.store import open_store
+from reports.store.tables import open_store
+from study import local_trial
 from trainables import checkpoint
 
 TRIAL = [
@@ -21,7 +21,7 @@ TRIAL = [
 
 
 def mixco(*arguments: object) -> subprocess.CompletedProcess[str]:
-    code = "from study.cli import main; main()"
+    code = "from study.commands.main import main; main()"
     command = [sys.executable, "-c", code, "trial", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
@@ -43,10 +43,10 @@ def test_a_trial_of_two_workers_is_recorded_and_goes_on_from_one_workers_checkpo
     *epochs, row = map(json.loads, done.stdout.splitlines())
     assert [epoch["epoch"] for epoch in epochs] == [1, 2]
     store = open_store(tmp_path / "results")
-    recorded = single.find(store, row["trial_id"])
-    assert single.recorded_how(recorded) == ("train", 2)
+    recorded = local_trial.find(store, row["trial_id"])
+    assert local_trial.recorded_how(recorded) == ("train", 2)
     assert recorded["accuracy"] == row["accuracy"] > 50
-    path = single.checkpoint_path(tmp_path / "results", row["trial_id"])
+    path = local_trial.checkpoint_path(tmp_path / "results", row["trial_id"])
     state = checkpoint.load(path)
     assert state["pretraining"]["epoch"] == 2
     too_many = mixco(*TRIAL, "--seed", 1, "--workers", 512, *where)

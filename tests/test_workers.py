@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from tests.two_workers import run_workers
-from trainables import world
-from trainables.config import ARMS, InputError, TrialConfig
-from trainables.methods import MoCo
+from trainables.config import ARMS, TrialConfig
+from trainables.device import world
+from trainables.device.synced_norm import SyncedBatchNorm2d, synchronise
+from trainables.errors import InputError
+from trainables.methods.contrastive import MoCo
 from trainables.pretraining import Pretraining
-from trainables.synced_norm import SyncedBatchNorm2d, synchronise
 from trainables.trial import Trial
 
 CASES = list(product(("moco", "simclr"), ARMS))

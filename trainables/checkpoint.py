@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from trainables.config import InputError
+from trainables.errors import InputError
 
 _KIND = "mixco-study checkpoint 1"
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from trainables.errors import InputError
+
 Method = Literal["moco", "simclr"]
 Arm = Literal["none", "mixco", "extra-crop", "i-mix", "un-mix"]
 Encoder = Literal["resnet10", "resnet18", "resnet34", "resnet50"]
@@ -39,10 +41,6 @@ LATER_FIELDS: tuple[str, ...] = ("sync_batch_norm",)
 Every field added to `TrialConfig` from now on belongs here, with a default that computes what was
 computed before it was there.
 """
-
-
-class InputError(ValueError):
-    """Bad input: one line that says what is wrong, where, and what is allowed."""
 
 
 class TrialConfig(BaseModel):

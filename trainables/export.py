@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trainables import checkpoint
-from trainables.config import InputError, TrialConfig
-from trainables.encoders import ResNet
+from trainables.config import TrialConfig
+from trainables.encoders.resnet import ResNet
+from trainables.errors import InputError
 
 WEIGHTS, PROGRAM, CARD, EXAMPLE = "encoder.safetensors", "encoder.pt2", "card.json", "example.py"
 

@@ -13,13 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables import methods, mixing, synced_norm, world
-from trainables.augment import BLUR_FROM, Policy, Views, apply_views, draw_views
-from trainables.config import InputError, TrialConfig
-from trainables.datasets import Dataset
-from trainables.encoders import Embedding, ResNet
-from trainables.runtime import Runtime
+from trainables.arms import mixing
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset
+from trainables.device import synced_norm, world
+from trainables.device.runtime import Runtime
+from trainables.encoders.resnet import Embedding, ResNet
+from trainables.errors import InputError
+from trainables.methods import contrastive
 from trainables.streams import stream
+from trainables.views.augment import apply_views
+from trainables.views.parameters import BLUR_FROM, Policy, Views, draw_views
 
 
 class Diverged(FloatingPointError):  # noqa: N818
@@ -61,7 +65,7 @@ class Pretraining:
         self.steps_per_epoch = len(data.train) // config.batch_size
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(config.seed, "weights").initial_seed())
-            self.method = methods.build(config, data.channels)
+            self.method = contrastive.build(config, data.channels)
         self.method.to(runtime.device).to(memory_format=runtime.memory_format)
         if world.size() > 1 and config.sync_batch_norm:
             synced_norm.synchronise(self.method, runtime.on_cpu)
@@ -159,7 +163,7 @@ class Pretraining:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor, methods.Mix | None]]:
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor, contrastive.Mix | None]]:
         """Both views of this worker's images, and the arm, for each step of this epoch.
 
         Every worker draws for the whole batch, so that results do not depend on their number.
@@ -186,7 +190,7 @@ class Pretraining:
         with torch.autocast(self.runtime.device.type, enabled=False):
             return self.normalise(apply_views(images, views, self.policy))
 
-    def _mix(self, rows: Tensor, generator: torch.Generator) -> methods.Mix | None:
+    def _mix(self, rows: Tensor, generator: torch.Generator) -> contrastive.Mix | None:
         """The config's arm on the whole batch ``rows``."""
         config = self.config
         if config.arm == "none":
@@ -217,11 +221,11 @@ class Pretraining:
             return []
         return [buffer for name, buffer in self.method.named_buffers() if ".running_" in name]
 
-    def _step(self, step: int, view1: Tensor, view2: Tensor, mix: methods.Mix | None) -> Tensor:
+    def _step(self, step: int, view1: Tensor, view2: Tensor, mix: contrastive.Mix | None) -> Tensor:
         """One update of the weights; the losses, [3], stay on the device."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(step)
-        if isinstance(self.method, methods.MoCo):
+        if isinstance(self.method, contrastive.MoCo):
             self.method.update_keys()
         with self.runtime.autocast():
             losses = self.method(view1, view2, mix, self._shuffle(step))
@@ -230,7 +234,7 @@ class Pretraining:
         gradients = [p.grad for p in self.method.embedding.parameters() if p.grad is not None]
         world.average_(gradients)
         self.optimizer.step()
-        if isinstance(self.method, methods.MoCo):
+        if isinstance(self.method, contrastive.MoCo):
             self.method.enqueue()
         parts = [part if part is not None else losses.total.new_zeros(()) for part in losses]
         return torch.stack(parts).detach().float()

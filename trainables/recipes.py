@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainables.config import InputError
+from trainables.errors import InputError
 
 RECIPES: dict[str, dict[str, Any]] = {
     # Small stem and native image size: one to two orders of magnitude less work than the paper's.

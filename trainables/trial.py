@@ -15,15 +15,19 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from trainables import checkpoint, compute, evaluation, memory, world
-from trainables.augment import apply_views, draw_views
-from trainables.config import InputError, TrialConfig, parse_config
-from trainables.datasets import Dataset, Split, load_dataset
-from trainables.datasets import Progress as LoadingProgress
+from trainables import checkpoint
+from trainables.config import TrialConfig, parse_config
+from trainables.data.dataset import Dataset, Split, load_dataset
+from trainables.data.dataset import Progress as LoadingProgress
+from trainables.device import flops, memory, world
+from trainables.device.runtime import Runtime
+from trainables.errors import InputError
+from trainables.evaluation import measures
+from trainables.evaluation.linear_sgd import linear_sgd
 from trainables.pretraining import Diverged, Pretraining, Progress
-from trainables.probe_sgd import linear_sgd
-from trainables.runtime import Runtime
 from trainables.streams import stream
+from trainables.views.augment import apply_views
+from trainables.views.parameters import draw_views
 
 __all__ = ["Diverged", "Result", "Trial"]
 
@@ -74,7 +78,7 @@ class Trial:
                     f"encoder is trained on {self.data.channels} ({config.dataset})"
                 )
         size, channels = self.data.image_size, self.data.channels
-        self._flops_per_image = compute.training_flops(config, size, channels)
+        self._flops_per_image = flops.training_flops(config, size, channels)
         self.runtime = Runtime(config)
         memory.check(config, self.data, self.runtime)
         with self._naming_memory():
@@ -158,8 +162,8 @@ class Trial:
             "split": self.split,
             "knn_accuracy": self.knn_accuracy,
             "loss": self.loss,
-            "parameters": compute.encoder_parameters(config, data.channels),
-            "encoder_flops": compute.encoder_flops(config, data.image_size, data.channels),
+            "parameters": flops.encoder_parameters(config, data.channels),
+            "encoder_flops": flops.encoder_flops(config, data.image_size, data.channels),
             "flops": self._flops_per_image * images,
             "epochs_done": self.epoch,
             "images": images,
@@ -239,14 +243,14 @@ class Trial:
             progress=progress,
         )
 
-    def _features(self, data: Dataset, split: Split) -> evaluation.Features:
-        return evaluation.extract(self.pretraining.encoder, split, data, self.runtime)
+    def _features(self, data: Dataset, split: Split) -> measures.Features:
+        return measures.extract(self.pretraining.encoder, split, data, self.runtime)
 
-    def _knn(self, scored: Split) -> evaluation.Accuracy:
+    def _knn(self, scored: Split) -> measures.Accuracy:
         bank = self._features(self.data, self.data.train)
         queries = self._features(self.data, scored)
         config = self.config
-        return evaluation.knn(
+        return measures.knn(
             bank, queries, len(self.data.classes), config.knn_k, config.knn_temperature
         )
 
@@ -260,7 +264,7 @@ class Trial:
         train, queries = self._features(data, data.train), self._features(data, scored)
         rows = []
 
-        def add(protocol: str, found: evaluation.Accuracy) -> None:
+        def add(protocol: str, found: measures.Accuracy) -> None:
             nonlocal start
             seconds = time.perf_counter() - start
             start = time.perf_counter()
@@ -276,10 +280,10 @@ class Trial:
                 }
             )
 
-        vote = evaluation.knn(train, queries, classes, config.knn_k, config.knn_temperature)
+        vote = measures.knn(train, queries, classes, config.knn_k, config.knn_temperature)
         add("knn", vote)
         if config.probe == "linear":
-            add("linear", evaluation.linear(train, queries, classes))
+            add("linear", measures.linear(train, queries, classes))
         else:
             encoder = self.pretraining.encoder
             add("linear_sgd", linear_sgd(encoder, data, scored, self.runtime, config.seed))
@@ -302,9 +306,9 @@ class Trial:
         embedding.train()
         features = self._features(data, data.validation).values
         return {
-            "alignment": evaluation.alignment(*vectors),
-            "uniformity": evaluation.uniformity(vectors[0]),
-            "effective_rank": evaluation.effective_rank(features),
+            "alignment": measures.alignment(*vectors),
+            "uniformity": measures.uniformity(vectors[0]),
+            "effective_rank": measures.effective_rank(features),
         }
 
 

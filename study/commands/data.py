@@ -28,8 +28,9 @@ def list_(data_dir: DataDir = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from trainables.config import InputError
-    from trainables.sources import BY_PATH, NAMED, default_data_dir
+    from trainables.data.sources import BY_PATH, NAMED
+    from trainables.data_dir import default_data_dir
+    from trainables.errors import InputError
 
     folder = data_dir or default_data_dir()
     table = Table(title=f"data sets (in {folder})", title_justify="left")
@@ -52,9 +53,10 @@ def fetch(
     data_dir: DataDir = None,
 ) -> None:
     """Download a data set."""
-    from trainables import sources
+    from trainables.data import sources
+    from trainables.data_dir import default_data_dir
 
-    folder = data_dir or sources.default_data_dir()
+    folder = data_dir or default_data_dir()
     place = sources.fetch(name, folder)
     typer.echo(f"{name}: downloaded to {place}")
 
@@ -78,8 +80,8 @@ def info(
     from rich.table import Table
 
     from study.commands.loading import loading
-    from trainables.config import InputError
-    from trainables.datasets import load_dataset
+    from trainables.data.dataset import load_dataset
+    from trainables.errors import InputError
 
     if sheet and (sheet.suffix.lower() != ".png" or not sheet.parent.is_dir()):
         raise InputError(f"--sheet {sheet}: not the name of a .png file in an existing folder")
@@ -107,7 +109,7 @@ def info(
         table.add_row(heading, value)
     Console(soft_wrap=True).print(table)
     if sheet:
-        from trainables.contact_sheet import contact_sheet
+        from trainables.data.contact_sheet import contact_sheet
 
         contact_sheet(data).save(sheet)
         typer.echo(f"{sheet}: originals, two views of each, and mixed images")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trainables.config import InputError
+from trainables.errors import InputError
 
 app = typer.Typer()
 
@@ -31,21 +31,21 @@ def export(
     ] = None,
 ) -> None:
     """Write the trained encoder of TRIAL: weights, program, card and a loading example."""
-    from study import single
-    from study.store import COMPLETE, open_store
+    from reports.store.tables import COMPLETE, open_store
+    from study import local_trial
     from trainables.export import export as write
 
-    row = single.find(open_store(results), trial)
+    row = local_trial.find(open_store(results), trial)
     trial_id = str(row["trial_id"])
     if row["status"] != COMPLETE:
         raise InputError(f"{trial_id}: is {row['status']}; only complete trials are exported")
-    path = single.checkpoint_path(results, trial_id)
+    path = local_trial.checkpoint_path(results, trial_id)
     if not path.is_file():
         raise InputError(
             f"{trial_id}: no checkpoint at {path}; studies keep none of finished trials, "
             f"`mixco trial` does: run this configuration with it"
         )
-    config = single.recorded_config(row)
+    config = local_trial.recorded_config(row)
     card = {name: _plain(row[name]) for name in _RECORDED}
     folder = out or results / "exports" / trial_id
     write(path, config, {**card, "config": config.model_dump(mode="json")}, folder)

@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 
 @contextmanager
 def loading() -> Iterator[Callable[[str, int, int], None]]:
-    """A ``progress`` for `trainables.datasets.load_dataset`; on standard error."""
+    """A ``progress`` for `trainables.data.dataset.load_dataset`; on standard error."""
     with ExitStack() as stack:
         tasks: dict[str, TaskID] = {}
 

@@ -78,11 +78,11 @@ def _write(
     exports: bool,
     refresh: int,
 ) -> Findings:
-    from reports.compare import compare_gains
     from reports.findings import find
-    from reports.page import charts_of, render, write_figures
-    from reports.tables import write_tables
-    from trainables.config import InputError
+    from reports.output.page import charts_of, render, write_figures
+    from reports.output.tables import write_tables
+    from reports.statistics.compare import compare_gains
+    from trainables.errors import InputError
 
     findings = find(
         tables.trials, tables.evaluations, tables.notes + _unfinished(results, tables.trials)
@@ -115,7 +115,7 @@ def _check_writable(folder: Path) -> None:
     """Refuses a place that is no folder and cannot become one, before anything is computed."""
     import os
 
-    from trainables.config import InputError
+    from trainables.errors import InputError
 
     there = folder
     while not os.path.lexists(there) and there != there.parent:
@@ -132,7 +132,7 @@ def _print(findings: Findings, folder: Path, as_json: bool) -> None:
     from rich.console import Console
 
     from reports.findings import as_json as plain
-    from reports.summary import print_summary
+    from reports.output.summary import print_summary
 
     if as_json:
         typer.echo(json.dumps(plain(findings), ensure_ascii=False))
@@ -143,7 +143,7 @@ def _print(findings: Findings, folder: Path, as_json: bool) -> None:
 
 
 def _default_folder(results: list[str]) -> Path:
-    from trainables.config import InputError
+    from trainables.errors import InputError
 
     if "://" in results[0]:
         raise InputError(f"{results[0]}: results that are not a folder here need --out DIR")
@@ -161,8 +161,8 @@ def _read(results: list[str], waiting: bool = False) -> _Tables:
 
     import pandas as pd
 
-    from study.store import CONFIRM, EVALUATIONS, open_store
-    from trainables.config import InputError
+    from reports.store.tables import CONFIRM, EVALUATIONS, open_store
+    from trainables.errors import InputError
 
     none = EVALUATIONS.empty_table().to_pandas()
     trials, evaluations = [], []
@@ -205,8 +205,8 @@ def _check_conflicts(trials: pd.DataFrame) -> None:
     Raises:
         InputError: names the trial and the setting.
     """
-    from study.store import CONFIG_FIELDS
-    from trainables.config import InputError
+    from reports.store.tables import CONFIG_FIELDS
+    from trainables.errors import InputError
 
     key = ["study", "trial_id"]
     repeated = trials[trials.duplicated(key, keep=False)]
@@ -223,9 +223,9 @@ def _check_conflicts(trials: pd.DataFrame) -> None:
 
 def _unfinished(results: list[str], trials: pd.DataFrame) -> list[str]:
     """How much of the study is still to come, where one study is reported and its file is there."""
+    from reports.store.tables import COMPLETE, CONFIRM, TUNE
     from study.spec import parse_spec
-    from study.store import COMPLETE, CONFIRM, TUNE
-    from trainables.config import InputError
+    from trainables.errors import InputError
 
     text = _spec(results)
     try:
@@ -273,7 +273,7 @@ def _spec(results: list[str]) -> str:
 
 def _beside(results: list[str], name: str) -> str:
     """A file beside the tables, where exactly one study is reported and it is there."""
-    from study.store import open_store
+    from reports.store.tables import open_store
 
     if len(results) != 1:
         return ""

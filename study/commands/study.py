@@ -55,8 +55,8 @@ def run(
 
     study = load_spec(spec)
 
-    from study.runner import StudyError, run_study
-    from study.store import StoreError, open_store
+    from reports.store.tables import StoreError, open_store
+    from study.on_ray.driver import StudyError, run_study
 
     place = results or f"results/{study.name}"
     store = open_store(place, create=True)
@@ -68,7 +68,7 @@ def run(
     }
     try:
         if address and address.startswith("ray://"):
-            from study.remote import run_through_client
+            from study.on_ray.client import run_through_client
 
             complete = run_through_client(study, store, **options)
         else:
@@ -112,8 +112,8 @@ def submit(
     """Run SPEC on a cluster as a Ray job, and follow its log (Ctrl-C leaves it running)."""
     import os
 
-    from study.cluster import check_shared
-    from study.jobs import Jobs
+    from study.on_ray.cluster import check_shared
+    from study.on_ray.jobs import Jobs
     from study.spec import load_spec
 
     study = load_spec(spec)
@@ -140,7 +140,7 @@ def logs(
     address: Dashboard,
 ) -> None:
     """Follow the log of a submitted study to its end; exits with the job's code."""
-    from study.jobs import Jobs
+    from study.on_ray.jobs import Jobs
 
     _follow(Jobs(address), job_id, f"mixco study logs {job_id} --address {address}")
 
@@ -173,20 +173,20 @@ def plan(
     from rich.console import Console
     from rich.table import Table
 
-    from study import estimate
+    from reports.store.tables import open_store
+    from study import cost
     from study.agenda import Agenda
-    from study.results import recorded_rows
-    from study.store import open_store
+    from study.overview import recorded_rows
 
     store = open_store(results or f"results/{study.name}", create=True)
     agenda = Agenda(study, recorded_rows(store))
-    work = estimate.missing_work(agenda, data.absolute() if data else None, timed)
+    work = cost.missing_work(agenda, data.absolute() if data else None, timed)
     table = Table(box=None, pad_edge=False)
     table.add_column("cell", overflow="fold")
     columns = ["trials", "epochs", "PFLOP", *(["CPU-hours", "GPU-hours"] if timed else [])]
     for column in columns:
         table.add_column(column, justify="right")
-    total = estimate.Work()
+    total = cost.Work()
     for name, cell in work.items():
         total += cell
         table.add_row(name, *_cells_of(cell, timed))
@@ -195,11 +195,11 @@ def plan(
     console = Console()
     console.print(table)
 
-    spread = estimate.gain_spread(store.read("trials"))
+    spread = cost.gain_spread(store.read("trials"))
     source = "of the gains in these results"
     if spread is None:
-        spread = estimate.TYPICAL_SPREAD * math.sqrt(2)
-        source = f"assumed: {estimate.TYPICAL_SPREAD} points for each arm"
+        spread = cost.TYPICAL_SPREAD * math.sqrt(2)
+        source = f"assumed: {cost.TYPICAL_SPREAD} points for each arm"
     for encoder in study.encoders:
         configs = [
             config
@@ -207,7 +207,7 @@ def plan(
             for config in state.cell.configs
             if config.encoder == encoder
         ]
-        slopes = _detectable(study, estimate.encoder_sizes(configs), spread)
+        slopes = _detectable(study, cost.encoder_sizes(configs), spread)
         console.print(
             f"{encoder}: {slopes} (spread of a gain over seeds {spread:.2f}, {source})",
             soft_wrap=True,
@@ -218,7 +218,7 @@ def _detectable(study: StudySpec, sizes: list[int], spread: float) -> str:
     """The smallest slopes that a report of the study would find, as its verdicts are made."""
     import math
 
-    from reports.power import POWER, detectable_slope
+    from reports.statistics.power import POWER, detectable_slope
 
     seeds = len(study.confirm_seeds)
     design = f"{len(sizes)} widths and {seeds} seeds"
@@ -268,8 +268,8 @@ def status(
     from rich.console import Console
     from rich.live import Live
 
-    from study.results import Overview
-    from study.store import open_store
+    from reports.store.tables import open_store
+    from study.overview import Overview
 
     store = open_store(results)
     overview = Overview(store)
@@ -290,7 +290,7 @@ def dashboard(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8080,
 ) -> None:
     """Browse the search of each cell with optuna-dashboard, on this machine (Ctrl-C ends)."""
+    from reports.store.tables import open_store
     from study.dashboard import serve
-    from study.store import open_store
 
     serve(open_store(results), port, lambda url: typer.echo(f"{url} (Ctrl-C ends)"))

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from trainables.config import InputError, TrialConfig, parse_config
+from trainables.config import TrialConfig, parse_config
+from trainables.errors import InputError
 
 if TYPE_CHECKING:
-    from trainables.train_trainable import TrainTrial
+    from trainables.on_ray.train import TrainTrial
     from trainables.trial import Trial
 
 app = typer.Typer(add_completion=False)
@@ -136,8 +137,8 @@ class How(NamedTuple):
     ) -> Iterator[Trial | TrainTrial]:
         """The trial, with its workers for as long as it takes."""
         if self.runner == "train":
-            from study.several import several_workers
-            from trainables.tune_trainable import GaveUpError
+            from study.on_ray.local_workers import several_workers
+            from trainables.on_ray.steps import GaveUpError
 
             try:
                 with several_workers(config, split, data, self.workers) as several:
@@ -157,25 +158,26 @@ class How(NamedTuple):
 
 
 def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: Any) -> None:
-    from study import single
-    from study.store import COMPLETE, open_store
-    from trainables.sources import default_data_dir, find_source
+    from reports.store.tables import COMPLETE, open_store
+    from study import local_trial
+    from trainables.data.sources import find_source
+    from trainables.data_dir import default_data_dir
 
     for name in (config.dataset, *config.eval_datasets):  # before the seconds that torch takes
         find_source(name, data or default_data_dir())
-    trial_id = single.identity(config)["trial_id"]
+    trial_id = local_trial.identity(config)["trial_id"]
     store = open_store(results, create=True)
     if trial_id in store.ids():
         view.note(f"{trial_id} is recorded in {results} already; --repeat runs it again")
-        view.result(single.find(store, trial_id))
+        view.result(local_trial.find(store, trial_id))
         return
-    checkpoint = single.checkpoint_path(results, trial_id)
+    checkpoint = local_trial.checkpoint_path(results, trial_id)
     with how.start(config, "test", data) as trial:
         if checkpoint.exists():
             trial.restore(checkpoint)
             view.note(f"continuing after epoch {trial.epoch} ({checkpoint})")
         with view.progress(trial):
-            row = single.run(trial, store, checkpoint, view.epoch, view.step, how.runner)
+            row = local_trial.run(trial, store, checkpoint, view.epoch, view.step, how.runner)
     view.result(row)
     if row["status"] != COMPLETE:
         view.note(f"{row['status']}: {row['error']}")
@@ -183,23 +185,23 @@ def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: 
 
 
 def _repeat(trial_id: str, results: str, data: Path | None, view: Any) -> None:
-    from study import single
-    from study.store import COMPLETE, open_store
+    from reports.store.tables import COMPLETE, open_store
+    from study import local_trial
 
-    recorded = single.find(open_store(results), trial_id)
+    recorded = local_trial.find(open_store(results), trial_id)
     if recorded["status"] != COMPLETE:
         raise InputError(
             f"{trial_id}: is {recorded['status']}; only complete trials can be compared"
         )
-    config = single.recorded_config(recorded)
-    how = How(*single.recorded_how(recorded))
-    if threads := single.recorded_threads(recorded):
+    config = local_trial.recorded_config(recorded)
+    how = How(*local_trial.recorded_how(recorded))
+    if threads := local_trial.recorded_threads(recorded):
         import torch
 
         # Workers need a CPU for each; threads of one process can take turns.
         if how.runner == "reused" or threads * how.workers <= torch.get_num_threads():
             torch.set_num_threads(threads * how.workers)
-    with how.start(config, single.recorded_split(recorded), data) as trial:
+    with how.start(config, local_trial.recorded_split(recorded), data) as trial:
         if trial.data_fingerprint() != recorded["data_fingerprint"]:
             raise InputError(f"{trial_id}: the data set {config.dataset} has changed since then")
         with view.progress(trial):

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from trainables.train_trainable import TrainTrial
+    from trainables.on_ray.train import TrainTrial
     from trainables.trial import Trial
 
 _SHOWN = (

@@ -1,0 +1,1 @@
+"""What a report shows: figures, page, tables and sentences."""

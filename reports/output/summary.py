@@ -1,0 +1,85 @@
+"""The report in the terminal: the verdict, its limits and two tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from reports.findings import Findings
+from reports.output.words import probability, signed, span
+from reports.statistics.trend import LINE_ARM
+
+
+def print_summary(findings: Findings, console: Console) -> None:
+    """Print the verdicts, the gains and the trends."""
+    console.print(f"[bold]{escape(findings.name)}[/bold]")
+    for sentence in findings.headlines:
+        console.print(escape(sentence), highlight=False)
+    for sentence in findings.limits:
+        console.print(f"[yellow]{escape(sentence)}[/yellow]", highlight=False)
+    if findings.compute:
+        console.print(escape(findings.compute), highlight=False, style="dim")
+    if not findings.gains.empty:
+        console.print(_gains(findings))
+        console.print(_trends(findings))
+
+
+def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
+    )
+    for name in left:
+        table.add_column(name)
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _line(row: dict[Any, Any]) -> str:
+    return escape(" ".join(str(row[name]) for name in LINE_ARM))
+
+
+def _gains(findings: Findings) -> Table:
+    """One row a width, fitting 80 columns; the line is named once."""
+    table = _table(
+        "Gain over none, percentage points",
+        ("line",),
+        ("width", "pairs", "none", "gain", "95 % interval", "p"),
+    )
+    before = ""
+    for row in findings.gains.to_dict("records"):
+        line = _line(row)
+        table.add_row(
+            line if line != before else "",
+            str(row["width"]),
+            str(row["pairs"]),
+            f"{row['baseline']:.2f}",
+            signed(row["gain"]),
+            span(row["low"], row["high"]),
+            probability(row["p"]),
+        )
+        before = line
+    return table
+
+
+def _trends(findings: Findings) -> Table:
+    table = _table(
+        "Trend, points per doubling of the parameters",
+        ("line",),
+        ("widths", "seeds", "slope", "95 % interval", "p (Holm)", "paper's claim"),
+    )
+    for row in findings.trends.to_dict("records"):
+        table.add_row(
+            _line(row),
+            str(row["widths"]),
+            str(row["seeds"]),
+            signed(row["slope"]),
+            span(row["low"], row["high"]),
+            probability(row["p_holm"]),
+            row["verdict"],
+        )
+    return table

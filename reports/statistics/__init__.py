@@ -1,0 +1,1 @@
+"""Statistics of gain against capacity: from data frame to data frame."""

@@ -1,0 +1,246 @@
+"""Fairness: were both arms searched with the same budget, and was neither cut short?"""
+
+from __future__ import annotations
+
+import warnings
+
+import optuna
+import pandas as pd
+
+from reports.statistics.selection import BASELINE, CELL, LINE, best_tune_trials
+from reports.store.tables import COMPLETE, CONFIG_FIELDS, STATUSES, TUNE
+
+LATE = 0.8
+"""A best trial found in the last fifth of a search is a hint that it was cut short."""
+_SEARCH = ["study", *CELL]
+NOT_SEARCHED = {"dataset", "method", "arm", "encoder", "width", "seed", "device", "eval_datasets"}
+
+
+def search_curves(trials: pd.DataFrame) -> pd.DataFrame:
+    """Best validation accuracy so far against trials, for each cell.
+
+    Returns:
+        ``study``, columns of the cell, ``trial`` (from 1, in the order of their numbers) and
+        ``best`` (percent; NaN before the first complete trial).
+    """
+    tune = _searches(trials)
+    cells = [tune[name] for name in _SEARCH]
+    scores = tune["accuracy"].where(tune["status"] == COMPLETE)
+    return tune[[*_SEARCH, "trial"]].assign(
+        best=scores.groupby(cells).cummax().groupby(cells).ffill()
+    )
+
+
+def _searches(trials: pd.DataFrame) -> pd.DataFrame:
+    """The tune trials with ``trial``, their place in the search of their cell at their width."""
+    tune = trials[trials["phase"] == TUNE]
+    tune = tune.assign(study=tune["study"].fillna("")).sort_values(
+        [*_SEARCH, "number"], kind="stable"
+    )
+    return tune.assign(trial=tune.groupby(_SEARCH).cumcount() + 1)
+
+
+def search_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row for each tuned cell: what its search found, and how late.
+
+    Columns beside the cell's: ``trials``, ``first`` (accuracy of the first trial, the defaults
+    where the search starts from them), ``best``, ``lift`` (their difference, points), ``found_at``
+    (the trial that was best) and ``late`` (it is in the last fifth).
+    """
+    tune = _searches(trials)
+    best = best_tune_trials(tune)
+    first = tune[(tune["status"] == COMPLETE) & (tune["trial"] == 1)]
+    table = best[[*_SEARCH, "accuracy", "trial"]].sort_values(_SEARCH).set_index(_SEARCH)
+    table = table.rename(columns={"accuracy": "best", "trial": "found_at"})
+    table["trials"] = tune.groupby(_SEARCH).size()
+    table["first"] = first.set_index(_SEARCH)["accuracy"]
+    table["lift"] = table["best"] - table["first"]
+    table["late"] = (table["found_at"] > LATE * table["trials"]) & (table["trials"] >= 5)
+    columns = ["trials", "first", "best", "lift", "found_at", "late"]
+    return table[columns].reset_index()[[*CELL, *columns]]
+
+
+def budget_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """What each arm of each method was given, tuning and confirming.
+
+    Columns: ``method``, ``arm``, ``phase``, ``trials``, ``epochs``, ``flops``, ``hours``,
+    ``gpu_hours`` and ``flops_ratio`` (over the baseline's, same method and phase).
+    """
+    table = (
+        trials.assign(hours=trials["seconds"] / 3600)
+        .groupby(["method", "arm", "phase"], as_index=False)
+        .agg(
+            trials=("trial_id", "size"),
+            epochs=("epochs_done", "sum"),
+            flops=("flops", "sum"),
+            hours=("hours", "sum"),
+            gpu_hours=("gpu_hours", "sum"),
+        )
+    )
+    baseline = table[table["arm"] == BASELINE].set_index(["method", "phase"])["flops"]
+    own = pd.MultiIndex.from_frame(table[["method", "phase"]])
+    table["flops_ratio"] = table["flops"] / baseline.reindex(own).to_numpy()
+    return table
+
+
+def unequal_budgets(trials: pd.DataFrame) -> pd.DataFrame:
+    """Searches with another number of trials than the baseline's on the same problem.
+
+    Columns: dataset, method, encoder, ``widths`` (of the cell, several where width was searched
+    too), arm, ``trials`` and ``baseline_trials`` (0 where the baseline was not searched).
+    """
+    tune = trials[trials["phase"] == TUNE]
+    columns = [*LINE, "widths", "arm", "trials", "baseline_trials"]
+    if tune.empty:
+        return pd.DataFrame(columns=columns)
+    searches = tune.assign(study=tune["study"].fillna("")).groupby(
+        ["study", "cell", *LINE, "arm"], as_index=False
+    )
+    counts = searches.agg(trials=("trial_id", "size"))
+    # From the name: not every search has come to all of its widths.
+    counts["widths"] = counts["cell"].str.extract(r".*-w([\d.]+)-")[0]
+    problem = ["study", *LINE, "widths"]
+    baseline = counts[counts["arm"] == BASELINE].set_index(problem)["trials"]
+    own = pd.MultiIndex.from_frame(counts[problem])
+    counts["baseline_trials"] = baseline.reindex(own).fillna(0).to_numpy(int)
+    differ = (counts["arm"] != BASELINE) & (counts["trials"] != counts["baseline_trials"])
+    return counts.loc[differ, columns].reset_index(drop=True)
+
+
+_COMPARABLE = (
+    "image_size", "probe", "validation_fraction", "data_fingerprint", "scored_images", "classes",
+)  # fmt: skip
+
+
+def mixed_runs(confirm: pd.DataFrame) -> pd.DataFrame:
+    """Settings that must not differ within a line, and do: its accuracies are not comparable.
+
+    Columns: dataset, method, encoder, ``setting`` and ``values``. Epochs are compared within each
+    arm, since arms that are matched in compute differ in them.
+    """
+    rows = []
+    for key, line in confirm.groupby(LINE, sort=True):
+        for name in _COMPARABLE:
+            if line[name].nunique() > 1:
+                rows.append((*key, name, _listed(line[name])))
+        if line.groupby("arm")["epochs"].nunique().gt(1).any():
+            rows.append((*key, "epochs", _listed(line["epochs"])))
+        if line.groupby("width")["parameters"].nunique().gt(1).any():
+            rows.append((*key, "parameters of one width", _listed(line["parameters"])))
+    return pd.DataFrame(rows, columns=[*LINE, "setting", "values"])
+
+
+def _listed(column: pd.Series) -> str:
+    values = sorted(column.dropna().unique())
+    return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+
+
+def searched(trials: pd.DataFrame) -> list[str]:
+    """Hyperparameters that the tune trials of some cell vary."""
+    tune = trials[trials["phase"] == TUNE]
+    names = [name for name, _ in CONFIG_FIELDS if name not in NOT_SEARCHED]
+    if tune.empty:
+        return []
+    varied = (
+        tune.assign(study=tune["study"].fillna("")).groupby(_SEARCH)[names].nunique().gt(1).any()
+    )
+    return [name for name in names if varied[name]]
+
+
+def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """The chosen hyperparameters of each cell, one row for each that its search varied.
+
+    Columns beside the cell's: ``parameters``, ``hyperparameter``, ``value`` (NaN where it is not a
+    number) and ``choice`` (as text).
+    """
+    names = searched(trials)
+    tune = _searches(trials)
+    best = best_tune_trials(tune)
+    long = best[[*_SEARCH, "parameters", *names]].astype(dict.fromkeys(names, object))
+    long = long.melt([*_SEARCH, "parameters"], names, "hyperparameter", "choice")
+    long = long.dropna(subset="choice")
+    varied = tune.groupby(_SEARCH)[names].nunique().gt(1).stack()
+    keys = pd.MultiIndex.from_frame(long[[*_SEARCH, "hyperparameter"]])
+    kept = long[varied.reindex(keys, fill_value=False).to_numpy(dtype=bool)]
+    kept = kept.assign(
+        value=pd.to_numeric(kept["choice"], errors="coerce").astype(float),
+        choice=kept["choice"].map(lambda v: v if isinstance(v, str) else f"{v:.4g}"),
+    )
+    columns = [*CELL, "parameters", "hyperparameter", "value", "choice"]
+    return kept.sort_values([*_SEARCH, "hyperparameter"])[columns].reset_index(drop=True)
+
+
+def importance_table(trials: pd.DataFrame, fewest: int = 8) -> pd.DataFrame:
+    """Share of each searched hyperparameter in the variance of accuracy, for each cell.
+
+    Optuna's PED-ANOVA (Watanabe et al. 2023), on the complete tune trials; cells with fewer than
+    ``fewest`` have none.
+
+    Returns:
+        Columns of the cell, ``hyperparameter`` and ``importance`` (0 to 1, they sum to 1).
+    """
+    names = [name for name in searched(trials) if pd.api.types.is_numeric_dtype(trials[name])]
+    tune = _searches(trials)
+    tune = tune[(tune["status"] == COMPLETE) & tune["accuracy"].notna()]
+    rows = []
+    for (_, *key), cell in tune.groupby(_SEARCH, sort=True):
+        varied = [name for name in names if cell[name].nunique() > 1]
+        if len(cell) < fewest or not varied:
+            continue
+        study = _study(cell, varied)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            shares = optuna.importance.get_param_importances(
+                study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+            )
+        rows += [(*key, name, share) for name, share in shares.items()]
+    return pd.DataFrame(rows, columns=[*CELL, "hyperparameter", "importance"])
+
+
+def _study(cell: pd.DataFrame, names: list[str]) -> optuna.Study:
+    """The cell's trials as an Optuna study in memory, ranges as they were seen."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    cell = cell[[*names, "accuracy"]].dropna()
+    distributions: dict[str, optuna.distributions.BaseDistribution] = {
+        name: optuna.distributions.FloatDistribution(low, high, log=low > 0 and high / low > 10)
+        for name in names
+        for low, high in [(float(cell[name].min()), float(cell[name].max()))]
+    }
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(
+        [
+            optuna.trial.create_trial(
+                params={name: float(row[name]) for name in names},
+                distributions=distributions,
+                value=float(row["accuracy"]),
+            )
+            for row in cell.to_dict("records")
+        ]
+    )
+    return study
+
+
+def endings_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """How trials ended, for each (method, arm, encoder, width): counts of each status.
+
+    ``diverged_share`` is the percentage that diverged: a method that diverges more often is not
+    better for having been scored on the rest.
+    """
+    keys = ["method", "arm", "encoder", "width"]
+    table = trials.groupby([*keys, "status"]).size().unstack(fill_value=0)
+    table = table.reindex(columns=list(STATUSES), fill_value=0)
+    table["trials"] = table.sum(axis=1)
+    table["diverged_share"] = 100.0 * table["diverged"] / table["trials"]
+    return table.reset_index().rename_axis(columns=None)
+
+
+def errors_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """The distinct errors (first line), how often each came and in which arms; commonest first."""
+    failed = trials[trials["error"].notna() & (trials["error"] != "")]
+    if failed.empty:
+        return pd.DataFrame(columns=["error", "trials", "arms"])
+    lines = failed.assign(error=failed["error"].str.split("\n").str[0].str.slice(0, 200))
+    table = lines.groupby("error").agg(
+        trials=("trial_id", "size"), arms=("arm", lambda arms: ", ".join(sorted(set(arms))))
+    )
+    return table.sort_values("trials", ascending=False, kind="stable").reset_index()

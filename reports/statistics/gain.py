@@ -1,0 +1,153 @@
+"""Gain: confirm accuracy of an arm minus that of ``none``, same seed, same everything else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from reports.statistics.intervals import Floats, bca_interval, sign_flip_p, t_interval
+from reports.statistics.selection import BASELINE, LINE, Selection, select
+from reports.store.tables import COMPLETE
+
+PAIR = [*LINE, "width", "seed"]
+WIDTH = [*LINE, "arm", "width"]
+
+
+def pairs(selection: Selection) -> pd.DataFrame:
+    """One row for each (dataset, method, encoder, width, arm, seed) that has both halves.
+
+    Columns beside those: ``parameters``, ``encoder_flops``, ``accuracy``, ``baseline`` (percent),
+    ``gain`` (points), ``error_reduction`` (percent of the baseline's error; NaN where it has none)
+    and ``logit_gain`` (difference of log odds, which a ceiling at 100 % does not shrink), and
+    ``compute_ratio`` (training FLOPs of the arm over the baseline's).
+    """
+    confirm = selection.confirm
+    columns = [*PAIR, "accuracy", "flops", "epochs", "scored_images"]
+    baseline = confirm.loc[confirm["arm"] == BASELINE, columns]
+    treated = confirm.loc[
+        confirm["arm"] != BASELINE,
+        [*columns, "arm", "study", "trial_id", "parameters", "encoder_flops"],
+    ]
+    both = treated.merge(baseline, on=PAIR, suffixes=("", "_none"), validate="many_to_one")
+    both = both.rename(columns={"accuracy_none": "baseline"})
+    both["gain"] = both["accuracy"] - both["baseline"]
+    error = (100.0 - both["baseline"]).where(lambda e: e > 0)
+    both["error_reduction"] = 100.0 * both["gain"] / error
+    both["logit_gain"] = _log_odds(both["accuracy"], both["scored_images"]) - _log_odds(
+        both["baseline"], both["scored_images"]
+    )
+    both["compute_ratio"] = both["flops"] / both["flops_none"]
+    return both.sort_values([*WIDTH, "seed"]).reset_index(drop=True)
+
+
+def _log_odds(accuracy: pd.Series, images: pd.Series) -> pd.Series:
+    """Log odds of being right, with half an image added to each side (Haldane-Anscombe)."""
+    n = images.astype(float).fillna(10_000.0)
+    right = accuracy / 100.0 * n
+    return ((right + 0.5) / (n - right + 0.5)).map(np.log)
+
+
+def unpaired(trials: pd.DataFrame) -> pd.DataFrame:
+    """Confirm trials without the other half of their pair, and why it is missing.
+
+    An arm that a study has no trial of, on that line, was not planned there and is not missing.
+
+    Columns: dataset, method, encoder, width, arm, seed, ``missing`` (the arm that is not there) and
+    ``reason`` (its ending, or "not run").
+    """
+    selection = select(trials)
+    confirm = selection.confirm
+    planned: dict[tuple[str, ...], set[str]] = {}
+    for *line, arm in (
+        trials.assign(study=trials["study"].fillna(""))[["study", *LINE, "arm"]]
+        .drop_duplicates()
+        .itertuples(index=False, name=None)
+    ):
+        planned.setdefault(tuple(line), set()).add(arm)
+    studies = confirm.drop_duplicates(PAIR).set_index(PAIR)["study"].to_dict()
+    present = set(confirm[[*PAIR, "arm"]].itertuples(index=False, name=None))
+    bad = selection.unfinished
+    endings = {
+        tuple(key): status if status != COMPLETE else "no score"
+        for *key, status in bad[[*PAIR, "arm", "status"]].itertuples(index=False, name=None)
+    }
+    rows = []
+    for *pair, arm in sorted(present):
+        arms = planned[studies[tuple(pair)], *pair[:3]]
+        for other in sorted(arms - {BASELINE}) if arm == BASELINE else [BASELINE]:
+            if (*pair, other) not in present:
+                reason = endings.get((*pair, other), "not run")
+                rows.append((*pair[:4], arm, pair[4], other, reason))
+    return pd.DataFrame(rows, columns=[*LINE, "width", "arm", "seed", "missing", "reason"])
+
+
+def gain_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """Gain at each (dataset, method, encoder, arm, width), from a trials table.
+
+    Columns beside those: ``parameters``, ``encoder_flops``; ``pairs`` (their number) and ``seeds``;
+    ``accuracy`` and ``baseline`` (means, percent); ``gain`` (mean, points) with ``low`` and
+    ``high`` (Student's 95 % interval), ``bca_low`` and ``bca_high`` (BCa bootstrap, NaN below ten
+    pairs), ``sd`` (of one pair) and ``p`` (exact two-sided sign flip); ``error_reduction`` and
+    ``logit_gain``, each with ``_low`` and ``_high``; ``compute_ratio``.
+    """
+    return gain_from_pairs(pairs(select(trials)))
+
+
+def gain_from_pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """`gain_table` from the result of `pairs`."""
+    rows = [
+        dict(zip(WIDTH, key, strict=True)) | _summarise(group)
+        for key, group in table.groupby(WIDTH, sort=True)
+    ]
+    return pd.DataFrame(rows, columns=[*WIDTH, *_SUMMARY])
+
+
+_SUMMARY = [
+    "parameters", "encoder_flops", "pairs", "seeds", "accuracy", "baseline",
+    "gain", "low", "high", "bca_low", "bca_high", "sd", "p",
+    "error_reduction", "error_reduction_low", "error_reduction_high",
+    "logit_gain", "logit_gain_low", "logit_gain_high", "compute_ratio",
+]  # fmt: skip
+
+
+def _summarise(group: pd.DataFrame) -> dict[str, object]:
+    gain = group["gain"].to_numpy(float)
+    low, high = t_interval(gain)
+    bca_low, bca_high = bca_interval(gain)
+    row: dict[str, object] = {
+        "parameters": int(group["parameters"].iloc[0]),
+        "encoder_flops": int(group["encoder_flops"].fillna(0).iloc[0]),
+        "pairs": len(gain),
+        "seeds": ", ".join(str(seed) for seed in sorted(group["seed"])),
+        "accuracy": float(group["accuracy"].mean()),
+        "baseline": float(group["baseline"].mean()),
+        "gain": float(gain.mean()),
+        "low": low,
+        "high": high,
+        "bca_low": bca_low,
+        "bca_high": bca_high,
+        "sd": float(np.std(gain, ddof=1)) if len(gain) > 1 else np.nan,
+        "p": sign_flip_p(gain),
+        "compute_ratio": float(group["compute_ratio"].mean()),
+    }
+    for scale in ("error_reduction", "logit_gain"):
+        values: Floats = group[scale].dropna().to_numpy(float)
+        row[scale] = float(values.mean()) if len(values) else np.nan
+        row[f"{scale}_low"], row[f"{scale}_high"] = t_interval(values)
+    return row
+
+
+def accuracy_table(selection: Selection) -> pd.DataFrame:
+    """Confirm accuracy of every arm at each width, ``none`` included.
+
+    Columns beside the width's: ``parameters``, ``accuracy`` (mean, percent), ``low`` and ``high``
+    (Student's 95 % interval) and ``seeds`` (their number).
+    """
+    rows = []
+    for key, group in selection.confirm.groupby(WIDTH, sort=True):
+        scores = group["accuracy"].to_numpy(float)
+        low, high = t_interval(scores)
+        parameters = int(group["parameters"].iloc[0])
+        rows.append((*key, parameters, float(scores.mean()), low, high, len(scores)))
+    columns = [*WIDTH, "parameters", "accuracy", "low", "high", "seeds"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,108 @@
+"""Scaling: error against parameters for each arm, as a power law."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.optimize import OptimizeWarning, curve_fit
+
+from reports.statistics.intervals import LEVEL, Floats, t_interval
+from reports.statistics.selection import LINE, Selection
+
+WIDTHS_FOR_OFFSET = 5
+"""Three parameters and their error need five points; three or four cannot identify the offset."""
+
+
+def scaling_table(selection: Selection) -> pd.DataFrame:
+    """Fit error = scale x parameters^(-exponent), and with an offset where widths allow it.
+
+    The exponent is a least-squares slope in logarithms for each seed that has every width, with
+    Student's interval over seeds. The fit with an offset (error = offset + scale x
+    parameters^(-exponent), on the means over seeds) needs five widths.
+
+    Returns:
+        Columns beside the line's and ``arm``: ``widths``, ``seeds``, ``exponent``, ``low``,
+        ``high``, ``scale`` (percent at one parameter), ``residual`` (root mean square over widths,
+        percentage points of error), and ``offset`` (percent) with ``offset_low``, ``offset_high``
+        and ``offset_exponent``, NaN where the widths cannot identify them.
+    """
+    rows = []
+    for key, group in selection.confirm.groupby([*LINE, "arm"], sort=True):
+        errors = 100.0 - group.pivot(index="seed", columns="parameters", values="accuracy").dropna()
+        if errors.shape[1] < 2 or errors.empty or (errors <= 0).any(axis=None):
+            continue  # no slope, or an error of zero, which has no logarithm
+        rows.append(dict(zip([*LINE, "arm"], key, strict=True)) | _fit(errors))
+    return pd.DataFrame(rows, columns=[*LINE, "arm", *_COLUMNS])
+
+
+def residual_table(selection: Selection, fits: pd.DataFrame) -> pd.DataFrame:
+    """What `scaling_table`'s power laws leave at each width.
+
+    Returns:
+        Columns dataset, method, encoder, arm, ``width``, ``parameters``, ``error`` (mean over the
+        seeds, percent), ``fitted`` (without the offset) and ``residual`` (error minus fitted).
+    """
+    keys = [*LINE, "arm", "width", "parameters"]
+    means = selection.confirm.groupby(keys, as_index=False)["accuracy"].mean()
+    table = means.merge(fits[[*LINE, "arm", "scale", "exponent"]], on=[*LINE, "arm"])
+    table["error"] = 100.0 - table["accuracy"]
+    table["fitted"] = table["scale"] * table["parameters"].astype(float) ** -table["exponent"]
+    table["residual"] = table["error"] - table["fitted"]
+    return table[[*keys, "error", "fitted", "residual"]]
+
+
+_COLUMNS = [
+    "widths", "seeds", "exponent", "low", "high", "scale", "residual",
+    "offset", "offset_low", "offset_high", "offset_exponent",
+]  # fmt: skip
+
+
+def _fit(errors: pd.DataFrame) -> dict[str, float]:
+    parameters = errors.columns.to_numpy(float)
+    x, y = np.log(parameters), np.log(errors.to_numpy(float))
+    centred = x - x.mean()
+    slopes = y @ centred / np.sum(centred**2)
+    slope = float(slopes.mean())
+    level = float(y.mean()) - slope * float(x.mean())
+    low, high = t_interval(-slopes)
+    mean = errors.to_numpy(float).mean(axis=0)
+    residuals = mean - np.exp(level + slope * x)
+    row = {
+        "widths": len(x),
+        "seeds": len(errors),
+        "exponent": -slope,
+        "low": low,
+        "high": high,
+        "scale": math.exp(level),
+        "residual": float(np.sqrt(np.mean(residuals**2))),
+    }
+    return row | (_fit_offset(parameters, mean) if len(x) >= WIDTHS_FOR_OFFSET else {})
+
+
+def _fit_offset(parameters: Floats, error: Floats) -> dict[str, float]:
+    """The three-parameter fit; sizes are divided by their geometric mean, for its conditioning."""
+    sizes = parameters / np.exp(np.log(parameters).mean())
+
+    def law(p: Floats, offset: float, scale: float, exponent: float) -> Floats:
+        return offset + scale * p**-exponent
+
+    start = (0.5 * error.min(), error.mean(), 0.3)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", OptimizeWarning)
+            best, covariance = curve_fit(
+                law, sizes, error, start, bounds=([0, 0, 0], [100, 1e4, 5])
+            )
+    except (OptimizeWarning, RuntimeError):
+        return {}
+    half = stats.t.ppf(0.5 + LEVEL / 2, len(error) - 3) * math.sqrt(covariance[0, 0])
+    return {
+        "offset": float(best[0]),
+        "offset_low": float(max(0.0, best[0] - half)),
+        "offset_high": float(best[0] + half),
+        "offset_exponent": float(best[2]),
+    }

@@ -1,0 +1,94 @@
+"""Which trials count: the confirm runs of each cell's best configuration, paired by seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from reports.store.tables import COMPLETE, CONFIRM, TUNE
+
+LINE = ["dataset", "method", "encoder"]
+"""What names a line of gain against capacity, for an arm."""
+CELL = [*LINE, "width", "arm"]
+BASELINE = "none"
+_TUNED = ["study", "cell", "width"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The confirm rows that count, and how many were left out and why.
+
+    Attributes:
+        confirm: complete confirm rows of each cell's best configuration, one for each seed.
+        superseded: complete confirm rows of a configuration that has since been beaten.
+        duplicates: rows of a cell and seed that a later row repeats.
+        unfinished: confirm rows without a score (diverged, failed).
+        overlaps: problems (dataset, method, encoder, width) that more than one study confirmed,
+            with ``kept``, the study whose rows count (the later in the table), and ``left_out``.
+    """
+
+    confirm: pd.DataFrame
+    superseded: int
+    duplicates: int
+    unfinished: pd.DataFrame
+    overlaps: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=[*LINE, "width", "kept", "left_out"])
+    )
+
+
+def best_tune_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """The best complete tune trial of each cell: highest accuracy, ties to the lowest number.
+
+    Of a cell in which width was searched too, the best at each width.
+    """
+    tune = trials[(trials["phase"] == TUNE) & (trials["status"] == COMPLETE)]
+    tune = tune[np.isfinite(tune["accuracy"].astype(float))]
+    ordered = tune.sort_values(["accuracy", "number"], ascending=[False, True], kind="stable")
+    return ordered.drop_duplicates(_TUNED)
+
+
+def select(trials: pd.DataFrame) -> Selection:
+    """Confirm rows that count towards gains.
+
+    A cell that was tuned counts only confirm runs of its best configuration (``tuned_from``); a
+    cell without tune rows counts them all. Studies are not mixed within a problem: a pair across
+    two of them would compare their budgets, too.
+    """
+    trials = trials.assign(study=trials["study"].fillna(""))
+    confirm = trials[trials["phase"] == CONFIRM]
+    scored = confirm["status"].eq(COMPLETE) & confirm["parameters"].notna()
+    scored &= np.isfinite(confirm["accuracy"].astype(float))
+    unfinished, done = confirm[~scored], confirm[scored]
+    best = best_tune_trials(trials).set_index(_TUNED)["trial_id"].to_dict()
+    cells = done[_TUNED].itertuples(index=False, name=None)
+    current = np.asarray(
+        [
+            cell not in best or best[cell] == tuned_from
+            for cell, tuned_from in zip(cells, done["tuned_from"], strict=True)
+        ],
+        dtype=bool,
+    )
+    kept, overlaps = _one_study_each(done[current])
+    kept = kept.sort_values("finished_at", kind="stable", na_position="first")
+    unique = kept.drop_duplicates([*CELL, "seed"], keep="last")
+    return Selection(
+        confirm=unique.sort_values([*CELL, "seed"]).reset_index(drop=True),
+        superseded=int((~current).sum()),
+        duplicates=len(kept) - len(unique),
+        unfinished=unfinished,
+        overlaps=overlaps,
+    )
+
+
+def _one_study_each(confirm: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of one study for each problem, the last that has any, and what was left out."""
+    problem = [*LINE, "width"]
+    last = confirm.groupby(problem)["study"].transform("last")
+    overlaps = (
+        confirm.assign(kept=last)[confirm["study"] != last]
+        .groupby(problem, as_index=False)
+        .agg(kept=("kept", "last"), left_out=("study", lambda s: ", ".join(sorted(set(s)))))
+    )
+    return confirm[confirm["study"] == last], overlaps

@@ -1,0 +1,37 @@
+"""Transfer: the gain on data sets that the encoders were not trained on."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.statistics.gain import gain_from_pairs, pairs
+from reports.statistics.selection import Selection
+
+
+def transfer_table(selection: Selection, evaluations: pd.DataFrame) -> pd.DataFrame:
+    """`gain.gain_table` of the confirm runs' evaluations on other data sets, test split.
+
+    Args:
+        selection: the confirm rows that count.
+        evaluations: the evaluations table.
+
+    Returns:
+        The columns of `gain.gain_table`, with ``evaluated_on`` and ``protocol`` in front.
+    """
+    other = evaluations[evaluations["split"] == "test"][
+        ["trial_id", "dataset", "protocol", "top1", "images"]
+    ].rename(columns={"dataset": "evaluated_on"})
+    # Two studies may have run a trial of one id; their rows come in the order they were given.
+    other = other.drop_duplicates(["trial_id", "evaluated_on", "protocol"], keep="last")
+    rows = selection.confirm.merge(other, on="trial_id")
+    rows = rows[rows["evaluated_on"] != rows["dataset"]]
+    rows = rows.assign(accuracy=rows["top1"], scored_images=rows["images_y"])
+    tables = [
+        gain_from_pairs(pairs(Selection(group, 0, 0, selection.unfinished))).assign(
+            evaluated_on=str(key[0]), protocol=str(key[1])
+        )
+        for key, group in rows.groupby(["evaluated_on", "protocol"], sort=True)
+    ]
+    empty = gain_from_pairs(pairs(Selection(selection.confirm.head(0), 0, 0, selection.unfinished)))
+    table = pd.concat([empty.assign(evaluated_on="", protocol=""), *tables], ignore_index=True)
+    return table[["evaluated_on", "protocol", *empty.columns]]

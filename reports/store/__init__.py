@@ -1,0 +1,1 @@
+"""The results: Parquet tables on any file system that pyarrow knows."""

@@ -1,0 +1,138 @@
+"""What a study will cost, and how far seeds spread, before it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from reports.store.tables import COMPLETE, CONFIRM
+from study.agenda import Agenda
+from trainables.config import TrialConfig
+
+TYPICAL_SPREAD = 0.3
+"""Standard deviation of an accuracy over seeds, points: published runs have 0.1 to 0.3."""
+_WARM_UP, _TIMED = 1, 3
+
+
+@dataclass
+class Work:
+    """What is missing of some cells. FLOPs count training; hours are of the devices allotted."""
+
+    trials: int = 0
+    epochs: int = 0
+    flops: float = 0.0
+    cpu_hours: float = 0.0
+    gpu_hours: float = 0.0
+
+    def __iadd__(self, other: Work) -> Work:
+        self.trials += other.trials
+        self.epochs += other.epochs
+        self.flops += other.flops
+        self.cpu_hours += other.cpu_hours
+        self.gpu_hours += other.gpu_hours
+        return self
+
+
+def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> dict[str, Work]:
+    """What each cell lacks, by cell.
+
+    ``timed``: hours from a few steps of the first cell of each (data set, encoder, width), scaled
+    to the others by their FLOPs. Pruned trials are counted in full: an upper bound.
+
+    Raises:
+        InputError: a data set is not there.
+    """
+    from trainables.data.dataset import load_dataset
+    from trainables.device.flops import training_flops
+
+    speeds: dict[tuple[str, str, int], float] = {}
+    found = {}
+    for name, state in agenda.cells.items():
+        config = state.cell.config
+        planned = agenda.spec.trials + agenda.planned_confirms(state)
+        trials = planned - agenda.done_in(state)
+        data = load_dataset(
+            config.dataset,
+            image_size=config.image_size,
+            validation_fraction=config.validation_fraction,
+            data_dir=data_dir,
+        )
+        images = len(data.train) // config.batch_size * config.batch_size
+        work = Work(trials, trials * config.epochs)
+        # Where width is searched, how many trials it gives each is not known: as many to each.
+        for sized in state.cell.configs:
+            epochs = work.epochs / len(state.cell.configs)
+            flops = training_flops(sized, data.image_size, data.channels) * images * epochs
+            work.flops += flops
+            if timed and trials:
+                key = (sized.dataset, sized.encoder, sized.width)
+                if key not in speeds:
+                    speeds[key] = _flops_per_second(sized, data_dir)
+                hours = flops / speeds[key] / 3600
+                resources = agenda.spec.resources.of(sized.width)
+                # Of several workers each does its share of the time.
+                work.cpu_hours += hours * resources.cpus
+                work.gpu_hours += hours * resources.gpus
+        found[name] = work
+    return found
+
+
+class _TimedEnoughError(Exception):
+    pass
+
+
+def _flops_per_second(config: TrialConfig, data_dir: Path | None) -> float:
+    """Training FLOPs a second of a few steps."""
+    from trainables.device.flops import training_flops
+    from trainables.trial import Trial
+
+    # Compiling would take longer than all steps that are timed.
+    trial = Trial(config.model_copy(update={"compile": "off"}), "validation", data_dir)
+    ends: list[float] = []
+
+    def note(step: int, steps: int) -> None:
+        ends.append(time.perf_counter())
+        if len(ends) > _WARM_UP + _TIMED or step == steps:
+            raise _TimedEnoughError
+
+    start = time.perf_counter()
+    with contextlib.suppress(_TimedEnoughError):
+        trial.advance(note)
+    times = np.diff([start, *ends])
+    seconds = float(np.median(times[_WARM_UP:] if len(times) > _WARM_UP else times))
+    per_image = training_flops(config, trial.data.image_size, trial.data.channels)
+    return per_image * config.batch_size / seconds
+
+
+def gain_spread(trials: pd.DataFrame) -> float | None:
+    """Standard deviation of paired gains over seeds, points, over all cells; None without any."""
+    rows = trials[(trials["phase"] == CONFIRM) & (trials["status"] == COMPLETE)]
+    keys = ["dataset", "method", "encoder", "width", "seed"]
+    rows = rows.drop_duplicates([*keys, "arm"], keep="last")
+    wide = rows.pivot(index=keys, columns="arm", values="accuracy")
+    if "none" not in wide:
+        return None
+    squares: dict[str, float] = defaultdict(float)
+    freedom = 0
+    for arm in wide.columns.drop("none"):
+        gains = (wide[arm] - wide["none"]).dropna()
+        for _, group in gains.groupby(level=keys[:-1]):
+            if len(group) > 1:
+                squares[arm] += float(((group - group.mean()) ** 2).sum())
+                freedom += len(group) - 1
+    return math.sqrt(sum(squares.values()) / freedom) if freedom else None
+
+
+def encoder_sizes(configs: Iterable[TrialConfig]) -> list[int]:
+    """Capacities of distinct encoders, parameters."""
+    from trainables.device.flops import encoder_parameters
+
+    return sorted({encoder_parameters(config) for config in configs})

@@ -1,0 +1,122 @@
+"""Trials run by hand: the same trial and the same row as in a study, without Ray."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from reports.store.tables import COMPLETE, CONFIG_FIELDS, CONFIRM, DIVERGED, SINGLE, TUNE, Store
+from study.plan import Cell
+from trainables.config import TrialConfig, parse_config
+from trainables.errors import InputError
+
+if TYPE_CHECKING:
+    from trainables.on_ray.train import TrainTrial
+    from trainables.trial import Trial
+
+OnEpoch = Callable[[dict[str, Any]], None]
+Progress = Callable[[int, int], None]
+
+
+def identity(config: TrialConfig) -> dict[str, Any]:
+    """The columns that say which trial this is; the same config always has the same id."""
+    cell = Cell(config, {}, (config.width,)).name
+    return {
+        "trial_id": f"{cell}-single-s{config.seed}-{config.digest()}",
+        "cell": cell,
+        "phase": SINGLE,
+        **config.model_dump(mode="json"),
+    }
+
+
+def checkpoint_path(results: Path, trial_id: str) -> Path:
+    """Where a trial run by hand keeps its state: to be continued, and to be exported."""
+    return results / "checkpoints" / f"{trial_id}.pt"
+
+
+def run(
+    trial: Trial | TrainTrial,
+    store: Store,
+    checkpoint: Path,
+    on_epoch: OnEpoch,
+    progress: Progress | None,
+    runner: str = "reused",
+) -> dict[str, Any]:
+    """Run ``trial`` to its end, keeping a checkpoint after each epoch; record it, return its row.
+
+    A trial that diverges is recorded as such.
+    """
+    row = {**identity(trial.config), "runner": runner}
+    try:
+        while not trial.done:
+            epoch = trial.advance(progress)
+            trial.save(checkpoint)
+            on_epoch(epoch)
+        result = trial.finish()
+    except FloatingPointError as error:
+        row |= {**trial.summary(), "status": DIVERGED, "error": str(error)}
+        store.append(row, _with_id(trial.rows, row))
+        return row
+    row |= {**result.trial, "status": COMPLETE}
+    store.append(row, _with_id(trial.rows, row), _with_id(result.evaluations, row))
+    return row
+
+
+def find(store: Store, trial_id: str) -> dict[str, Any]:
+    """The recorded trial ``trial_id``, or the only one whose id begins so.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    trials = store.read("trials")
+    ids = trials["trial_id"]
+    found = trials[ids == trial_id]
+    if found.empty:
+        found = trials[ids.str.startswith(trial_id)]
+    if len(found) != 1:
+        some = ", ".join(sorted(found["trial_id"] if len(found) else ids)[:3])
+        problem = f"{len(found)} trials begin with it" if len(found) else "no such trial"
+        raise InputError(f"{trial_id}: {problem} in {store.name} (for example {some})")
+    return cast(dict[str, Any], found.iloc[0].to_dict())
+
+
+def recorded_config(row: dict[str, Any]) -> TrialConfig:
+    """The configuration of a recorded trial."""
+    values = {}
+    for name, _ in CONFIG_FIELDS:
+        value = row[name]
+        if hasattr(value, "tolist"):  # numpy's scalars and arrays
+            value = value.tolist()
+        # Null is also what an older row has in place of a later field: then the default holds.
+        if value is not None and (isinstance(value, list | tuple) or value == value):
+            values[name] = value
+    return parse_config(values, str(row["trial_id"]))
+
+
+def recorded_how(row: dict[str, Any]) -> tuple[str, int]:
+    """Runner and workers of a recorded trial; rows from before there was a choice: one, here."""
+    workers = row["workers"]
+    return row["runner"] or "reused", int(workers) if workers and workers == workers else 1
+
+
+def recorded_threads(row: dict[str, Any]) -> int | None:
+    """Threads of each worker of a trial recorded on a CPU: on others its sums round otherwise."""
+    found = re.search(r"(\d+) threads?,", row["hardware"] or "")
+    return int(found[1]) if found else None
+
+
+def recorded_split(row: dict[str, Any]) -> str:
+    """The split that scored a recorded trial."""
+    return (
+        "validation"
+        if row["phase"] == TUNE
+        else "test"
+        if row["phase"] == CONFIRM
+        else row["split"]
+    )
+
+
+def _with_id(rows: list[dict[str, Any]], trial: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"trial_id": trial["trial_id"], **row} for row in rows]

@@ -1,0 +1,1 @@
+"""A study on Ray: the driver, and all that it needs of a cluster."""

@@ -1,0 +1,57 @@
+"""One trial on several workers of this machine, without a study."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from study.on_ray.cluster import connected
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+from trainables.on_ray.steps import local_trial
+from trainables.on_ray.train import Order, TrainTrial
+
+
+@contextmanager
+def several_workers(
+    config: TrialConfig, split: str, data_dir: Path | None, workers: int
+) -> Iterator[TrainTrial]:
+    """A trial whose workers share this machine's CPUs, or have a GPU each.
+
+    Raises:
+        InputError: there are more workers than CPUs, or than GPUs where those are asked for.
+    """
+    import torch
+
+    # As many threads in all as torch would take in one process.
+    threads = torch.get_num_threads()
+    if workers > threads:
+        raise InputError(f"--workers: {workers} exceed the {threads} CPUs here")
+    gpus = torch.cuda.device_count() if config.device != "cpu" else 0
+    if gpus < workers and config.device.startswith("cuda"):
+        raise InputError(
+            f"--workers: {workers} exceed the {gpus} GPUs here (device: cpu is slower)"
+        )
+    with tempfile.TemporaryDirectory() as storage, connected("local"):
+        trial = TrainTrial(
+            Order(
+                name="trial",
+                config=config,
+                split=split,
+                data_dir=data_dir.absolute() if data_dir else None,
+                workers=workers,
+                cpus=threads // workers,
+                gpus=1 if gpus >= workers else 0,
+                storage=storage,
+                make_trial=local_trial,
+                checkpoint_seconds=0,  # it can be gone on with after any epoch, and exported
+            )
+        )
+        try:
+            yield trial
+        except BaseException:
+            trial.close(seconds=1)  # nobody waits for the end of an epoch
+            raise
+        trial.close()

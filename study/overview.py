@@ -1,0 +1,102 @@
+"""A study's recorded trials, as the agenda and people want them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from reports.store.tables import FAILED, PRUNED, STATUSES, Store
+from study import lock
+from study.agenda import Agenda
+from study.pareto import fronts
+from study.progress import cell_table, duration
+from study.provenance import stored_spec
+from trainables.errors import InputError
+
+_SHOWN_ERRORS = 5
+
+
+def recorded_rows(store: Store) -> list[dict[str, Any]]:
+    """The trials recorded, as `Agenda` takes them: pruned ones with their ``progress``."""
+    trials = store.read("trials")
+    trials = trials.astype(object).where(trials.notna(), None)
+    rows: list[dict[str, Any]] = [
+        {str(name): value for name, value in row.items()} for row in trials.to_dict("records")
+    ]
+    for row in rows:
+        named = row["eval_datasets"]
+        row["eval_datasets"] = () if named is None else tuple(named)
+    pruned = {row["trial_id"]: row for row in rows if row["status"] == PRUNED}
+    if pruned:
+        for trial_id, epochs in knn_by_epoch(store, pruned).items():
+            pruned[trial_id]["progress"] = dict(epochs)
+    return rows
+
+
+def knn_by_epoch(store: Store, trial_ids: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
+    """(epoch, kNN accuracy) of each trial, in order, where it was measured."""
+    epochs = store.read("epochs", ["trial_id", "epoch", "knn_accuracy"], trial_ids=trial_ids)
+    epochs = epochs.dropna().sort_values(["trial_id", "epoch"])
+    return {
+        str(trial_id): [
+            (int(epoch), float(accuracy))
+            for epoch, accuracy in zip(group["epoch"], group["knn_accuracy"], strict=True)
+        ]
+        for trial_id, group in epochs.groupby("trial_id")
+    }
+
+
+class Overview:
+    """What results say of their study at one moment."""
+
+    def __init__(self, store: Store) -> None:
+        """Reads the stored study and its rows.
+
+        Raises:
+            InputError: no study was run there.
+        """
+        spec = stored_spec(store)
+        if spec is None:
+            raise InputError(f"{store.name}: no study.yaml: no study was run there")
+        self.running = lock.running(store)
+        self._rows = recorded_rows(store)
+        self._agenda = Agenda(spec, self._rows)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of the study is missing."""
+        return self._agenda.finished
+
+    def render(self) -> RenderableType:
+        """The cells, the endings, the errors and the time left."""
+        agenda = self._agenda
+        counts = ", ".join(f"{agenda.count(status)} {status}" for status in STATUSES)
+        state = "running" if self.running else ("complete" if self.finished else "not running")
+        lines = [f"{agenda.spec.name}: {state}; {agenda.done} of {agenda.planned} trials; {counts}"]
+        if left := self._time_left():
+            lines.append(f"about {left} left at the pace so far")
+        for point in fronts(agenda).to_pylist():
+            lines.append(
+                f"on the front of {point['cell']}: width {point['width']}, "
+                f"{point['accuracy']:.2f} %, {point['encoder_flops'] / 1e6:.3g} MFLOP an image"
+            )
+        lines += [f"not confirmed: {name}: no tune trial completed" for name in agenda.unconfirmed]
+        failed = [row for row in self._rows if row["status"] == FAILED]
+        lines += [f"failed: {row['trial_id']}: {row['error']}" for row in failed[:_SHOWN_ERRORS]]
+        if len(failed) > _SHOWN_ERRORS:
+            lines.append(f"and {len(failed) - _SHOWN_ERRORS} more failed")
+        return Group(cell_table(agenda), Text("\n".join(lines)))
+
+    def _time_left(self) -> str | None:
+        """From the pace of the latest quarter of the trials: earlier ones may be other runs'."""
+        missing = self._agenda.planned - self._agenda.done
+        ends = sorted(row["finished_at"] for row in self._rows if row["finished_at"] is not None)
+        recent = ends[-max(2, len(ends) // 4) :]
+        if not self.running or not missing or len(recent) < 2:
+            return None
+        pace = (datetime.now(UTC) - recent[0]).total_seconds() / len(recent)
+        return duration(pace * missing)

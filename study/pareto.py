@@ -1,0 +1,63 @@
+"""The Pareto front of each cell in which width was searched: accuracy up, FLOPs down."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reports.store.tables import Store
+from study.agenda import Agenda
+from study.plan import tune_job
+
+FILE = "fronts.parquet"
+_SCHEMA = pa.schema(
+    [
+        pa.field("cell", pa.string()),
+        pa.field("dataset", pa.string()),
+        pa.field("method", pa.string()),
+        pa.field("encoder", pa.string()),
+        pa.field("arm", pa.string()),
+        pa.field("width", pa.int64()),
+        pa.field("trial_id", pa.string()),
+        pa.field("accuracy", pa.float64()),  # of the validation split, percent
+        pa.field("encoder_flops", pa.float64()),  # of one image
+    ]
+)
+
+
+def fronts(agenda: Agenda) -> pa.Table:
+    """The tune trials on the front of each joint cell, from few FLOPs to many."""
+    rows = []
+    for name, state in agenda.cells.items():
+        if "width" not in state.cell.space:
+            continue
+        config = state.cell.config
+        for number in state.search.front:
+            outcome = state.search.outcomes[number]
+            rows.append(
+                {
+                    "cell": name,
+                    "dataset": config.dataset,
+                    "method": config.method,
+                    "encoder": config.encoder,
+                    "arm": config.arm,
+                    "width": state.config(number).width,
+                    "trial_id": tune_job(state.cell, number, {}).trial_id,
+                    "accuracy": outcome.accuracy,
+                    "encoder_flops": outcome.flops,
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+
+
+def write(store: Store, agenda: Agenda) -> None:
+    """Writes the fronts of a study that searches width; nothing for any other.
+
+    Raises:
+        StoreError: the file system refused.
+    """
+    if agenda.spec.treat_width != "joint":
+        return
+    sink = pa.BufferOutputStream()
+    pq.write_table(fronts(agenda), sink)
+    store.write_bytes(FILE, sink.getvalue())

@@ -1,0 +1,1 @@
+"""Arms: how images are mixed."""

@@ -1,0 +1,1 @@
+"""Data sets: sources of labelled images, their splits, and the decoded cache."""

@@ -1,0 +1,81 @@
+"""A picture of what a trial would train on: originals, two views of each, and mixed images."""
+
+from __future__ import annotations
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from trainables.arms.mixing import mixco
+from trainables.config import TrialConfig
+from trainables.data.dataset import Dataset
+from trainables.views.augment import apply_views
+from trainables.views.parameters import BLUR_FROM, Policy, draw_views
+
+COLUMNS = 12
+_CELL = 96  # pixels; small images are enlarged by a whole factor up to about this
+_GAP = 4
+_CAPTION = 18
+_MARGIN = 72
+
+
+def contact_sheet(data: Dataset, columns: int = COLUMNS, seed: int = 0) -> Image.Image:
+    """Training images in rows: as they are, view 1, view 2, and mixed as MixCo mixes view 1.
+
+    The columns (a multiple of 4) are one batch: column i is mixed with column i + columns/2. The
+    captions are the class, and for mixed images the two columns and lambda, the first one's share.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(data.train), generator=generator)[:columns]
+    images = data.train.images[chosen]
+    config = TrialConfig()
+    policy = Policy(
+        config.crop_scale, data.horizontal_flip, data.colour, data.image_size >= BLUR_FROM
+    )
+    view_1, view_2 = (
+        apply_views(images, draw_views(columns, data.image_size, policy, generator), policy)
+        for _ in range(2)
+    )
+    mixture = mixco(view_1, config.mix_alpha, generator)
+    labels = data.train.labels[chosen].tolist()
+    lambdas = zip(mixture.first, mixture.second, mixture.share, strict=True)
+    return _draw(
+        [
+            ("original", images / 255, [data.classes[label] for label in labels]),
+            ("view 1", view_1, []),
+            ("view 2", view_2, []),
+            ("mixed", mixture.images, [f"{i + 1}+{j + 1}: lambda {x:.2f}" for i, j, x in lambdas]),
+        ]
+    )
+
+
+def _draw(rows: list[tuple[str, Tensor, list[str]]]) -> Image.Image:
+    """Each row a title, images [N, C, S, S] in 0..1, and captions; columns are numbered."""
+    columns, _, size, _ = rows[0][1].shape
+    cell = size * max(1, round(_CELL / size))
+    height = sum(cell + _GAP + (_CAPTION if captions else 0) for *_, captions in rows)
+    shape = (_MARGIN + columns * (cell + _GAP), _CAPTION + height)
+    sheet = Image.new("RGB", shape, "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(12)
+    for column in range(columns):
+        draw.text((_MARGIN + column * (cell + _GAP), 2), str(column + 1), "black", font)
+    y = _CAPTION
+    for title, images, captions in rows:
+        draw.text((_GAP, y + cell // 2 - 6), title, "black", font)
+        pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).expand(-1, -1, -1, 3)
+        for column, picture in enumerate(pixels):
+            image = Image.fromarray(picture.numpy()).resize((cell, cell), Image.Resampling.NEAREST)
+            sheet.paste(image, (_MARGIN + column * (cell + _GAP), y))
+        y += cell + _GAP
+        for column, caption in enumerate(captions):
+            place = (_MARGIN + column * (cell + _GAP), y - 2)
+            draw.text(place, _shortened(caption, font, cell), "black", font)
+        y += _CAPTION if captions else 0
+    return sheet
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    while font.getlength(text) > width:
+        text = text.removesuffix("…")[:-1] + "…"
+    return text

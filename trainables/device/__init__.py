@@ -1,0 +1,1 @@
+"""Where a trial computes: device, memory, FLOPs, and the workers that share a batch."""

@@ -1,0 +1,97 @@
+"""Batch norm whose statistics are those of all workers' images.
+
+On a GPU torch's own `SyncBatchNorm` does it; that has no CPU kernels, so here is the same in plain
+operations. Weights and running averages keep their names: a checkpoint fits any number of workers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from trainables.device import world
+
+_OVER = (0, 2, 3)  # a channel's values: images, rows, columns
+
+
+def synchronise(module: nn.Module, on_cpu: bool) -> None:
+    """Replace every BatchNorm2d inside ``module`` by one that counts all workers' images."""
+    for name, child in module.named_children():
+        if not isinstance(child, nn.BatchNorm2d):
+            synchronise(child, on_cpu)
+        elif on_cpu:
+            setattr(module, name, SyncedBatchNorm2d.like(child))
+        else:
+            setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
+
+
+class SyncedBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm2d over the images of all workers, each of which has as many.
+
+    Equal to BatchNorm2d on the workers' images in one batch: outputs, gradients, running averages.
+    """
+
+    @classmethod
+    def like(cls, norm: nn.BatchNorm2d) -> SyncedBatchNorm2d:
+        """A synchronised one with the weights and running averages of ``norm`` itself."""
+        synced = cls(norm.num_features, norm.eps, norm.momentum)
+        synced.weight, synced.bias = norm.weight, norm.bias
+        for name, buffer in norm.named_buffers():
+            setattr(synced, name, buffer)
+        return synced.train(norm.training)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or world.size() == 1:
+            return super().forward(input)
+        output, mean, var = _Normalise.apply(input, self.weight, self.bias, self.eps)
+        with torch.no_grad():
+            count = world.size() * input.numel() // input.shape[1]
+            assert self.momentum is not None
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            assert self.num_batches_tracked is not None
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
+            self.num_batches_tracked.add_(1)
+        return output
+
+
+class _Normalise(torch.autograd.Function):
+    """(x - mean) / deviation * weight + bias, mean and deviation over all workers."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        own_var, own_mean = torch.var_mean(x.float(), _OVER, correction=0)
+        means, variances = world.gather(torch.stack([own_mean, own_var])[None]).unbind(1)
+        mean = means.mean(0)
+        # Within the workers and between them: no difference of large squares.
+        var = (variances + (means - mean).square()).mean(0)
+        ctx.save_for_backward(x, weight, mean, (var + eps).rsqrt())
+        ctx.mark_non_differentiable(mean, var)
+        return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, eps, False), mean, var
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight, mean, scale = ctx.saved_tensors
+
+        def spread(channel: Tensor) -> Tensor:
+            return channel[:, None, None]
+
+        g = gradient.float()
+        normal = (x.float() - spread(mean)) * spread(scale)
+        bias_gradient, weight_gradient = g.sum(_OVER), (g * normal).sum(_OVER)
+        means = torch.stack([bias_gradient, weight_gradient]) / (x.numel() / x.shape[1])
+        world.average_([means])
+        back = g - spread(means[0]) - normal * spread(means[1])
+        return (
+            (back * spread(weight * scale)).to(x.dtype),
+            weight_gradient,
+            bias_gradient,
+            None,
+        )

@@ -1,0 +1,1 @@
+"""Encoders: the network whose capacity a study varies."""

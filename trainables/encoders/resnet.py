@@ -1,0 +1,112 @@
+"""ResNets of any width, built from torchvision's blocks.
+
+At width 64 with the ImageNet stem the modules, their names and their parameters are those of
+torchvision's ResNets without the classifier (He et al. 2016).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
+
+from trainables.native.batch_norm import normalise
+
+
+class _Basic(BasicBlock):
+    """torchvision's block with batch norm, residual and ReLU taken together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        y = normalise(self.bn1, self.conv1(x))
+        return normalise(self.bn2, self.conv2(y), identity)
+
+
+class _Bottleneck(Bottleneck):
+    """torchvision's block with batch norm, residual and ReLU taken together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        y = normalise(self.bn1, self.conv1(x))
+        y = normalise(self.bn2, self.conv2(y))
+        return normalise(self.bn3, self.conv3(y), identity)
+
+
+_DEPTHS: dict[str, tuple[type[_Basic] | type[_Bottleneck], tuple[int, ...]]] = {
+    "resnet10": (_Basic, (1, 1, 1, 1)),
+    "resnet18": (_Basic, (2, 2, 2, 2)),
+    "resnet34": (_Basic, (3, 4, 6, 3)),
+    "resnet50": (_Bottleneck, (3, 4, 6, 3)),
+}
+
+
+class ResNet(nn.Module):
+    """A ResNet that ends in its pooled features.
+
+    Args:
+        encoder: ``resnet10``, ``resnet18``, ``resnet34`` or ``resnet50``.
+        width: channels of the first stage; the stages have 1, 2, 4 and 8 times as many.
+        stem: ``small`` (3x3, stride 1), ``tiny`` (3x3, stride 2) or ``imagenet`` (7x7, stride 2,
+            then max pooling): downsampling by 1, 2 and 4 before the first stage.
+        channels: of the images.
+
+    Maps images [N, channels, H, W] to features [N, ``features``].
+    """
+
+    def __init__(self, encoder: str, width: int, stem: str = "small", channels: int = 3) -> None:
+        super().__init__()
+        block, depths = _DEPTHS[encoder]
+        self.features = 8 * width * block.expansion
+        if stem == "imagenet":
+            self.conv1 = nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
+        else:
+            stride = {"small": 1, "tiny": 2}[stem]
+            self.conv1 = nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
+        planes, stages = width, []
+        for stage, depth in enumerate(depths):
+            blocks = []
+            for index in range(depth):
+                stride = 2 if stage > 0 and index == 0 else 1
+                outputs = (width << stage) * block.expansion
+                downsample = None
+                if stride != 1 or planes != outputs:
+                    downsample = nn.Sequential(
+                        conv1x1(planes, outputs, stride), nn.BatchNorm2d(outputs)
+                    )
+                blocks.append(block(planes, width << stage, stride, downsample))
+                planes = outputs
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.maxpool(normalise(self.bn1, self.conv1(images)))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return torch.flatten(self.avgpool(x), 1)
+
+
+class Projection(nn.Sequential):
+    """The two-layer head of MoCo v2 and SimCLR: [N, features] to [N, dim], not normalised."""
+
+    def __init__(self, features: int, dim: int) -> None:
+        super().__init__(
+            nn.Linear(features, features), nn.ReLU(inplace=True), nn.Linear(features, dim)
+        )
+
+
+class Embedding(nn.Module):
+    """Encoder and projection head: images [N, C, H, W] to unit vectors [N, dim]."""
+
+    def __init__(self, encoder: ResNet, projection: Projection) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projection = projection
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.normalize(self.projection(self.encoder(images)).float(), dim=1)

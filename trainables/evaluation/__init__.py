@@ -1,0 +1,1 @@
+"""How an encoder is scored: kNN, linear probes, geometry of its features."""

@@ -1,0 +1,1 @@
+"""Contrastive methods and their losses."""

@@ -1,0 +1,65 @@
+"""C++ for a CPU, compiled once for each kind of machine that has a compiler."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from torch import Tensor
+
+from trainables.data_dir import default_data_dir
+
+log = logging.getLogger(__name__)
+
+POINTER, LONG, DOUBLE, FLAG = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double, ctypes.c_int
+_FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-w")
+
+
+@cache
+def library(name: str) -> ctypes.CDLL | None:
+    """``NAME.cpp`` of this folder, from the cache or built into it; None where that cannot be."""
+    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+    if compiler is None or platform.system() != "Linux":
+        return None
+    try:
+        return ctypes.CDLL(str(_cached(Path(__file__).with_name(f"{name}.cpp"), compiler)))
+    except (OSError, subprocess.SubprocessError) as error:
+        log.warning("%s: not built (%s); torch's operators are used", name, error)
+        return None
+
+
+def at(tensor: Tensor | None) -> ctypes.c_void_p | None:
+    """Where a tensor's values begin."""
+    return None if tensor is None else ctypes.c_void_p(tensor.data_ptr())
+
+
+def _cached(source: Path, compiler: str) -> Path:
+    """The library's file, named by all that decides its content: source, compiler, processor."""
+    version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
+    key = hashlib.sha256(source.read_bytes() + version + " ".join(_FLAGS).encode() + _processor())
+    folder = default_data_dir() / "cache"
+    path = folder / f"{source.stem}-{key.hexdigest()[:16]}.so"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            built = Path(place) / path.name
+            command = [compiler, *_FLAGS, str(source), "-o", str(built)]
+            subprocess.run(command, capture_output=True, check=True, timeout=300)
+            built.replace(path)  # whole, however many processes build it
+    return path
+
+
+def _processor() -> bytes:
+    """What the compiler sees of the processor."""
+    for line in Path("/proc/cpuinfo").read_bytes().splitlines():
+        if line.startswith((b"flags", b"Features")):
+            return line
+    return b""

@@ -1,0 +1,1 @@
+"""Random views of image batches: parameters, geometry and colour."""
