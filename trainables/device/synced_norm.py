@@ -66,7 +66,7 @@ class _Normalise(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        own_var, own_mean = torch.var_mean(x.float(), _OVER, correction=0)
+        own_var, own_mean = torch.var_mean(_at_least_single(x), _OVER, correction=0)
         means, variances = world.gather(torch.stack([own_mean, own_var])[None]).unbind(1)
         mean = means.mean(0)
         # Within the workers and between them: no difference of large squares.
@@ -83,8 +83,8 @@ class _Normalise(torch.autograd.Function):
         def spread(channel: Tensor) -> Tensor:
             return channel[:, None, None]
 
-        g = gradient.float()
-        normal = (x.float() - spread(mean)) * spread(scale)
+        g = _at_least_single(gradient)
+        normal = (_at_least_single(x) - spread(mean)) * spread(scale)
         bias_gradient, weight_gradient = g.sum(_OVER), (g * normal).sum(_OVER)
         means = torch.stack([bias_gradient, weight_gradient]) / (x.numel() / x.shape[1])
         world.average_([means])
@@ -95,3 +95,8 @@ class _Normalise(torch.autograd.Function):
             bias_gradient,
             None,
         )
+
+
+def _at_least_single(x: Tensor) -> Tensor:
+    """``x`` in single precision, or in its own where that is wider."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
