@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from reports.statistics.best_trial import best_trials
 from reports.store.tables import COMPLETE, CONFIRM, TUNE
 
 LINE = ["dataset", "method", "encoder"]
@@ -39,14 +40,14 @@ class Selection:
 
 
 def best_tune_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """The best complete tune trial of each cell: highest accuracy, ties to the lowest number.
+    """The best tune trial of each cell, by `best_trial.best_trials`.
 
-    Of a cell in which width was searched too, the best at each width.
+    Where a cell's search chose among widths too, the best trial at each width.
     """
-    tune = trials[(trials["phase"] == TUNE) & (trials["status"] == COMPLETE)]
-    tune = tune[np.isfinite(tune["accuracy"].astype(float))]
-    ordered = tune.sort_values(["accuracy", "number"], ascending=[False, True], kind="stable")
-    return ordered.drop_duplicates(_TUNED)
+    tune = trials[trials["phase"] == TUNE]
+    rows = tune[[*_TUNED, "status", "accuracy", "number"]].assign(place=range(len(tune)))
+    best = best_trials(rows.to_dict("records"), key=lambda row: tuple(row[n] for n in _TUNED))
+    return tune.iloc[[row["place"] for row in best.values()]]
 
 
 def select(trials: pd.DataFrame) -> Selection:
