@@ -1,0 +1,23 @@
+"""`mixco study`: one file for each of its commands."""
+
+from __future__ import annotations
+
+import typer
+
+from study.commands.study.dashboard import dashboard
+from study.commands.study.logs import logs
+from study.commands.study.plan import plan
+from study.commands.study.run import run
+from study.commands.study.status import status
+from study.commands.study.submit import submit
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Run, plan and watch studies."""
+
+
+for command in (run, submit, logs, plan, status, dashboard):
+    app.command(command.__name__)(command)

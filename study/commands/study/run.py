@@ -1,0 +1,62 @@
+"""`mixco study run`."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated, Any
+
+import typer
+
+from study.commands.study.options import Data, Results, Spec
+
+
+def run(
+    spec: Spec,
+    results: Results = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="A Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: this machine."
+        ),
+    ] = None,
+    data: Data = None,
+    accept_mixed: Annotated[
+        bool,
+        typer.Option(
+            "--accept-mixed", help="Go on although the study changed in what makes rows comparable."
+        ),
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run trials that failed before once more.")
+    ] = False,
+) -> None:
+    """Run every trial of SPEC that the results lack."""
+    from study.spec import load_spec
+
+    study = load_spec(spec)
+
+    from reports.store.tables import StoreError, open_store
+    from study.on_ray.driver import StudyError, run_study
+
+    place = results or f"results/{study.name}"
+    store = open_store(place, create=True)
+    options: dict[str, Any] = {
+        "address": address,
+        "data_dir": data.absolute() if data else None,
+        "accept_mixed": accept_mixed,
+        "retry_failed": retry_failed,
+    }
+    try:
+        if address and address.startswith("ray://"):
+            from study.on_ray.client import run_through_client
+
+            complete = run_through_client(study, store, **options)
+        else:
+            complete = run_study(study, store, **options)
+    except (StudyError, StoreError) as error:
+        typer.echo(f"mixco: {error}", err=True)
+        raise typer.Exit(1) from None
+    if not complete:
+        typer.echo(f"interrupted; finished trials are in {place}; the same command goes on")
+        raise typer.Exit(130)
+    typer.echo(f"complete: {place} (next: mixco report {shlex.quote(str(place))})")

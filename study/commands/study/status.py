@@ -1,0 +1,38 @@
+"""`mixco study status`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from study.commands.study.options import Stored
+
+
+def status(
+    results: Stored,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Refresh until the study is done.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between refreshes.")] = 5.0,
+) -> None:
+    """Show what is done, how trials ended, and the best of each cell."""
+    import time
+
+    from rich.console import Console
+    from rich.live import Live
+
+    from reports.store.tables import open_store
+    from study.overview import Overview
+
+    store = open_store(results)
+    overview = Overview(store)
+    console = Console()
+    if not (watch and console.is_terminal):
+        console.print(overview.render())
+        return
+    with Live(overview.render(), console=console, auto_refresh=False) as live:
+        while not overview.finished:
+            time.sleep(every)
+            overview = Overview(store)
+            live.update(overview.render(), refresh=True)
