@@ -228,7 +228,7 @@ def test_killed_builder_leaves_neither_lock_nor_ruins(tmp_path: Path) -> None:
     assert decoding.wait(60)
     builder.kill()
     builder.join()
-    assert list((tmp_path / "data/cache").glob("*/.train-12.images-*"))
+    assert list((tmp_path / "data/cache").glob("*/.train-12.images.*"))
 
     start = time.monotonic()
     data = load_tree(tmp_path)

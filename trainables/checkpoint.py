@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from trainables.atomic_write import atomic_file
 from trainables.errors import InputError
 
 _KIND = "mixco-study checkpoint 1"
@@ -18,17 +17,8 @@ _KIND = "mixco-study checkpoint 1"
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors and plain values) atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save({"kind": _KIND, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with atomic_file(path) as file:
+        torch.save({"kind": _KIND, **state}, file)
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

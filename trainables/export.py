@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trainables import checkpoint
+from trainables.atomic_write import atomic_folder
 from trainables.config import TrialConfig
 from trainables.encoders.resnet import ResNet
 from trainables.errors import InputError
@@ -87,9 +86,7 @@ def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) 
     }
     encoder.load_state_dict(weights)
     encoder.eval()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
+    with atomic_folder(folder) as draft:
         save_file(weights, draft / WEIGHTS)
         shape = (2, images["channels"], images["size"], images["size"])
         program = torch.export.export(
@@ -101,11 +98,6 @@ def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) 
         card = {**card, "input": images, "features": encoder.features}
         (draft / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         (draft / EXAMPLE).write_text(_example(config, images, encoder.features), encoding="utf-8")
-        draft.chmod(0o755)  # mkdtemp's folders are private
-        draft.rename(folder)
-    except BaseException:
-        shutil.rmtree(draft)
-        raise
 
 
 def _example(config: TrialConfig, images: dict[str, Any], features: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from markupsafe import Markup
 from reports.findings import Findings
 from reports.output import figures, words
 from reports.provenance import provenance
+from trainables.atomic_write import atomic_write
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -120,13 +122,12 @@ def charts_of(findings: Findings, other: Findings | None = None) -> dict[str, An
 
 def write_figures(charts: dict[str, Any], folder: Path) -> None:
     """Write every figure as NAME.svg, NAME.pdf and NAME.png."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, spec in charts.items():
         vega = vl_convert.vegalite_to_vega(spec)
         svg = vl_convert.vega_to_svg(vega)
-        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-        (folder / f"{name}.pdf").write_bytes(vl_convert.svg_to_pdf(svg))
-        (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=2.0))
+        atomic_write(folder / f"{name}.svg", svg.encode())
+        atomic_write(folder / f"{name}.pdf", vl_convert.svg_to_pdf(svg))
+        atomic_write(folder / f"{name}.png", vl_convert.svg_to_png(svg, scale=2.0))
 
 
 def script_json(value: object) -> Markup:
@@ -152,11 +153,6 @@ def library() -> str:
         pass
     script = str(vl_convert.javascript_bundle())  # type: ignore[call-arg]
     script = script.replace("</script", "<\\/script")
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(f".{os.getpid()}")
-        partial.write_text(script, encoding="utf-8")
-        partial.replace(kept)
-    except OSError:
-        pass  # a cache that cannot be written only costs the time
+    with contextlib.suppress(OSError):  # Without the cache the next report takes seconds longer.
+        atomic_write(kept, script.encode())
     return script

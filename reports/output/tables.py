@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from trainables.atomic_write import atomic_write
+
 DIGITS = 3
 _LATEX = str.maketrans(
     {
@@ -44,15 +46,14 @@ PAPER = {
 
 def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     """Write every table that has rows as NAME.csv, NAME.parquet, NAME.tex and NAME.md."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         if table.empty:
             continue
-        table.to_csv(folder / f"{name}.csv", index=False)
-        table.to_parquet(folder / f"{name}.parquet", index=False)
+        atomic_write(folder / f"{name}.csv", table.to_csv(index=False).encode())
+        atomic_write(folder / f"{name}.parquet", table.to_parquet(index=False))
         short = table[PAPER.get(name, list(table))]
-        (folder / f"{name}.tex").write_text(latex(short), encoding="utf-8")
-        (folder / f"{name}.md").write_text(markdown(short), encoding="utf-8")
+        atomic_write(folder / f"{name}.tex", latex(short).encode())
+        atomic_write(folder / f"{name}.md", markdown(short).encode())
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import posixpath
 import re
 import tempfile
@@ -28,6 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.fs
 import pyarrow.parquet as pq
 
+from trainables.atomic_write import atomic_write
 from trainables.errors import InputError
 
 SCHEMA_VERSION = 2
@@ -269,32 +269,31 @@ class Store:
             StoreError: the file system refused.
         """
         target = f"{self.root}/{path}"
-        partial = f"{posixpath.dirname(target)}/.{posixpath.basename(target)}.partial"
         try:
-            if self.filesystem.type_name in _OBJECT_STORES:
-                with self.filesystem.open_output_stream(target) as stream:
-                    stream.write(data)
-                return
-            self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
-            try:
-                self._write_through(partial, data)
-                self.filesystem.move(partial, target)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    self.filesystem.delete_file(partial)
-                raise
+            if self.filesystem.type_name == "local":
+                atomic_write(Path(target), memoryview(data))
+            elif self.filesystem.type_name in _OBJECT_STORES:
+                self._write_stream(target, data)
+            else:
+                self._write_and_move(target, data)
         except OSError as error:
             raise StoreError(f"{target}: cannot write results: {_one_line(error)}") from error
 
-    def _write_through(self, path: str, data: bytes | pa.Buffer) -> None:
-        if self.filesystem.type_name != "local":
-            with self.filesystem.open_output_stream(path) as stream:
-                stream.write(data)
-            return
-        with Path(path).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    def _write_and_move(self, target: str, data: bytes | pa.Buffer) -> None:
+        folder, name = posixpath.split(target)
+        partial = f"{folder}/.{name}.partial"
+        self.filesystem.create_dir(folder, recursive=True)
+        try:
+            self._write_stream(partial, data)
+            self.filesystem.move(partial, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.filesystem.delete_file(partial)
+            raise
+
+    def _write_stream(self, path: str, data: bytes | pa.Buffer) -> None:
+        with self.filesystem.open_output_stream(path) as stream:
+            stream.write(data)
 
     # reading
 

@@ -82,6 +82,7 @@ def _write(
     from reports.output.page import charts_of, render, write_figures
     from reports.output.tables import write_tables
     from reports.statistics.compare import compare_gains
+    from trainables.atomic_write import atomic_write
     from trainables.errors import InputError
 
     findings = find(
@@ -99,10 +100,7 @@ def _write(
         refresh=refresh,
     )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / ".index.html.partial"
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(folder / "index.html")
+        atomic_write(folder / "index.html", page.encode())
         if exports:
             write_tables(findings.tables(), folder / "tables")
             write_figures(charts, folder / "figures")

@@ -1,9 +1,9 @@
 """A split's images and labels in one memory-mapped file.
 
 The file is a prefix page, the labels (int64), the images (uint8 [N, C, H, W]) and a description in
-JSON. A slice of it is a tensor without a copy, and all processes of a node share its pages. It is
-written to a temporary name and moved into place, so a reader sees a whole file or none. Checksums
-of the description, the labels and each block of images tell a damaged file from a good one.
+JSON. A slice of it is a tensor without a copy, and all processes of a node share its pages.
+Checksums of the description, the labels and each block of images tell a damaged file from a good
+one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import math
 import mmap
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from trainables.atomic_write import LEFTOVERS, atomic_file
 
 _MAGIC = b"mixco-images-1\r\n"
 _PREFIX = struct.Struct("<16sQII")
@@ -81,39 +82,31 @@ def write_split(
         OSError: the disk is full or not writable; nothing is left behind.
     """
     label_bytes = labels.astype("<i8").tobytes()
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.seek(_PAGE)
-            file.write(label_bytes)
-            file.seek(_images_at(len(labels)))
-            crcs, moments = [], _Moments()
-            for block in blocks:
-                file.write(block.data)
-                crcs.append(zlib.crc32(block.data))
-                moments.add(block)
-            text = json.dumps(
-                asdict(
-                    _Description(
-                        fingerprint=fingerprint,
-                        shape=(len(labels), *block.shape[1:]),
-                        label_crc=zlib.crc32(label_bytes),
-                        block_crcs=tuple(crcs),
-                        mean=moments.mean,
-                        std=moments.std,
-                    )
+    with atomic_file(path) as file:
+        file.seek(_PAGE)
+        file.write(label_bytes)
+        file.seek(_images_at(len(labels)))
+        crcs, moments = [], _Moments()
+        for block in blocks:
+            file.write(block.data)
+            crcs.append(zlib.crc32(block.data))
+            moments.add(block)
+        text = json.dumps(
+            asdict(
+                _Description(
+                    fingerprint=fingerprint,
+                    shape=(len(labels), *block.shape[1:]),
+                    label_crc=zlib.crc32(label_bytes),
+                    block_crcs=tuple(crcs),
+                    mean=moments.mean,
+                    std=moments.std,
                 )
-            ).encode()
-            offset = file.tell()
-            file.write(text)
-            file.seek(0)
-            file.write(_PREFIX.pack(_MAGIC, offset, len(text), zlib.crc32(text)))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            )
+        ).encode()
+        offset = file.tell()
+        file.write(text)
+        file.seek(0)
+        file.write(_PREFIX.pack(_MAGIC, offset, len(text), zlib.crc32(text)))
 
 
 def read_split(path: Path, fingerprint: str) -> CachedSplit:
@@ -162,7 +155,7 @@ def build_lock(folder: Path) -> Iterator[None]:
         except OSError as error:
             log.warning("%s: no file locks here (%s); building without", folder, error)
         else:
-            for leftover in folder.glob(".*.images-*"):  # of a process that was killed
+            for leftover in folder.glob(LEFTOVERS):  # of a process that was killed
                 leftover.unlink(missing_ok=True)
         yield
 

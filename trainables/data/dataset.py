@@ -27,6 +27,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from trainables.atomic_write import atomic_write
 from trainables.data.cache import (
     CacheDamagedError,
     CachedSplit,
@@ -193,9 +194,7 @@ class _Opened:
             log.warning("%s: damaged; surveying the source again", path)
         survey = make_survey(self.source.name, self.contents, self.progress)
         with _writing(self.cache_dir):
-            temporary = path.with_suffix(f".{os.getpid()}")
-            temporary.write_text(json.dumps(asdict(survey)))
-            temporary.replace(path)
+            atomic_write(path, json.dumps(asdict(survey)).encode())
         return survey
 
     def split(self, split: str, size: int) -> CachedSplit:

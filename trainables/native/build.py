@@ -15,6 +15,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from trainables.atomic_write import atomic_write
 from trainables.data_dir import default_data_dir
 
 log = logging.getLogger(__name__)
@@ -48,12 +49,11 @@ def _cached(source: Path, compiler: str) -> Path:
     folder = default_data_dir() / "cache"
     path = folder / f"{source.stem}-{key.hexdigest()[:16]}.so"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as place:
+        with tempfile.TemporaryDirectory() as place:
             built = Path(place) / path.name
             command = [compiler, *_FLAGS, str(source), "-o", str(built)]
             subprocess.run(command, capture_output=True, check=True, timeout=300)
-            built.replace(path)  # whole, however many processes build it
+            atomic_write(path, built.read_bytes())  # Several processes may build it at once.
     return path
 
 

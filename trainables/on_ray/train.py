@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ray
 
+from trainables.atomic_write import atomic_write
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.on_ray.steps import (
@@ -143,10 +144,7 @@ class TrainTrial:
         if self._conductor is not None:
             content = ray.get(self._conductor.content.remote())
         if content is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.partial")
-            partial.write_bytes(content)
-            partial.replace(path)
+            atomic_write(path, content)
 
     def restore(self, path: Path) -> None:
         """Continue from a checkpoint of the same config, of any number of workers.
