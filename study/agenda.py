@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from reports.store.tables import COMPLETE, CONFIG_FIELDS, STATUSES, TUNE
-from study.plan import Cell, Job, cells, confirm_job, tune_job
+from study.plan import Cell, DueTrial, cells, confirm_trial, tune_trial
 from study.search import CellSearch, Outcome
 from study.spec import StudySpec
 from trainables.config import TrialConfig
@@ -20,7 +20,7 @@ class CellState:
         self.cell = cell
         self.search = CellSearch(cell, spec.search, spec.trials, spec.seed)
         self._changes: dict[int, dict[str, Any]] = {}
-        self.confirm: list[Job] | None = None
+        self.confirm: list[DueTrial] | None = None
         """The confirm trials; None until the cell is tuned."""
         self.tuned = 0
         """Tune trials of the plan that have ended."""
@@ -80,10 +80,10 @@ class Agenda:
         if spec.warm_start:
             for state in self.cells.values():
                 state.search.warm_start = self._warm_start(state)
-        self.running: dict[str, Job] = {}
+        self.running: dict[str, DueTrial] = {}
         self.ended: dict[str, str] = {}
         """Status of every trial that ended, by id, earlier runs' included."""
-        self._ready: deque[Job] = deque()
+        self._ready: deque[DueTrial] = deque()
         """Trials that no search must suggest first: to confirm, or given back."""
         self._counts: Counter[str] = Counter()
         for row in recorded:
@@ -93,17 +93,17 @@ class Agenda:
         for state in self.cells.values():
             self._open_confirm(state)
 
-    def next(self) -> Job | None:
+    def next(self) -> DueTrial | None:
         """A trial to start now; None where all that is left waits for running ones."""
-        job = self._ready.popleft() if self._ready else self._next_tune()
-        if job:
-            self.running[job.trial_id] = job
-        return job
+        due = self._ready.popleft() if self._ready else self._next_tune()
+        if due:
+            self.running[due.trial_id] = due
+        return due
 
-    def give_back(self, job: Job) -> None:
+    def give_back(self, due: DueTrial) -> None:
         """Takes back a trial that was handed out and has not ended; it is the next to start."""
-        del self.running[job.trial_id]
-        self._ready.appendleft(job)
+        del self.running[due.trial_id]
+        self._ready.appendleft(due)
 
     def record(self, row: Mapping[str, Any]) -> None:
         """Takes in a trial that ended, as a row like those of ``recorded``."""
@@ -157,13 +157,13 @@ class Agenda:
         self.ended[row["trial_id"]] = row["status"]
         self._counts[row["status"]] += 1
 
-    def _next_tune(self) -> Job | None:
+    def _next_tune(self) -> DueTrial | None:
         # The cell that is furthest behind first, so that no cell is left alone at the end.
         for state in sorted(self.cells.values(), key=lambda state: len(state.search.outcomes)):
             suggestion = state.search.next()
             if suggestion:
                 number, parameters = suggestion
-                return tune_job(state.cell, number, parameters)
+                return tune_trial(state.cell, number, parameters)
         return None
 
     def _warm_start(self, state: CellState) -> Callable[[], Mapping[str, Any] | None] | None:
@@ -202,13 +202,13 @@ class Agenda:
         if state.confirm is not None or not state.search.done:
             return
         state.confirm = [
-            confirm_job(
-                state.cell, state.config(best), tune_job(state.cell, best, {}).trial_id, seed
+            confirm_trial(
+                state.cell, state.config(best), tune_trial(state.cell, best, {}).trial_id, seed
             )
             for best in state.best_by_width.values()
             for seed in self.spec.confirm_seeds
         ]
-        missing = [job for job in state.confirm if job.trial_id not in self.ended]
+        missing = [due for due in state.confirm if due.trial_id not in self.ended]
         state.confirmed = len(state.confirm) - len(missing)
         self._ready.extend(missing)
 

@@ -1,4 +1,4 @@
-"""A study's cells, and the jobs that fill them.
+"""A study's cells, and the trials that fill them.
 
 Identity is deterministic: the same study gives the same ids, so results are found again by id.
 """
@@ -42,8 +42,8 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One trial to run."""
+class DueTrial:
+    """A trial that is due: one to run."""
 
     trial_id: str
     cell: str
@@ -117,14 +117,14 @@ def _length(spec: StudySpec, group: tuple[str, str, str, int]) -> dict[str, Tria
     }
 
 
-def tune_job(cell: Cell, number: int, parameters: Mapping[str, Any]) -> Job:
+def tune_trial(cell: Cell, number: int, parameters: Mapping[str, Any]) -> DueTrial:
     """Trial ``number`` of a cell's search, scored on the validation split."""
     config = TrialConfig.model_validate({**cell.config.model_dump(), **parameters})
     name = f"{cell.name}-tune-{number:04d}"
-    return Job(name, cell.name, TUNE, config, "validation", number=number)
+    return DueTrial(name, cell.name, TUNE, config, "validation", number=number)
 
 
-def confirm_job(cell: Cell, best: TrialConfig, tuned_from: str, seed: int) -> Job:
+def confirm_trial(cell: Cell, best: TrialConfig, tuned_from: str, seed: int) -> DueTrial:
     """The cell's best configuration on a fresh seed, scored on the test split.
 
     The configuration's digest is part of the id: once more tuning finds a better one, the old
@@ -132,4 +132,4 @@ def confirm_job(cell: Cell, best: TrialConfig, tuned_from: str, seed: int) -> Jo
     """
     config = best.model_copy(update={"seed": seed})
     name = f"{cell.name}-confirm-s{seed}-{config.digest()}"
-    return Job(name, cell.name, CONFIRM, config, "test", tuned_from=tuned_from)
+    return DueTrial(name, cell.name, CONFIRM, config, "test", tuned_from=tuned_from)

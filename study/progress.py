@@ -103,11 +103,11 @@ def cell_table(agenda: Agenda) -> Table:
     states = list(agenda.cells.items())
     # Where a study has more cells than a screen has lines, those at work are worth the place.
     if len(states) > _SHOWN_CELLS:
-        busy = {job.cell for job in agenda.running.values()}
+        busy = {due.cell for due in agenda.running.values()}
         states = [item for item in states if item[0] in busy][:_SHOWN_CELLS]
     for name, state in states:
         planned = agenda.planned_confirms(state)
-        running = sum(job.cell == name for job in list(agenda.running.values()))
+        running = sum(due.cell == name for due in list(agenda.running.values()))
         best = state.best_accuracy
         table.add_row(
             name,

@@ -46,9 +46,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     spec = parse_spec(SPEC, "test")
     store = open_store(tmp_path_factory.mktemp("seen"), create=True)
     agenda = Agenda(spec)
-    while job := agenda.next():
-        trial = SyntheticTrial(job.config, job.split)
-        status = ENDINGS[job.number or 0] if job.phase == "tune" else "complete"
+    while due := agenda.next():
+        trial = SyntheticTrial(due.config, due.split)
+        status = ENDINGS[due.number or 0] if due.phase == "tune" else "complete"
         length = 4 if status == "complete" else 2
         epochs = [trial.advance() for _ in range(length)]
         accuracy = trial.accuracy(trial.epoch) if status == "complete" else None
@@ -56,7 +56,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
             "started_at": datetime.now(UTC),
             "finished_at": datetime.now(UTC),
             **trial.summary(),
-            **job.identity(),
+            **due.identity(),
             "status": status,
             "accuracy": accuracy,
             "error": "out of memory" if status == "failed" else None,

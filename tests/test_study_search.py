@@ -9,7 +9,7 @@ import pytest
 
 from study.agenda import Agenda
 from study.pareto import fronts
-from study.plan import Job, cells
+from study.plan import DueTrial, cells
 from study.search import CellSearch, Outcome
 from study.spec import Search, StudySpec, parse_spec
 from tests.synthetic_trial import SyntheticTrial
@@ -32,25 +32,25 @@ def spec_of(sampler: str = "tpe", parallel: int = 1) -> StudySpec:
     return parse_spec(SPEC.replace("SAMPLER", sampler).replace("PARALLEL", str(parallel)), "test")
 
 
-def row_of(job: Job) -> dict[str, Any]:
+def row_of(due: DueTrial) -> dict[str, Any]:
     """How a trial ends: most by the formula, some pruned, diverged or failed."""
-    trial = SyntheticTrial(job.config, job.split)
-    row = {**job.identity(), "status": "complete", "accuracy": trial.accuracy(3)}
-    row["encoder_flops"] = 1000.0 * job.config.width**2
-    if job.phase == "tune" and job.number in (2, 5):
+    trial = SyntheticTrial(due.config, due.split)
+    row = {**due.identity(), "status": "complete", "accuracy": trial.accuracy(3)}
+    row["encoder_flops"] = 1000.0 * due.config.width**2
+    if due.phase == "tune" and due.number in (2, 5):
         row |= {"status": "pruned", "accuracy": None, "progress": {1: trial.accuracy(1)}}
-    if job.phase == "tune" and job.number == 4:
+    if due.phase == "tune" and due.number == 4:
         row |= {"status": "diverged", "accuracy": None}
     return row
 
 
 def work_through(agenda: Agenda, slots: int, order: random.Random, limit: int = 10**6) -> list[Any]:
     """Runs an agenda with ``slots`` at once, trials ending in random order; the rows."""
-    running: list[Job] = []
+    running: list[DueTrial] = []
     rows: list[Any] = []
     while len(rows) < limit:
-        while len(running) < slots and (job := agenda.next()):
-            running.append(job)
+        while len(running) < slots and (due := agenda.next()):
+            running.append(due)
         if not running:
             break
         row = row_of(running.pop(order.randrange(len(running))))
@@ -158,8 +158,8 @@ def test_pruned_trials_reach_optuna_with_their_last_value_and_others_as_failed()
 
 def test_a_cell_without_a_complete_trial_has_no_confirm_trials() -> None:
     agenda = Agenda(spec_of().model_copy(update={"trials": 2}))
-    while job := agenda.next():
-        agenda.record({**job.identity(), "status": "failed", "accuracy": None})
+    while due := agenda.next():
+        agenda.record({**due.identity(), "status": "failed", "accuracy": None})
     assert agenda.finished
     assert agenda.count("failed") == 4
 

@@ -27,7 +27,7 @@ from study.on_ray.stopping import CellLadders
 from study.on_ray.trackers import check_usable, trackers
 from study.on_ray.tune_patches import ForgettingScheduler, NoProgress
 from study.overview import knn_by_epoch, recorded_rows
-from study.plan import Job
+from study.plan import DueTrial
 from study.progress import Progress
 from study.spec import Allotment, StudySpec
 from trainables.on_ray.steps import MakeTrial, local_trial, remove_group
@@ -126,7 +126,7 @@ class _Run:
         """Whether no further trial may start, finished or not."""
         return self.interrupted or self.error is not None or self.lock.lost
 
-    def allot(self, job: Job) -> bool:
+    def allot(self, job: DueTrial) -> bool:
         """Whether ``job`` may start now, with what it is then given.
 
         Tune itself waits for a reused trial's resources. Ray Train asks for its workers' only once
@@ -146,7 +146,7 @@ class _Run:
 
     def record(
         self,
-        job: Job,
+        job: DueTrial,
         status: str,
         columns: Mapping[str, Any],
         epochs: Mapping[int, Mapping[str, Any]],
@@ -188,7 +188,7 @@ class _Run:
                 "(once the cause is gone, run again with --retry-failed)"
             )
 
-    def give_back(self, job: Job) -> None:
+    def give_back(self, job: DueTrial) -> None:
         """Has a trial that has not ended start anew."""
         self.allotted.pop(job.trial_id)
         self.agenda.give_back(job)
@@ -200,7 +200,7 @@ class _AgendaSearcher(Searcher):
     def __init__(self, run: _Run) -> None:
         super().__init__()
         self._run = run
-        self._waiting: Job | None = None  # for room
+        self._waiting: DueTrial | None = None  # for room
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         if self._run.over or self._run.agenda.finished:

@@ -26,6 +26,7 @@ def plan(
     study = load_spec(spec)
 
     import math
+    import os
 
     from rich.console import Console
     from rich.table import Table
@@ -33,8 +34,13 @@ def plan(
     from reports.store.tables import open_store
     from study import cost
     from study.agenda import Agenda
+    from study.fitting import misfits, this_machine
     from study.overview import recorded_rows
 
+    console = Console()
+    if not os.environ.get("RAY_ADDRESS"):  # else `run` uses that cluster
+        for misfit in misfits(study, [this_machine()]):
+            console.print(f"does not fit on this machine: {misfit}", soft_wrap=True, markup=False)
     store = open_store(results or f"results/{study.name}", create=True)
     agenda = Agenda(study, recorded_rows(store))
     work = cost.missing_work(agenda, data.absolute() if data else None, timed)
@@ -49,7 +55,6 @@ def plan(
         table.add_row(name, *_cells_of(cell, timed))
     table.add_section()
     table.add_row("missing in all", *_cells_of(total, timed))
-    console = Console()
     console.print(table)
 
     spread = cost.gain_spread(store.read("trials"))
