@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from trainables.encoders.resnet import Projection, ResNet
+from trainables.encoders.embedding import Projection
+from trainables.encoders.resnet import ResNet
 
 Images = npt.NDArray[np.uint8]  # [N, H, W, 3]
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)

@@ -23,7 +23,9 @@ from benchmarks.rounds import conditions
 from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Split
-from trainables.evaluation import measures
+from trainables.evaluation import features
+from trainables.evaluation.features import Accuracy, Features, accuracy
+from trainables.evaluation.linear import linear
 from trainables.evaluation.linear_sgd import (
     BATCH,
     EPOCHS,
@@ -32,7 +34,6 @@ from trainables.evaluation.linear_sgd import (
     MOMENTUM,
     linear_sgd,
 )
-from trainables.evaluation.measures import Accuracy, Features, accuracy
 from trainables.trial import Trial
 
 STANDARDISED_RATE = 0.1
@@ -92,12 +93,12 @@ def main() -> None:
 
     def extract() -> tuple[Features, Features]:
         return (
-            measures.extract(encoder, data.train, data, runtime),
-            measures.extract(encoder, data.test, data, runtime),
+            features.extract(encoder, data.train, data, runtime),
+            features.extract(encoder, data.test, data, runtime),
         )
 
-    def linear() -> Accuracy:
-        return measures.linear(*extract(), classes)
+    def cached() -> Accuracy:
+        return linear(*extract(), classes)
 
     def sgd() -> Accuracy:
         return linear_sgd(encoder, data, data.test, runtime, config.seed, options.epochs)
@@ -109,13 +110,13 @@ def main() -> None:
         f"{len(data.train):,} training and {len(data.test):,} test images"
     )
     if options.cached:
-        print(f"linear: {linear().top1:.2f} % top-1")
+        print(f"linear: {cached().top1:.2f} % top-1")
         train_features, queries = extract()
         for name, found in cached_sgd(train_features, queries, classes, options.epochs).items():
             print(f"SGD on cached features, {name}: {found.top1:.2f} % top-1")
         return
     seconds = []
-    for name, probe in (("linear", linear), (f"linear_sgd, {options.epochs} epochs", sgd)):
+    for name, probe in (("linear", cached), (f"linear_sgd, {options.epochs} epochs", sgd)):
         start = time.perf_counter()
         found = probe()
         seconds.append(time.perf_counter() - start)

@@ -1,7 +1,7 @@
 """Search spaces: names of TrialConfig's fields to Optuna's distributions.
 
-A space belongs to a method and an arm. The baseline tunes everything that it has; an arm that mixes
-images tunes that and its own mixing parameters besides.
+A space belongs to a method and an arm. Every arm tunes what the baseline tunes. An arm that mixes
+images also tunes its own mixing parameters.
 """
 
 from __future__ import annotations
@@ -16,59 +16,50 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from trainables.config import ARMS, METHODS, MIXING_FIELDS, TrialConfig
+from trainables.arms import ARMS
+from trainables.config import Role, TrialConfig, fields_with
 from trainables.errors import InputError
+from trainables.methods import METHODS
 
 Space = dict[str, BaseDistribution]
 
 # Ranges reach a factor of five or more to either side of the papers' settings for batches of 64 to
 # 512 images: MoCo v2 (arXiv:2003.04297), SimCLR (arXiv:2002.05709), MixCo (arXiv:2010.06300).
-_TRAINING: Space = {
+_RANGES: Space = {
     "learning_rate": FloatDistribution(0.003, 0.3, log=True),
     "weight_decay": FloatDistribution(1e-6, 1e-3, log=True),
     "temperature": FloatDistribution(0.05, 1.0, log=True),
-}
-_OF_METHOD: dict[str, Space] = {
-    "moco": {"key_momentum": CategoricalDistribution((0.99, 0.996, 0.999))},
-    "simclr": {},
-}
-_MIXING: Space = {
+    "key_momentum": CategoricalDistribution((0.99, 0.996, 0.999)),
     "mix_weight": FloatDistribution(0.1, 5.0, log=True),
     "mix_alpha": FloatDistribution(0.2, 4.0, log=True),
     "mix_temperature": FloatDistribution(0.02, 1.0, log=True),
 }
+"""The shipped ranges, in the order in which a search draws them."""
 
-
-def _mixing(arm: str) -> Space:
-    return {name: _MIXING[name] for name in MIXING_FIELDS[arm]}
-
-
-SPACES: dict[tuple[str, str], Space] = {
-    (method, arm): {**_TRAINING, **_OF_METHOD[method], **_mixing(arm)}
-    for method in METHODS
-    for arm in ARMS
-}
-"""The shipped spaces by (method, arm)."""
-
-_NOT_SEARCHED = frozenset(
-    {"dataset", "method", "arm", "encoder", "width", "seed", "eval_datasets", "probe", "epochs"}
-    | {"validation_fraction", "device", "precision", "compile", "knn_every", "image_size"}
-    | {"sync_batch_norm"}
-)
-"""Fields that say what is compared, what is measured or where it runs: never tuned."""
+_OF_METHODS = {name for method in METHODS.values() for name in method.fields}
+_OF_ARMS = {name for arm in ARMS.values() for name in arm.fields}
 
 
 def space(method: str, arm: str) -> Space:
     """The shipped space of one method and arm.
 
+    It has the fields that every trial uses, and those that this method and this arm have.
+
     Raises:
         InputError: no such method or arm.
     """
-    if method not in METHODS:
-        raise InputError(f"method: {method!r} is unknown (allowed: {', '.join(METHODS)})")
-    if arm not in ARMS:
-        raise InputError(f"arm: {arm!r} is unknown (allowed: {', '.join(ARMS)})")
-    return dict(SPACES[method, arm])
+    own = {*METHODS.find(method).fields, *ARMS.find(arm).fields}
+    others = (_OF_METHODS | _OF_ARMS) - own
+    return {name: values for name, values in _RANGES.items() if name not in others}
+
+
+SPACES: dict[tuple[str, str], Space] = {
+    (method, arm): space(method, arm) for method in METHODS for arm in ARMS
+}
+"""The shipped spaces by (method, arm)."""
+
+SEARCHABLE = fields_with(Role.HYPERPARAMETER)
+"""The fields that a search may vary."""
 
 
 def narrow(shipped: Space, changes: Mapping[str, Any], arm: str) -> Space:
@@ -83,7 +74,7 @@ def narrow(shipped: Space, changes: Mapping[str, Any], arm: str) -> Space:
     changed = dict(shipped)
     for name, value in changes.items():
         distribution = None if value is False else parse_distribution(name, value)
-        if name in _MIXING and name not in MIXING_FIELDS[arm]:
+        if name in _OF_ARMS and name not in ARMS.find(arm).fields:
             continue
         if distribution is None:
             changed.pop(name, None)
@@ -98,9 +89,9 @@ def parse_distribution(name: str, value: Any) -> BaseDistribution:
     Raises:
         InputError: unknown or never tuned field, malformed range.
     """
-    searchable = sorted(set(TrialConfig.model_fields) - _NOT_SEARCHED)
-    if name not in searchable:
-        raise InputError(f"space.{name}: cannot be searched (allowed: {', '.join(searchable)})")
+    if name not in SEARCHABLE:
+        allowed = ", ".join(sorted(SEARCHABLE))
+        raise InputError(f"space.{name}: cannot be searched (allowed: {allowed})")
     form = (
         "{low: A, high: B, log: true|false, step: C}, a list of choices, or false to leave it out"
     )

@@ -14,10 +14,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from search_spaces import Space, narrow, space
 from search_spaces.spaces import corners
-from trainables.config import Arm, Encoder, Method, TrialConfig, describe, parse_config
+from trainables.config import (
+    ArmName,
+    EncoderName,
+    MethodName,
+    Role,
+    TrialConfig,
+    describe,
+    fields_with,
+    parse_config,
+)
 from trainables.errors import InputError
 
-_CELL_FIELDS = ("dataset", "method", "encoder", "width", "arm", "seed")
+_CELL_FIELDS = fields_with(Role.CELL, Role.SEED)
 
 
 class _Section(BaseModel):
@@ -116,19 +125,19 @@ class StudySpec(_Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="its name")]
     datasets: Annotated[tuple[str, ...], Field(min_length=1)]
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("moco", "simclr")
-    encoders: Annotated[tuple[Encoder, ...], Field(min_length=1)] = ("resnet18",)
+    methods: Annotated[tuple[MethodName, ...], Field(min_length=1)] = ("moco", "simclr")
+    encoders: Annotated[tuple[EncoderName, ...], Field(min_length=1)] = ("resnet18",)
     widths: Annotated[tuple[int, ...], Field(min_length=1)]
-    arms: Annotated[tuple[Arm, ...], Field(min_length=1)] = ("none", "mixco")
+    arms: Annotated[tuple[ArmName, ...], Field(min_length=1)] = ("none", "mixco")
 
     base: Annotated[
         dict[str, Any], Field(description="TrialConfig fields that hold for every trial")
     ] = {}
     of_method: Annotated[
-        dict[Method, dict[str, Any]], Field(description="fields on top of base, by method")
+        dict[MethodName, dict[str, Any]], Field(description="fields on top of base, by method")
     ] = {}
     of_arm: Annotated[
-        dict[Arm, dict[str, Any]], Field(description="fields on top of base, by arm")
+        dict[ArmName, dict[str, Any]], Field(description="fields on top of base, by arm")
     ] = {}
     space: Annotated[dict[str, Any], Field(description="changes to the shipped search spaces")] = {}
 
@@ -247,8 +256,8 @@ class StudySpec(_Section):
         """
         values = {
             **self.base,
-            **self.of_method.get(method, {}),  # type: ignore[call-overload]
-            **self.of_arm.get(arm, {}),  # type: ignore[call-overload]
+            **self.of_method.get(method, {}),
+            **self.of_arm.get(arm, {}),
             "dataset": dataset,
             "method": method,
             "encoder": encoder,

@@ -4,9 +4,11 @@ import pytest
 import torch
 import torchvision
 
-from trainables.config import ENCODERS, TrialConfig
+from trainables.config import TrialConfig
 from trainables.device.flops import encoder_flops, encoder_parameters, training_flops
-from trainables.encoders.resnet import Embedding, Projection, ResNet
+from trainables.encoders import ENCODERS
+from trainables.encoders.embedding import Embedding, Projection
+from trainables.encoders.resnet import ResNet
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
@@ -18,7 +20,7 @@ def test_width_64_with_the_imagenet_stem_is_torchvisions_resnet(name: str) -> No
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(ours(images), theirs(images))
-    config = TrialConfig(encoder=name, stem="imagenet")  # type: ignore[arg-type]
+    config = TrialConfig(encoder=name, stem="imagenet")
     assert encoder_parameters(config) == sum(p.numel() for p in theirs.parameters())
 
 
@@ -55,7 +57,7 @@ def test_flops_of_the_first_convolution_and_the_growth_with_width() -> None:
     ],
 )
 def test_work_of_an_arm_over_the_baselines(method: str, arm: str, ratio: float) -> None:
-    base = TrialConfig(method=method, arm="none")  # type: ignore[arg-type]
+    base = TrialConfig(method=method, arm="none")
     work = training_flops(base.model_copy(update={"arm": arm}), 32) / training_flops(base, 32)
     # The first convolution needs no gradient of its input: backward is not quite twice forward.
     assert work == pytest.approx(ratio, rel=2e-3)

@@ -10,8 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from trainables.evaluation import measures
-from trainables.evaluation.measures import Features
+from trainables.evaluation import features, geometry
+from trainables.evaluation.features import Features
+from trainables.evaluation.knn import knn
+from trainables.evaluation.linear import linear
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def test_knn_is_the_weighted_vote_written_out(digits: tuple[Features, Features])
         for neighbour in similarity.argsort(descending=True)[:20]:
             votes[int(bank.labels[neighbour])] += math.exp(similarity[neighbour] / 0.1)
         hits += int(np.argmax(votes) == label)
-    found = measures.knn(bank, queries, classes=10, k=20, temperature=0.1)
+    found = knn(bank, queries, classes=10, k=20, temperature=0.1)
     assert found.top1 == pytest.approx(100 * hits / 40)
     assert found.top5 >= found.top1
 
@@ -49,22 +51,22 @@ def test_linear_probe_is_as_good_as_scikit_learns_best_penalty(
         .score(scaler.transform(test.values), test.labels)
         for c in (0.01, 0.1, 1.0)
     )
-    ours = measures.linear(train, test, classes=10)
+    ours = linear(train, test, classes=10)
     assert ours.top1 >= 100 * theirs - 1.0
-    assert ours == measures.linear(train, test, classes=10)
+    assert ours == linear(train, test, classes=10)
 
 
 def test_measures_have_their_closed_forms() -> None:
     eye = torch.eye(4)
-    assert measures.alignment(eye, -eye) == pytest.approx(4)
+    assert geometry.alignment(eye, -eye) == pytest.approx(4)
     # Orthogonal unit vectors lie at squared distance 2: log exp(-2 * 2).
-    assert measures.uniformity(eye) == pytest.approx(-4)
+    assert geometry.uniformity(eye) == pytest.approx(-4)
     corners = torch.tensor([[1.0, 1, 0], [1, -1, 0], [-1, 1, 0], [-1, -1, 0]])
-    assert measures.effective_rank(corners) == pytest.approx(2, rel=1e-4)
+    assert geometry.effective_rank(corners) == pytest.approx(2, rel=1e-4)
 
 
 def test_accuracy_counts_first_guess_and_first_five() -> None:
     scores = torch.arange(7.0).repeat(7, 1)  # class 6 first, then 5, ...
-    found = measures.accuracy(scores, torch.arange(7))
+    found = features.accuracy(scores, torch.arange(7))
     assert found.top1 == pytest.approx(100 / 7)
     assert found.top5 == pytest.approx(500 / 7)

@@ -7,9 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.arms import mixing
-from trainables.config import ARMS, TrialConfig
-from trainables.methods import contrastive
+from trainables.arms import ARMS
+from trainables.arms.extra_crop import unmixed
+from trainables.arms.i_mix import i_mix
+from trainables.arms.mixco import mixco
+from trainables.arms.mixture import Mixture
+from trainables.arms.un_mix import un_mix
+from trainables.config import TrialConfig
+from trainables.methods.moco import MoCo
+from trainables.methods.module import ContrastiveMethod, build_method
 from trainables.streams import stream
 
 N, TAU, MIX_TAU, BETA = 8, 0.3, 0.07, 0.6
@@ -21,9 +27,9 @@ def config(**fields: Any) -> TrialConfig:
     return TrialConfig(**{**base, **chosen, "mix_batch_norm": "separate", **fields})
 
 
-def build(**fields: Any) -> contrastive.MoCo | contrastive.SimCLR:
+def build(**fields: Any) -> ContrastiveMethod:
     torch.manual_seed(3)
-    method = contrastive.build(config(**fields), channels=1)
+    method = build_method(config(**fields), channels=1)
     # Evaluation mode: batch norm then treats every image alone, so the slow code may too.
     return method.eval()
 
@@ -34,8 +40,8 @@ def views() -> tuple[Tensor, Tensor]:
     return view1, view2
 
 
-def mix(view: Tensor) -> mixing.Mixture:
-    return mixing.mixco(view, 1.0, stream(0, "mixing"))
+def mix(view: Tensor) -> Mixture:
+    return mixco(view, 1.0, stream(0, "mixing"))
 
 
 def soft_loss(row: Tensor, keys: list[Tensor], shares: dict[int, float], tau: float) -> float:
@@ -46,7 +52,7 @@ def soft_loss(row: Tensor, keys: list[Tensor], shares: dict[int, float], tau: fl
 
 def test_mixco_on_moco_follows_the_paper() -> None:
     method = build(method="moco", arm="mixco")
-    assert isinstance(method, contrastive.MoCo)
+    assert isinstance(method, MoCo)
     view1, view2 = views()
     with torch.no_grad():
         losses = method(view1, view2, mix)
@@ -86,13 +92,13 @@ def test_mixco_on_simclr_mixes_each_view_against_the_other() -> None:
 
 def test_i_mix_replaces_the_clean_loss_and_un_mix_weighs_two_keys() -> None:
     view1, view2 = views()
-    for arm, make in (("i-mix", mixing.i_mix), ("un-mix", mixing.un_mix)):
+    for arm, make in (("i-mix", i_mix), ("un-mix", un_mix)):
 
-        def draw(view: Tensor, make: Any = make) -> mixing.Mixture:
+        def draw(view: Tensor, make: Any = make) -> Mixture:
             return make(view, 1.0, stream(1, "mixing"))
 
         method = build(method="moco", arm=arm)
-        assert isinstance(method, contrastive.MoCo)
+        assert isinstance(method, MoCo)
         with torch.no_grad():
             losses = method(view1, view2, draw)
             mixture, k, queue = draw(view1), method.key_embedding(view2), list(method.queue)
@@ -114,7 +120,7 @@ def test_i_mix_replaces_the_clean_loss_and_un_mix_weighs_two_keys() -> None:
 @pytest.mark.parametrize("size", [3, 8, 11, 20])
 def test_queue_holds_the_newest_keys_whatever_the_batch(size: int) -> None:
     method = build(method="moco", arm="none", queue_size=size)
-    assert isinstance(method, contrastive.MoCo)
+    assert isinstance(method, MoCo)
     expected = list(method.queue.clone())
     place = 0
     for step in range(7):
@@ -130,7 +136,7 @@ def test_queue_holds_the_newest_keys_whatever_the_batch(size: int) -> None:
 
 def test_key_encoder_moves_by_its_momentum_and_has_no_gradient() -> None:
     method = build(method="moco", arm="none", key_momentum=0.9)
-    assert isinstance(method, contrastive.MoCo)
+    assert isinstance(method, MoCo)
     with torch.no_grad():
         for parameter in method.embedding.parameters():
             parameter += 1
@@ -172,12 +178,12 @@ def test_batch_norm_defaults_to_what_the_paper_ran() -> None:
 @pytest.mark.parametrize("method", ["moco", "simclr"])
 def test_gradients_reach_every_weight_of_the_trained_encoder(method: str, arm: str) -> None:
     model = build(method=method, arm=arm).train()
-    makers = {"i-mix": mixing.i_mix, "un-mix": mixing.un_mix}
+    makers = {"i-mix": i_mix, "un-mix": un_mix}
 
-    def draw(view: Tensor) -> mixing.Mixture:
+    def draw(view: Tensor) -> Mixture:
         if arm == "extra-crop":
-            return mixing.unmixed(view[: N // 2])
-        return makers.get(arm, mixing.mixco)(view, 1.0, stream(0, "mixing"))
+            return unmixed(view[: N // 2])
+        return makers.get(arm, mixco)(view, 1.0, stream(0, "mixing"))
 
     model(*views(), None if arm == "none" else draw).total.backward()
     assert all(p.grad is not None and p.grad.any() for p in model.embedding.parameters())

@@ -17,8 +17,10 @@ from optuna.distributions import (
 
 from search_spaces import SPACES, narrow, parse_distribution, space
 from search_spaces.spaces import ends_of, nearest
-from trainables.config import ARMS, METHODS, MIXING_FIELDS, TrialConfig
+from trainables.arms import ARMS
+from trainables.config import TrialConfig
 from trainables.errors import InputError
+from trainables.methods import METHODS
 
 
 @pytest.mark.parametrize(("method", "arm"), SPACES)
@@ -33,7 +35,7 @@ def test_every_corner_of_every_space_builds_a_valid_config(method: str, arm: str
 def test_mixing_parameters_exist_only_where_the_arm_has_them() -> None:
     mixing = {"mix_weight", "mix_alpha", "mix_temperature"}
     for method, arm in itertools.product(METHODS, ARMS):
-        assert set(SPACES[method, arm]) & mixing == set(MIXING_FIELDS[arm])
+        assert set(SPACES[method, arm]) & mixing == set(ARMS[arm].fields)
         assert SPACES[method, "none"].items() <= SPACES[method, arm].items()
 
 

@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainables.config import ARMS, METHODS, TrialConfig
+from trainables.arms import ARMS
+from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Split
 from trainables.device.runtime import Runtime
+from trainables.methods import METHODS
 from trainables.pretraining import Pretraining
 
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "_unique2"}

@@ -10,10 +10,10 @@ import torch
 from torch._dynamo.utils import counters
 
 from tests.image_trees import make_image_folder
-from trainables import trial as trial_module
 from trainables.config import TrialConfig, parse_config
 from trainables.errors import InputError
-from trainables.methods.contrastive import MoCo
+from trainables.evaluation import features
+from trainables.methods.moco import MoCo
 from trainables.pretraining import Pretraining
 from trainables.trial import Diverged, Trial
 
@@ -138,14 +138,14 @@ def test_tuning_never_reads_test_images_and_a_final_score_reads_them_once(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    extract = trial_module.evaluation.extract
+    extract = features.extract
 
     def watch(encoder: Any, split: Any, data: Any, runtime: Any) -> Any:
         if split.images.data_ptr() == data.test.images.data_ptr():
             read.append(len(split))
         return extract(encoder, split, data, runtime)
 
-    monkeypatch.setattr(trial_module.evaluation, "extract", watch)
+    monkeypatch.setattr(features, "extract", watch)
     tuning = make(data_dir)
     while not tuning.done:
         tuning.advance()

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from tests.two_workers import run_workers
-from trainables.config import ARMS, TrialConfig
+from trainables.arms import ARMS
+from trainables.config import TrialConfig
 from trainables.device import world
 from trainables.device.synced_norm import SyncedBatchNorm2d, synchronise
-from trainables.encoders.resnet import Embedding
+from trainables.encoders.embedding import Embedding
 from trainables.errors import InputError
-from trainables.methods.contrastive import MoCo
+from trainables.methods.moco import MoCo
 from trainables.pretraining import Pretraining
 from trainables.trial import Trial
 

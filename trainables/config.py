@@ -2,6 +2,9 @@
 
 Flat, frozen and typed. A field here, a key of a search space, a Parquet column and a heading of a
 report share one name. Importing this module needs neither torch nor Ray.
+
+A field is declared once, with its role. What is searched, what names a cell, what a checkpoint must
+agree on, the columns of ``trials`` and the options of the command line derive from these fields.
 """
 
 from __future__ import annotations
@@ -9,152 +12,170 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
+from trainables.arms import ARMS
+from trainables.encoders import ENCODERS, STEMS
 from trainables.errors import InputError
+from trainables.evaluation import PROBES
+from trainables.methods import METHODS
+from trainables.registry import Registry
 
-Method = Literal["moco", "simclr"]
-Arm = Literal["none", "mixco", "extra-crop", "i-mix", "un-mix"]
-Encoder = Literal["resnet10", "resnet18", "resnet34", "resnet50"]
-Stem = Literal["small", "tiny", "imagenet"]
-BatchNormMode = Literal["shared", "separate"]
-Precision = Literal["auto", "fp32", "bf16"]
-Compile = Literal["auto", "on", "off"]
-Probe = Literal["linear", "linear_sgd"]
 
-METHODS: tuple[str, ...] = get_args(Method)
-ARMS: tuple[str, ...] = get_args(Arm)
-ENCODERS: tuple[str, ...] = get_args(Encoder)
-MIXING_FIELDS: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "mixco": ("mix_weight", "mix_alpha", "mix_temperature"),
-    "extra-crop": ("mix_weight", "mix_temperature"),
-    "i-mix": ("mix_alpha",),
-    "un-mix": ("mix_weight", "mix_alpha"),
-}
-"""The mixing parameters that each arm has; the others change nothing there."""
-LATER_FIELDS: tuple[str, ...] = ("sync_batch_norm",)
-"""Fields that came after trials had been recorded; at their defaults they change no trial's name.
+class Role(Enum):
+    """What a field of `TrialConfig` is for. Each field has one."""
 
-Every field added to `TrialConfig` from now on belongs here, with a default that computes what was
-computed before it was there.
-"""
+    CELL = auto()
+    """Names the cell: what a study compares."""
+    SEED = auto()
+    """Tells apart trials of one configuration."""
+    DATA = auto()
+    """Which images are trained on, and at what size."""
+    HYPERPARAMETER = auto()
+    """A search may vary it."""
+    SCHEDULE = auto()
+    """How long and over which workers a trial trains; a study fixes it."""
+    MEASUREMENT = auto()
+    """How the encoder is evaluated; does not change what is trained."""
+    MACHINE = auto()
+    """Where and how a trial computes; a checkpoint may continue with another value."""
+
+
+class Later(Enum):
+    """Marks a field that was added after trials had been recorded."""
+
+    FIELD = auto()
+    """At its default the field changes no trial's id.
+
+    Every new field has this mark, and a default that computes what was computed without it.
+    """
+
+
+@dataclass(frozen=True)
+class NameOf:
+    """Marks a field whose values are the names in a registry."""
+
+    registry: Registry[Any]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._check, handler(source))
+
+    def _check(self, value: Any) -> Any:
+        if not isinstance(value, str) or value not in self.registry:
+            *names, last = (repr(name) for name in self.registry)
+            expected = f"{', '.join(names)} or {last}" if names else last
+            raise PydanticKnownError("literal_error", {"expected": expected})
+        return value
+
+
+MethodName = Annotated[str, NameOf(METHODS)]
+ArmName = Annotated[str, NameOf(ARMS)]
+EncoderName = Annotated[str, NameOf(ENCODERS)]
+StemName = Annotated[str, NameOf(STEMS)]
+ProbeName = Annotated[str, NameOf(PROBES)]
 
 
 class TrialConfig(BaseModel):
     """One trial: a dataset, a method and an arm, an encoder of some width, and how to train it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    dataset: Annotated[
-        str,
-        Field(min_length=1, description="name of the data set, or imagefolder:PATH, parquet:PATH"),
-    ] = "cifar10"
-    image_size: Annotated[
-        int | None, Field(ge=4, le=512, description="side in pixels; default: the data set's own")
-    ] = None
-    validation_fraction: Annotated[
-        float,
-        Field(
-            gt=0, lt=0.9, description="share of the training images held out, stratified by class"
-        ),
-    ] = 0.1
-
-    method: Annotated[Method, Field(description="contrastive method")] = "moco"
-    arm: Annotated[Arm, Field(description="how images are mixed; none is the baseline")] = "mixco"
-
-    encoder: Annotated[Encoder, Field(description="depth of the ResNet")] = "resnet18"
-    width: Annotated[
-        int,
-        Field(ge=1, le=1024, description="channels of the first stage; 64 is the standard ResNet"),
-    ] = 64
-    stem: Annotated[
-        Stem,
-        Field(
-            description="first layers: small 3x3 (32 px), tiny 3x3 stride 2 (64 px), imagenet 7x7"
-        ),
-    ] = "small"
-    projection_dim: Annotated[int, Field(ge=2, le=4096, description="outputs of the head")] = 128
-
-    temperature: Annotated[float, Field(gt=0, le=10, description="tau of the contrastive loss")] = (
-        0.2
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
-    key_momentum: Annotated[
-        float, Field(ge=0, lt=1, description="momentum of MoCo's key encoder")
-    ] = 0.999
-    queue_size: Annotated[int, Field(ge=1, le=1 << 24, description="keys in MoCo's queue")] = 4096
 
-    mix_weight: Annotated[
-        float, Field(ge=0, le=100, description="beta, the weight of the mixing loss")
-    ] = 1.0
-    mix_alpha: Annotated[
-        float, Field(gt=0, le=100, description="lambda ~ Beta(alpha, alpha); 1 is uniform")
-    ] = 1.0
-    mix_temperature: Annotated[float, Field(gt=0, le=10, description="tau of the mixing loss")] = (
-        0.05
-    )
-    mix_batch_norm: Annotated[
-        BatchNormMode | None,
-        Field(
-            description="batch-norm statistics of mixed and clean images; default: as in the paper"
-        ),
-    ] = None
+    dataset: Annotated[str, Role.CELL, Field(min_length=1)] = "cifar10"
+    """name of the data set, or imagefolder:PATH, parquet:PATH"""
+    image_size: Annotated[int | None, Role.DATA, Field(ge=4, le=512)] = None
+    """side in pixels; default: the data set's own"""
+    validation_fraction: Annotated[float, Role.DATA, Field(gt=0, lt=0.9)] = 0.1
+    """share of the training images held out, stratified by class"""
 
-    sync_batch_norm: Annotated[
-        bool,
-        Field(
-            description="of several workers: batch-norm statistics over the whole batch, or each "
-            "its own and MoCo's keys shuffled"
-        ),
-    ] = True
+    method: Annotated[MethodName, Role.CELL] = "moco"
+    """contrastive method"""
+    arm: Annotated[ArmName, Role.CELL] = "mixco"
+    """how images are mixed; none is the baseline"""
 
-    crop_scale: Annotated[
-        float, Field(gt=0, le=1, description="smallest area of a random resized crop")
-    ] = 0.2
+    encoder: Annotated[EncoderName, Role.CELL] = "resnet18"
+    """depth of the ResNet"""
+    width: Annotated[int, Role.CELL, Field(ge=1, le=1024)] = 64
+    """channels of the first stage; 64 is the standard ResNet"""
+    stem: Annotated[StemName, Role.HYPERPARAMETER] = "small"
+    """first layers: small 3x3 (32 px), tiny 3x3 stride 2 (64 px), imagenet 7x7"""
+    projection_dim: Annotated[int, Role.HYPERPARAMETER, Field(ge=2, le=4096)] = 128
+    """outputs of the head"""
 
-    epochs: Annotated[
-        int, Field(ge=1, le=100_000, description="passes over the training images")
-    ] = 100
-    batch_size: Annotated[
-        int, Field(ge=2, le=65_536, description="images a step, over all workers")
-    ] = 256
-    learning_rate: Annotated[
-        float, Field(gt=0, le=100, description="peak rate of SGD at this batch size")
-    ] = 0.03
-    sgd_momentum: Annotated[float, Field(ge=0, lt=1, description="momentum of SGD")] = 0.9
-    weight_decay: Annotated[float, Field(ge=0, le=1, description="L2 penalty")] = 1e-4
-    warmup_epochs: Annotated[
-        float, Field(ge=0, description="epochs of linear warm-up before the cosine")
-    ] = 0.0
+    temperature: Annotated[float, Role.HYPERPARAMETER, Field(gt=0, le=10)] = 0.2
+    """tau of the contrastive loss"""
+    key_momentum: Annotated[float, Role.HYPERPARAMETER, Field(ge=0, lt=1)] = 0.999
+    """momentum of MoCo's key encoder"""
+    queue_size: Annotated[int, Role.HYPERPARAMETER, Field(ge=1, le=1 << 24)] = 4096
+    """keys in MoCo's queue"""
 
-    knn_every: Annotated[
-        int, Field(ge=0, description="kNN accuracy every so many epochs; 0: only at the end")
-    ] = 1
-    knn_k: Annotated[int, Field(ge=1, le=100_000, description="neighbours of the kNN vote")] = 200
-    knn_temperature: Annotated[float, Field(gt=0, le=10, description="temperature of its vote")] = (
-        0.1
-    )
-    probe: Annotated[
-        Probe, Field(description="classifier on frozen features that gives the trial's accuracy")
-    ] = "linear"
-    eval_datasets: Annotated[
-        tuple[str, ...], Field(description="further data sets on which the encoder is evaluated")
-    ] = ()
+    mix_weight: Annotated[float, Role.HYPERPARAMETER, Field(ge=0, le=100)] = 1.0
+    """beta, the weight of the mixing loss"""
+    mix_alpha: Annotated[float, Role.HYPERPARAMETER, Field(gt=0, le=100)] = 1.0
+    """lambda ~ Beta(alpha, alpha); 1 is uniform"""
+    mix_temperature: Annotated[float, Role.HYPERPARAMETER, Field(gt=0, le=10)] = 0.05
+    """tau of the mixing loss"""
+    mix_batch_norm: Annotated[Literal["shared", "separate"] | None, Role.HYPERPARAMETER] = None
+    """batch-norm statistics of mixed and clean images; default: as in the paper"""
 
-    seed: Annotated[
-        int, Field(ge=0, lt=1 << 31, description="initial weights, data order, views")
-    ] = 0
-    device: Annotated[
-        str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
-    ] = "auto"
-    precision: Annotated[Precision, Field(description="auto: bf16 where the device has it")] = (
-        "auto"
-    )
-    compile: Annotated[
-        Compile, Field(description="auto: compile where that was measured to pay; nowhere yet")
-    ] = "auto"
+    sync_batch_norm: Annotated[bool, Role.SCHEDULE, Later.FIELD] = True
+    """batch norm over the images of all workers; false: each its own, and MoCo's keys shuffled"""
+
+    crop_scale: Annotated[float, Role.HYPERPARAMETER, Field(gt=0, le=1)] = 0.2
+    """smallest area of a random resized crop"""
+
+    epochs: Annotated[int, Role.SCHEDULE, Field(ge=1, le=100_000)] = 100
+    """passes over the training images"""
+    batch_size: Annotated[int, Role.HYPERPARAMETER, Field(ge=2, le=65_536)] = 256
+    """images a step, over all workers"""
+    learning_rate: Annotated[float, Role.HYPERPARAMETER, Field(gt=0, le=100)] = 0.03
+    """peak rate of SGD at this batch size"""
+    sgd_momentum: Annotated[float, Role.HYPERPARAMETER, Field(ge=0, lt=1)] = 0.9
+    """momentum of SGD"""
+    weight_decay: Annotated[float, Role.HYPERPARAMETER, Field(ge=0, le=1)] = 1e-4
+    """L2 penalty"""
+    warmup_epochs: Annotated[float, Role.HYPERPARAMETER, Field(ge=0)] = 0.0
+    """epochs of linear warm-up before the cosine"""
+
+    knn_every: Annotated[int, Role.MEASUREMENT, Field(ge=0)] = 1
+    """kNN accuracy every so many epochs; 0: only at the end"""
+    knn_k: Annotated[int, Role.MEASUREMENT, Field(ge=1, le=100_000)] = 200
+    """neighbours of the kNN vote"""
+    knn_temperature: Annotated[float, Role.MEASUREMENT, Field(gt=0, le=10)] = 0.1
+    """temperature of the kNN vote"""
+    probe: Annotated[ProbeName, Role.MEASUREMENT] = "linear"
+    """classifier on frozen features that gives the trial's accuracy"""
+    eval_datasets: Annotated[tuple[str, ...], Role.MEASUREMENT] = ()
+    """further data sets on which the encoder is evaluated"""
+
+    seed: Annotated[int, Role.SEED, Field(ge=0, lt=1 << 31)] = 0
+    """initial weights, data order, views"""
+    device: Annotated[str, Role.MACHINE, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """auto, cpu, cuda or cuda:N"""
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Role.MACHINE] = "auto"
+    """auto: bf16 where the device has it"""
+    compile: Annotated[Literal["auto", "on", "off"], Role.MACHINE] = "auto"
+    """auto: currently the same as off"""
 
     @field_validator("eval_datasets", mode="before")
     @classmethod
@@ -169,29 +190,32 @@ class TrialConfig(BaseModel):
             raise ValueError(
                 f"warmup_epochs: {self.warmup_epochs:g} must be below epochs ({self.epochs})"
             )
+        stems = ENCODERS.find(self.encoder).stems
+        if self.stem not in stems:
+            raise ValueError(
+                f"stem: {self.stem} is no stem of {self.encoder} (allowed: {', '.join(stems)})"
+            )
         return self
 
     @property
     def mixes(self) -> bool:
-        """Whether this arm makes extra images: mixtures, or its control's extra crops."""
-        return self.arm != "none"
+        """Whether this arm makes extra images: mixtures, or the control's extra crops."""
+        return ARMS.find(self.arm).makes_images
 
     @property
     def separate_batch_norm(self) -> bool:
         """Whether mixed images have batch-norm statistics of their own.
 
-        The paper's code runs clean and mixed images through MoCo's encoder as one batch, and apart
-        on SimCLR.
+        By default as MixCo's published code does it for the method.
         """
-        return (
-            self.mix_batch_norm or ("shared" if self.method == "moco" else "separate")
-        ) == "separate"
+        mode = self.mix_batch_norm or METHODS.find(self.method).mix_batch_norm
+        return mode == "separate"
 
     def digest(self) -> str:
         """Eight hexadecimal digits that name this configuration, the same on every machine.
 
         A field of ``LATER_FIELDS`` counts only where it differs from its default: trials that were
-        recorded before it was there keep their names.
+        recorded before the field existed keep their names.
         """
         values = self.model_dump(mode="json")
         for name in LATER_FIELDS:
@@ -199,6 +223,51 @@ class TrialConfig(BaseModel):
                 del values[name]
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def fields_with(*roles: Role) -> tuple[str, ...]:
+    """The fields that have one of ``roles``, in their order."""
+    return tuple(
+        name
+        for name, field in TrialConfig.model_fields.items()
+        if any(role in field.metadata for role in roles)
+    )
+
+
+LATER_FIELDS: tuple[str, ...] = tuple(
+    name for name, field in TrialConfig.model_fields.items() if Later.FIELD in field.metadata
+)
+"""Fields that were added after trials had been recorded."""
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """The values that the field ``name`` allows; empty where they cannot be listed."""
+    field = TrialConfig.model_fields[name]
+    for marker in field.metadata:
+        if isinstance(marker, NameOf):
+            return tuple(marker.registry)
+    kind = _without_none(field.annotation)
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def value_types() -> dict[str, type]:
+    """The type of each field's values: ``str``, ``int``, ``float``, ``bool`` or ``tuple`` (of str).
+
+    None is a value besides where the field is optional.
+    """
+    types: dict[str, type] = {}
+    for name, field in TrialConfig.model_fields.items():
+        kind = _without_none(field.annotation)
+        origin = get_origin(kind)
+        types[name] = str if origin is Literal else origin or kind
+    return types
+
+
+def _without_none(annotation: Any) -> Any:
+    """``X`` of an annotation ``X | None``; other annotations as they are."""
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    optional = len(parts) == 1 and len(get_args(annotation)) == 2
+    return parts[0] if optional and type(None) in get_args(annotation) else annotation
 
 
 def parse_config(values: Mapping[str, Any], where: str = "config") -> TrialConfig:

@@ -1,4 +1,4 @@
-"""A trained encoder as files for other programs, which need torch and nothing of this package."""
+"""A trained encoder as files for other programs, which need torch and no part of this package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainables import checkpoint
 from trainables.atomic_write import atomic_folder
 from trainables.config import TrialConfig
-from trainables.encoders.resnet import ResNet
+from trainables.encoders.embedding import Encoder, build_encoder
 from trainables.errors import InputError
 
 WEIGHTS, PROGRAM, CARD, EXAMPLE = "encoder.safetensors", "encoder.pt2", "card.json", "example.py"
@@ -41,7 +41,7 @@ resnet.load_state_dict(load_file("encoder.safetensors"))
 class _Normalised(nn.Module):
     """The encoder behind the normalisation that it was trained with."""
 
-    def __init__(self, encoder: ResNet, mean: list[float], std: list[float]) -> None:
+    def __init__(self, encoder: Encoder, mean: list[float], std: list[float]) -> None:
         super().__init__()
         self.encoder = encoder
         self.mean: Tensor
@@ -56,14 +56,14 @@ class _Normalised(nn.Module):
 def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) -> None:
     """Write the encoder of a trial's last checkpoint into a new folder, whole or not at all.
 
-    ``encoder.safetensors`` has the weights, under torchvision's names; ``encoder.pt2`` the program
-    (torch.export), from images [N, C, S, S] in 0..1 to features [N, D] at any N; ``card.json``
-    what they are; ``example.py`` loads them.
+    ``encoder.safetensors`` holds the weights, for a ResNet under torchvision's names.
+    ``encoder.pt2`` is the program (torch.export): images [N, C, S, S] in 0..1 to features [N, D],
+    for any N. ``card.json`` says what they are. ``example.py`` loads them.
 
     Args:
         path: the checkpoint.
         config: the trial's.
-        card: what is recorded of the trial; the input's size and normalisation are added.
+        card: what is recorded of the trial. The input's size and normalisation are added to it.
         folder: must not exist.
 
     Raises:
@@ -77,7 +77,7 @@ def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) 
     if epoch != config.epochs:
         raise InputError(f"{path}: stands at epoch {epoch} of {config.epochs}; finish it first")
     images = state["images"]
-    encoder = ResNet(config.encoder, config.width, config.stem, images["channels"])
+    encoder = build_encoder(config, images["channels"])
     prefix = "embedding.encoder."
     weights = {
         name.removeprefix(prefix): tensor.contiguous()
@@ -97,14 +97,13 @@ def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) 
         torch.export.save(program, draft / PROGRAM)
         card = {**card, "input": images, "features": encoder.features}
         (draft / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        (draft / EXAMPLE).write_text(_example(config, images, encoder.features), encoding="utf-8")
+        (draft / EXAMPLE).write_text(_example(encoder, images), encoding="utf-8")
 
 
-def _example(config: TrialConfig, images: dict[str, Any], features: int) -> str:
+def _example(encoder: Encoder, images: dict[str, Any]) -> str:
     text = _PROGRAM_EXAMPLE.format(
-        channels=images["channels"], size=images["size"], features=features
+        channels=images["channels"], size=images["size"], features=encoder.features
     )
-    known = config.encoder != "resnet10" and images["channels"] == 3
-    if known and config.width == 64 and config.stem == "imagenet":
-        text += _TORCHVISION_EXAMPLE.format(encoder=config.encoder)
+    if encoder.torchvision_class:
+        text += _TORCHVISION_EXAMPLE.format(encoder=encoder.torchvision_class)
     return text

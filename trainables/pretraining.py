@@ -1,6 +1,6 @@
-"""Pretraining: one config on one data set, advanced an epoch at a time, restorable at each.
+"""Pretraining: one config on one data set, trained an epoch at a time, restorable after each.
 
-Knows nothing of studies, tuners or files: `trial.py` runs it here, the Ray trainables run it there.
+This module knows nothing of studies, tuners or files. `trial.py` and the Ray trainables drive it.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.arms import mixing
+from trainables.arms.base import Draws, Mix
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.device import synced_norm, world
 from trainables.device.runtime import Runtime
-from trainables.encoders.resnet import Embedding, ResNet
+from trainables.encoders.embedding import Embedding, Encoder
 from trainables.errors import InputError
-from trainables.methods import contrastive
+from trainables.methods.module import build_method
 from trainables.streams import stream
 from trainables.views.augment import apply_views
 from trainables.views.parameters import BLUR_FROM, Policy, Views, draw_views
 
 
 class Diverged(FloatingPointError):  # noqa: N818
-    """The loss is not finite; nothing later in this trial could be."""
+    """The loss is not finite. It would stay so for the rest of the trial."""
 
 
 Progress = Callable[[int, int], None]
-"""Called after each step with the step of this epoch, from 1, and the steps of an epoch."""
+"""Called after each step: (number of the step in its epoch, from 1; steps in an epoch)."""
 
 
 class Pretraining:
@@ -39,11 +39,11 @@ class Pretraining:
 
     Args:
         config: the trial.
-        data: its data set; training images only are read.
+        data: its data set; only its training images are read.
         runtime: device, precision and compilation, resolved.
 
-    ``advance`` trains an epoch and returns its row. ``state_dict`` between two epochs holds all
-    that ``load_state_dict`` needs to continue bit for bit on a machine of the same kind.
+    ``advance`` trains an epoch and returns its row. Between two epochs ``state_dict`` gives what
+    ``load_state_dict`` needs to continue bit for bit on a machine of the same kind.
     """
 
     def __init__(self, config: TrialConfig, data: Dataset, runtime: Runtime) -> None:
@@ -65,12 +65,12 @@ class Pretraining:
         self.steps_per_epoch = len(data.train) // config.batch_size
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(config.seed, "weights").initial_seed())
-            self.method = contrastive.build(config, data.channels)
+            self.method = build_method(config, data.channels)
         self.method.to(runtime.device).to(memory_format=runtime.memory_format)
         if world.size() > 1 and config.sync_batch_norm:
             synced_norm.synchronise(self.method, runtime.on_cpu)
         self.optimizer = torch.optim.SGD(
-            self.method.embedding.parameters(),
+            self.method.trained_parameters(),
             lr=config.learning_rate,
             momentum=config.sgd_momentum,
             weight_decay=config.weight_decay,
@@ -83,7 +83,7 @@ class Pretraining:
         self._scale, self._shift = 1 / std, -mean / std
 
     @property
-    def encoder(self) -> ResNet:
+    def encoder(self) -> Encoder:
         """The encoder that is trained, without its projection head."""
         return self.method.embedding.encoder
 
@@ -94,7 +94,7 @@ class Pretraining:
 
     @property
     def images_seen(self) -> int:
-        """Training images so far, each counted once an epoch."""
+        """Training images so far; an image counts once in each epoch."""
         return self.epoch * self.steps_per_epoch * self.config.batch_size
 
     def advance(self, progress: Progress | None = None) -> dict[str, Any]:
@@ -120,12 +120,12 @@ class Pretraining:
         self.epoch += 1
         if not math.isfinite(loss):
             raise Diverged(f"loss is {loss} in epoch {self.epoch}")
-        config = self.config
+        config, arm = self.config, self.method.arm
         return {
             "epoch": self.epoch,
             "loss": loss,
-            "contrastive_loss": None if config.arm == "i-mix" else contrastive,
-            "mixing_loss": mixed if config.mixes else None,
+            "contrastive_loss": None if arm.replaces_contrastive else contrastive,
+            "mixing_loss": mixed if arm.makes_images else None,
             "learning_rate": self.learning_rate(self.epoch * self.steps_per_epoch - 1),
             "images": self.images_seen,
             "images_per_second": self.steps_per_epoch * config.batch_size / seconds,
@@ -150,7 +150,7 @@ class Pretraining:
         return normal.contiguous(memory_format=self.runtime.memory_format)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that continuing needs, as tensors and plain values."""
+        """What ``load_state_dict`` needs, as tensors and plain values."""
         return {
             "epoch": self.epoch,
             "method": self.method.state_dict(),
@@ -163,10 +163,11 @@ class Pretraining:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor, contrastive.Mix | None]]:
-        """Both views of this worker's images, and the arm, for each step of this epoch.
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor, Mix | None]]:
+        """For each step of this epoch: this worker's two views, and what makes the arm's images.
 
-        Every worker draws for the whole batch, so that results do not depend on their number.
+        Every worker draws for the whole batch, so that results do not depend on how many workers
+        there are.
         """
         config, device, size = self.config, self.runtime.device, self.data.image_size
 
@@ -186,55 +187,48 @@ class Pretraining:
             yield view1, view2, self._mix(rows, mixer)
 
     def _view(self, images: Tensor, views: Views) -> Tensor:
-        # The arm `extra-crop` makes its views within the step, where autocast would round them.
+        # Arms may make further views within the step, where autocast would round them.
         with torch.autocast(self.runtime.device.type, enabled=False):
             return self.normalise(apply_views(images, views, self.policy))
 
-    def _mix(self, rows: Tensor, generator: torch.Generator) -> contrastive.Mix | None:
-        """The config's arm on the whole batch ``rows``."""
-        config = self.config
-        if config.arm == "none":
-            return None
-        if config.arm == "extra-crop":
-            half = len(rows) // 2
+    def _mix(self, rows: Tensor, generator: torch.Generator) -> Mix | None:
+        """What makes the arm's extra images of the whole batch ``rows``; None for the baseline."""
 
-            def extra_crop(view: Tensor) -> mixing.Mixture:
-                views = draw_views(half, self.data.image_size, self.policy, generator)
-                fresh = self._view(self._images[rows[:half]], views)
-                return mixing.unmixed(fresh)
+        def new_view(count: int) -> Tensor:
+            views = draw_views(count, self.data.image_size, self.policy, generator)
+            return self._view(self._images[rows[:count]], views)
 
-            return extra_crop
-        arm = {"mixco": mixing.mixco, "i-mix": mixing.i_mix, "un-mix": mixing.un_mix}[config.arm]
-        return lambda view: arm(view, config.mix_alpha, generator)
+        return self.method.arm.mixer(self.config, Draws(generator, new_view))
 
     def _shuffle(self, step: int) -> Tensor | None:
-        """The order in which workers with statistics of their own compute MoCo's keys."""
+        """The order in which workers exchange the images of keys, [N]; None where they do not.
+
+        Workers exchange them where each has batch-norm statistics of its own.
+        """
         config, device = self.config, self.runtime.device
-        if world.size() == 1 or config.sync_batch_norm or config.method != "moco":
+        if world.size() == 1 or config.sync_batch_norm or not self.method.shuffles_keys:
             return None
         generator = stream(config.seed, "shuffle", step, device)
         return torch.randperm(config.batch_size, generator=generator, device=device)
 
     def _own_averages(self) -> list[Tensor]:
-        """Running averages that differ from worker to worker."""
+        """Running averages that differ between workers."""
         if world.size() == 1 or self.config.sync_batch_norm:
             return []
         return [buffer for name, buffer in self.method.named_buffers() if ".running_" in name]
 
-    def _step(self, step: int, view1: Tensor, view2: Tensor, mix: contrastive.Mix | None) -> Tensor:
+    def _step(self, step: int, view1: Tensor, view2: Tensor, mix: Mix | None) -> Tensor:
         """One update of the weights; the losses, [3], stay on the device."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(step)
-        if isinstance(self.method, contrastive.MoCo):
-            self.method.update_keys()
+        self.method.before_step()
         with self.runtime.autocast():
             losses = self.method(view1, view2, mix, self._shuffle(step))
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
-        gradients = [p.grad for p in self.method.embedding.parameters() if p.grad is not None]
+        gradients = [p.grad for p in self.method.trained_parameters() if p.grad is not None]
         world.average_(gradients)
         self.optimizer.step()
-        if isinstance(self.method, contrastive.MoCo):
-            self.method.enqueue()
+        self.method.after_step()
         parts = [part if part is not None else losses.total.new_zeros(()) for part in losses]
         return torch.stack(parts).detach().float()

@@ -1,4 +1,4 @@
-"""A trial: a config from start to result. No Ray; local runs and Ray's trainables drive this."""
+"""A trial: a config from start to result, without Ray. Local runs and Ray's trainables drive it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -16,14 +17,14 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from trainables import checkpoint
-from trainables.config import TrialConfig, parse_config
+from trainables.config import Role, TrialConfig, fields_with, parse_config
 from trainables.data.dataset import Dataset, Split, load_dataset
 from trainables.data.dataset import Progress as LoadingProgress
 from trainables.device import flops, memory, world
 from trainables.device.runtime import Runtime
 from trainables.errors import InputError
-from trainables.evaluation import measures
-from trainables.evaluation.linear_sgd import linear_sgd
+from trainables.evaluation import PROBES, features, geometry, knn
+from trainables.evaluation.features import Accuracy, Subject
 from trainables.pretraining import Diverged, Pretraining, Progress
 from trainables.streams import stream
 from trainables.views.augment import apply_views
@@ -39,7 +40,7 @@ class Result(NamedTuple):
     """What a finished trial found."""
 
     trial: dict[str, Any]
-    """Columns of the table ``trials`` that a trial knows of itself."""
+    """Columns of the table ``trials`` that the trial itself measures."""
     evaluations: list[dict[str, Any]]
     """Rows of the table ``evaluations``, without ``trial_id``."""
 
@@ -49,14 +50,14 @@ class Trial:
 
     Args:
         config: what to train.
-        split: the images that score it: ``validation`` while tuning; ``test`` is read for no
-            other purpose than a final score.
-        data_dir: where data sets are.
-        loading: told how far the reading and decoding of images is.
+        split: the images that score it: ``validation`` while tuning, ``test`` for a final score.
+            Test images are read for nothing else.
+        data_dir: the folder of the data sets.
+        loading: called with the progress of reading and decoding images.
 
     Raises:
-        InputError: a data set or the device is not there, does not suit the config, or has too
-            little memory for it.
+        InputError: a data set or the device is missing or does not suit the config, or the device
+            has too little memory.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Trial:
         self.data_dir = data_dir
         self.data = self._load(config.dataset, loading)
         self._evaluated = {config.dataset: self.data}
-        for name in config.eval_datasets:  # now, not when all is trained: it may not be there
+        for name in config.eval_datasets:  # before training, since a data set may be missing
             self._evaluated[name] = self._load(name, loading)
             if self._evaluated[name].channels != self.data.channels:
                 raise InputError(
@@ -96,7 +97,7 @@ class Trial:
         return self.pretraining.epoch
 
     def data_fingerprint(self) -> str:
-        """Of the data set it trains on."""
+        """Fingerprint of the data set that the trial trains on."""
         return self.data.fingerprint
 
     @property
@@ -110,7 +111,7 @@ class Trial:
         return self.pretraining.done
 
     def advance(self, progress: Progress | None = None) -> dict[str, Any]:
-        """Train one epoch, and measure kNN accuracy where ``knn_every`` says so.
+        """Train one epoch; measure kNN accuracy every ``knn_every`` epochs and after the last.
 
         Returns:
             A row of the table ``epochs``, without ``trial_id``.
@@ -124,10 +125,10 @@ class Trial:
             row = self.pretraining.advance(progress)
         self.loss = row["loss"]
         every = self.config.knn_every
-        # The split that scores the end may not steer the way there: the monitor sees validation.
+        # Test images may not steer training, so the accuracies on the way are on validation images.
         self.knn_accuracy = None
         if self.done or (every and self.epoch % every == 0):
-            self.knn_accuracy = self._knn(self.data.validation).top1
+            self.knn_accuracy = knn.score(self._subject(self.data, self.data.validation)).top1
         seconds = time.perf_counter() - start
         self.seconds += seconds
         self._measure_memory()
@@ -140,7 +141,7 @@ class Trial:
         names = (self.config.dataset, *self.config.eval_datasets)
         evaluations = [row for name in names for row in self._evaluate(name)]
         own = {row["protocol"]: row for row in evaluations if row["dataset"] == names[0]}
-        measures = self._measure()
+        geometry_columns = self._geometry()
         self.seconds += time.perf_counter() - start
         self._measure_memory()
         scored = {
@@ -150,10 +151,10 @@ class Trial:
             "knn_accuracy": own["knn"]["top1"],
             "scored_images": own["knn"]["images"],
         }
-        return Result({**self.summary(), **scored, **measures}, evaluations)
+        return Result({**self.summary(), **scored, **geometry_columns}, evaluations)
 
     def summary(self) -> dict[str, Any]:
-        """What is known at any time, and all there is of a trial that was stopped."""
+        """The columns that are known at any time: all that a stopped trial has."""
         config, data = self.config, self.data
         hours = self.seconds / 3600
         on_cpu = self.runtime.on_cpu
@@ -194,7 +195,7 @@ class Trial:
                 "loss": self.loss,
                 "knn_accuracy": self.knn_accuracy,
                 "rows": self.rows,
-                "images": {  # what an exported encoder must know of its input
+                "images": {  # an exported encoder needs these to read its input
                     "channels": self.data.channels,
                     "size": self.data.image_size,
                     "mean": list(self.data.mean),
@@ -211,13 +212,14 @@ class Trial:
             InputError: missing, damaged, or another trial's; the trial is as it was.
         """
         state = checkpoint.load(path, self.runtime.device)
-        # An older checkpoint lacks later fields: it was made with what are now their defaults.
-        there = parse_config(state["config"], str(path)).model_dump(mode="json")
+        # An older checkpoint lacks later fields. It was made with what are now their defaults.
+        saved = parse_config(state["config"], str(path)).model_dump(mode="json")
+        machine = fields_with(Role.MACHINE)
         for field, own in self.config.model_dump(mode="json").items():
-            if field not in ("device", "precision", "compile") and there[field] != own:
+            if field not in machine and saved[field] != own:
                 raise InputError(
                     f"{path}: checkpoint of another trial ({field} is "
-                    f"{there[field]!r} there, {own!r} here)"
+                    f"{saved[field]!r} there, {own!r} here)"
                 )
         self.pretraining.load_state_dict(state["pretraining"])
         self.seconds, self.loss = state["seconds"], state["loss"]
@@ -234,7 +236,7 @@ class Trial:
         config = self.config
         size = config.image_size
         if name != config.dataset and size is None:
-            size = self.data.image_size  # the encoder was trained at this size
+            size = self.data.image_size  # the encoder is trained at this size
         return load_dataset(
             name,
             image_size=size,
@@ -243,31 +245,26 @@ class Trial:
             progress=progress,
         )
 
-    def _features(self, data: Dataset, split: Split) -> measures.Features:
-        return measures.extract(self.pretraining.encoder, split, data, self.runtime)
+    def _subject(self, data: Dataset, scored: Split) -> Subject:
+        return Subject(self.config, self.pretraining.encoder, data, scored, self.runtime)
 
-    def _knn(self, scored: Split) -> measures.Accuracy:
-        bank = self._features(self.data, self.data.train)
-        queries = self._features(self.data, scored)
-        config = self.config
-        return measures.knn(
-            bank, queries, len(self.data.classes), config.knn_k, config.knn_temperature
-        )
+    def _features(self, data: Dataset, split: Split) -> features.Features:
+        return features.extract(self.pretraining.encoder, split, data, self.runtime)
 
     def _evaluate(self, name: str) -> list[dict[str, Any]]:
-        """One row for each protocol on data set ``name``."""
-        config = self.config
+        """Rows of ``evaluations`` on data set ``name``: the kNN vote, and the config's probe."""
         data = self._evaluated[name]
         scored = data.validation if self.split == "validation" else data.test
-        classes = len(data.classes)
-        start = time.perf_counter()
-        train, queries = self._features(data, data.train), self._features(data, scored)
+        subject = self._subject(data, scored)
+        probe = PROBES.find(self.config.probe)
+        protocols: dict[str, Callable[[Subject], Accuracy]] = {
+            "knn": knn.score,
+            probe.name: probe.load(),
+        }
         rows = []
-
-        def add(protocol: str, found: measures.Accuracy) -> None:
-            nonlocal start
-            seconds = time.perf_counter() - start
+        for protocol, score in protocols.items():
             start = time.perf_counter()
+            found = score(subject)
             rows.append(
                 {
                     "dataset": name,
@@ -276,21 +273,13 @@ class Trial:
                     "top1": found.top1,
                     "top5": found.top5,
                     "images": len(scored),
-                    "seconds": seconds,
+                    "seconds": time.perf_counter() - start,
                 }
             )
-
-        vote = measures.knn(train, queries, classes, config.knn_k, config.knn_temperature)
-        add("knn", vote)
-        if config.probe == "linear":
-            add("linear", measures.linear(train, queries, classes))
-        else:
-            encoder = self.pretraining.encoder
-            add("linear_sgd", linear_sgd(encoder, data, scored, self.runtime, config.seed))
         return rows
 
     @torch.no_grad()
-    def _measure(self) -> dict[str, float]:
+    def _geometry(self) -> dict[str, float]:
         """Alignment, uniformity and effective rank on validation images."""
         data, policy = self.data, self.pretraining.policy
         images = data.validation.images[:_MEASURED].to(self.runtime.device)
@@ -298,32 +287,31 @@ class Trial:
         embedding = self.pretraining.method.embedding
         embedding.eval()
         vectors = []
-        for _ in range(2):  # by `forward`: two passes are not worth compiling another graph
+        for _ in range(2):
             views = draw_views(len(images), data.image_size, policy, generator)
-            vectors.append(
-                embedding.forward(self.pretraining.normalise(apply_views(images, views, policy)))
-            )
+            normal = self.pretraining.normalise(apply_views(images, views, policy))
+            # `forward` goes around the compiled call: two passes are not worth another graph.
+            vectors.append(embedding.forward(normal))
         embedding.train()
-        features = self._features(data, data.validation).values
         return {
-            "alignment": measures.alignment(*vectors),
-            "uniformity": measures.uniformity(vectors[0]),
-            "effective_rank": measures.effective_rank(features),
+            "alignment": geometry.alignment(*vectors),
+            "uniformity": geometry.uniformity(vectors[0]),
+            "effective_rank": geometry.effective_rank(self._features(data, data.validation).values),
         }
 
 
 @cache
 def software() -> dict[str, str | None]:
-    """Versions that a row records: of this tool, its source, and torch."""
+    """The versions that a row records: this tool's, its source's, and torch's."""
     try:
         own: str | None = version("mixco-study")
     except PackageNotFoundError:
-        own = None  # run from a source tree that is not installed
+        own = None  # a source tree that is not installed
     return {"version": own, "git_revision": _git_revision(), "torch_version": torch.__version__}
 
 
 def _git_revision() -> str | None:
-    """Revision of the source tree this runs from, with ``-dirty`` where files differ from it."""
+    """Git revision of the source tree, with ``-dirty`` where files differ from it; None without."""
     folder = Path(__file__).resolve().parent
     if not (folder.parent / ".git").exists():
         return None

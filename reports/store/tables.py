@@ -28,6 +28,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from trainables.atomic_write import atomic_write
+from trainables.config import value_types
 from trainables.errors import InputError
 
 SCHEMA_VERSION = 2
@@ -36,42 +37,17 @@ COMPLETE, PRUNED, DIVERGED, FAILED = STATUSES = ("complete", "pruned", "diverged
 TUNE, CONFIRM, SINGLE = PHASES = ("tune", "confirm", "single")
 """Phases; ``single`` is a trial run by hand with `mixco trial`."""
 
-# TrialConfig's fields under their own names; a test holds the two together.
-CONFIG_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
-    ("dataset", pa.string()),
-    ("image_size", pa.int64()),
-    ("validation_fraction", pa.float64()),
-    ("method", pa.string()),
-    ("arm", pa.string()),
-    ("encoder", pa.string()),
-    ("width", pa.int64()),
-    ("stem", pa.string()),
-    ("projection_dim", pa.int64()),
-    ("temperature", pa.float64()),
-    ("key_momentum", pa.float64()),
-    ("queue_size", pa.int64()),
-    ("mix_weight", pa.float64()),
-    ("mix_alpha", pa.float64()),
-    ("mix_temperature", pa.float64()),
-    ("mix_batch_norm", pa.string()),
-    ("sync_batch_norm", pa.bool_()),  # null in rows of schema 1, as good as true
-    ("crop_scale", pa.float64()),
-    ("epochs", pa.int64()),
-    ("batch_size", pa.int64()),
-    ("learning_rate", pa.float64()),
-    ("sgd_momentum", pa.float64()),
-    ("weight_decay", pa.float64()),
-    ("warmup_epochs", pa.float64()),
-    ("knn_every", pa.int64()),
-    ("knn_k", pa.int64()),
-    ("knn_temperature", pa.float64()),
-    ("probe", pa.string()),
-    ("eval_datasets", pa.list_(pa.string())),
-    ("seed", pa.int64()),
-    ("device", pa.string()),
-    ("precision", pa.string()),
-    ("compile", pa.string()),
+_ARROW: dict[type, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    tuple: pa.list_(pa.string()),
+}
+CONFIG_FIELDS: tuple[tuple[str, pa.DataType], ...] = tuple(
+    (name, _ARROW[kind]) for name, kind in value_types().items()
 )
+"""TrialConfig's fields under their own names. A later field is null in older rows."""
 
 TRIALS = pa.schema(
     [

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import types
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from trainables.config import TrialConfig, parse_config
+from trainables.config import TrialConfig, choices, parse_config, value_types
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,23 +19,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
-_OPTION_TYPES = (int, float, str)
-
 
 def _option(name: str) -> inspect.Parameter:
     """The command-line option of a field of TrialConfig; None where it is not given."""
     field = TrialConfig.model_fields[name]
-    kind, allowed, flag = field.annotation, "", f"--{name.replace('_', '-')}"
-    if typing.get_origin(kind) is types.UnionType:  # optional
-        kind = typing.get_args(kind)[0]
-    if typing.get_origin(kind) is Literal:
-        allowed = f" ({', '.join(typing.get_args(kind))})"
-    if typing.get_origin(kind) is tuple:
+    kind: Any = value_types()[name]
+    flag = f"--{name.replace('_', '-')}"
+    allowed = f" ({', '.join(choices(name))})" if choices(name) else ""
+    if kind is tuple:
         kind = list[str]
     elif kind is bool:
         flag += f"/--no-{flag.removeprefix('--')}"
-    elif kind not in _OPTION_TYPES:
-        kind = str
     shown = "" if field.default in (None, ()) else f" [default: {field.default}]"
     option = typer.Option(
         flag,

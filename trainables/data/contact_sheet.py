@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from trainables.arms.mixing import mixco
+from trainables.arms.mixco import mixco
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.views.augment import apply_views

@@ -10,20 +10,20 @@ from functools import cache
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from trainables.arms import ARMS
 from trainables.config import TrialConfig
-from trainables.encoders.resnet import Embedding, Projection, ResNet
+from trainables.encoders.embedding import build_embedding, build_encoder
+from trainables.methods.module import method_class
 
 
 def encoder_parameters(config: TrialConfig, channels: int = 3) -> int:
     """Capacity: trainable parameters of the encoder, projection head excluded."""
-    return _encoder(config.encoder, config.width, config.stem, channels)[0]
+    return _encoder_parameters(_shape(config), channels)
 
 
 def encoder_flops(config: TrialConfig, image_size: int, channels: int = 3) -> int:
     """Forward pass of one image through the encoder."""
-    return _forward_backward(config.encoder, config.width, config.stem, channels, image_size, None)[
-        0
-    ]
+    return _encoder_flops(_shape(config), channels, image_size)[0]
 
 
 def training_flops(config: TrialConfig, image_size: int, channels: int = 3) -> float:
@@ -31,9 +31,7 @@ def training_flops(config: TrialConfig, image_size: int, channels: int = 3) -> f
 
     The small products of the losses (embeddings against keys) are not counted.
     """
-    forward, both = _forward_backward(
-        config.encoder, config.width, config.stem, channels, image_size, config.projection_dim
-    )
+    forward, both = _embedding_flops(_shape(config), channels, image_size)
     with_gradient, without = passes(config)
     return with_gradient * both + without * forward
 
@@ -41,13 +39,14 @@ def training_flops(config: TrialConfig, image_size: int, channels: int = 3) -> f
 def embedding_parameters(config: TrialConfig, channels: int = 3) -> int:
     """Parameters of the encoder and its projection head."""
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in _embedding(config, channels).parameters())
+        embedding = build_embedding(config, channels)
+    return sum(parameter.numel() for parameter in embedding.parameters())
 
 
 def saved_bytes(config: TrialConfig, image_size: int, channels: int = 3) -> float:
-    """What a pass with gradient keeps of one image for its backward pass, in single precision."""
+    """Bytes that a pass with gradient keeps of one image for its backward pass, in fp32."""
     with torch.device("meta"):
-        model = _embedding(config, channels)
+        model = build_embedding(config, channels)
         images = torch.empty(2, channels, image_size, image_size)
     weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     saved: dict[int, int] = {}
@@ -59,7 +58,9 @@ def saved_bytes(config: TrialConfig, image_size: int, channels: int = 3) -> floa
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = model(images)  # held while it is counted: storages are told apart by address
+        output = model(
+            images
+        )  # kept alive while its graph is counted: addresses tell storages apart
     del output
     return sum(saved.values()) / len(images)
 
@@ -67,37 +68,49 @@ def saved_bytes(config: TrialConfig, image_size: int, channels: int = 3) -> floa
 def passes(config: TrialConfig) -> tuple[float, float]:
     """Passes for one training image in one epoch: with gradient, and forward only.
 
-    MoCo's keys need no gradient; SimCLR's two views both have one. MixCo mixes the two halves of
-    a batch: half an extra image for MoCo, and for each of SimCLR's views.
+    The method says how many passes the baseline makes. The arm's extra images have a gradient.
     """
-    views = 1.0 if config.method == "moco" else 2.0
-    keys = 1.0 if config.method == "moco" else 0.0
-    extra = {"none": 0.0, "mixco": 0.5, "extra-crop": 0.5, "i-mix": 0.0, "un-mix": 1.0}[config.arm]
-    return views * (1 + extra), keys
+    method, arm = method_class(config.method), ARMS.find(config.arm)
+    return (
+        method.passes_with_gradient * (1 + arm.extra_images),
+        method.passes_without_gradient,
+    )
 
 
-def _embedding(config: TrialConfig, channels: int) -> Embedding:
-    encoder = ResNet(config.encoder, config.width, config.stem, channels)
-    return Embedding(encoder, Projection(encoder.features, config.projection_dim))
+def _shape(config: TrialConfig) -> TrialConfig:
+    """A config that equals those of all trials with the same encoder and head.
+
+    The counts below are cached by it: a study's trials share few encoders.
+    """
+    names = ("encoder", "width", "stem", "projection_dim")
+    return TrialConfig(**{name: getattr(config, name) for name in names})
 
 
 @cache
-def _encoder(encoder: str, width: int, stem: str, channels: int) -> tuple[int]:
+def _encoder_parameters(shape: TrialConfig, channels: int) -> int:
     with torch.device("meta"):
-        model = ResNet(encoder, width, stem, channels)
-    return (sum(parameter.numel() for parameter in model.parameters()),)
+        encoder = build_encoder(shape, channels)
+    return sum(parameter.numel() for parameter in encoder.parameters())
 
 
 @cache
-def _forward_backward(
-    encoder: str, width: int, stem: str, channels: int, image_size: int, projection_dim: int | None
-) -> tuple[int, int]:
+def _encoder_flops(shape: TrialConfig, channels: int, image_size: int) -> tuple[int, int]:
     with torch.device("meta"):
-        model: torch.nn.Module = ResNet(encoder, width, stem, channels)
-        if projection_dim is not None:
-            model = Embedding(model, Projection(model.features, projection_dim))  # type: ignore[arg-type]
-        # Two images, since batch norm refuses to train on one value a channel.
-        images = torch.empty(2, channels, image_size, image_size)
+        encoder = build_encoder(shape, channels)
+    return _forward_backward(encoder, channels, image_size)
+
+
+@cache
+def _embedding_flops(shape: TrialConfig, channels: int, image_size: int) -> tuple[int, int]:
+    with torch.device("meta"):
+        embedding = build_embedding(shape, channels)
+    return _forward_backward(embedding, channels, image_size)
+
+
+def _forward_backward(model: torch.nn.Module, channels: int, image_size: int) -> tuple[int, int]:
+    """Operations for one image: forward, and forward with backward."""
+    # Two images, since batch norm refuses to train on one value in a channel.
+    images = torch.empty(2, channels, image_size, image_size, device="meta")
     counter = FlopCounterMode(display=False)
     with counter:
         output = model(images)

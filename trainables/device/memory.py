@@ -1,4 +1,4 @@
-"""What a trial needs of its device's memory at least: who cannot fit learns by how much."""
+"""Estimate the least memory that a trial needs, and reject trials that cannot fit."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from trainables.data.dataset import Dataset
 from trainables.device import flops, world
 from trainables.device.runtime import Runtime
 from trainables.errors import InputError
+from trainables.methods.module import method_class
 
 _FLOAT = 4  # bytes
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -22,29 +23,27 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 def needed(config: TrialConfig, data: Dataset, runtime: Runtime) -> dict[str, int]:
     """Bytes on this worker's device that a step cannot do without, by what they hold.
 
-    Counted from shapes; what libraries need besides (buffers, code, fragments) is not in it.
+    The count is from shapes. What libraries need besides (buffers, code, fragments) is not in it.
     """
     batch = config.batch_size // world.size()
+    method = method_class(config.method)
     with_gradient, _ = flops.passes(config)
     activations = flops.saved_bytes(config, data.image_size, data.channels)
     weights = flops.embedding_parameters(config, data.channels)
     parts = {
         "activations": int(batch * with_gradient * activations / (2 if runtime.bf16 else 1)),
-        # Weights, gradients and SGD's momentum, and MoCo's key encoder.
-        "weights": _FLOAT * weights * (4 if config.method == "moco" else 3),
+        # Weights, gradients and SGD's momentum, and the method's copies without gradients.
+        "weights": _FLOAT * weights * (3 + method.untrained_copies),
     }
-    if config.method == "moco":
-        logits = batch * (1 + config.queue_size)
-        parts["queue and logits"] = _FLOAT * (
-            config.queue_size * config.projection_dim + 2 * logits
-        )
-    if not runtime.on_cpu:  # there it is a mapped file, whose pages the system can take back
+    for name, values in method.other_values(config, batch).items():
+        parts[name] = _FLOAT * values
+    if not runtime.on_cpu:  # on a CPU they are a mapped file, whose pages the system can take back
         parts["images"] = data.train.images.nbytes
     return parts
 
 
 def capacity(runtime: Runtime) -> int:
-    """Bytes of the device, or of this machine as far as its control group may use it."""
+    """Bytes of the device; on a CPU those of the machine, or its control group's limit if lower."""
     if not runtime.on_cpu:
         return int(torch.cuda.mem_get_info(runtime.device)[1])
     limits = [psutil.virtual_memory().total]
@@ -55,21 +54,21 @@ def capacity(runtime: Runtime) -> int:
 
 
 def check(config: TrialConfig, data: Dataset, runtime: Runtime) -> None:
-    """Refuse a trial that cannot fit, whatever else runs.
+    """Reject a trial that cannot fit even if nothing else runs.
 
     Raises:
-        InputError: it needs more than there is; says how much of what.
+        InputError: the trial needs more memory than the device has; the message says how much.
     """
-    parts, there = needed(config, data, runtime), capacity(runtime)
-    if sum(parts.values()) > there:
+    parts, available = needed(config, data, runtime), capacity(runtime)
+    if sum(parts.values()) > available:
         raise InputError(
-            f"memory: {_describe(parts)}; {_where(runtime)} has {_gib(there)}{_ADVICE}"
+            f"memory: {_describe(parts)}; {_where(runtime)} has {_gib(available)}{_ADVICE}"
         )
 
 
 @contextlib.contextmanager
 def named(config: TrialConfig, data: Dataset, runtime: Runtime) -> Iterator[None]:
-    """Turn an allocator's failure into an error that says what the trial needs.
+    """Turn a failed allocation into an error that says what the trial needs.
 
     Raises:
         InputError: memory ran out.

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
+from trainables.encoders.embedding import Encoder
 from trainables.native.batch_norm import normalise
 
 
 class _Basic(BasicBlock):
-    """torchvision's block with batch norm, residual and ReLU taken together."""
+    """torchvision's block; batch norm, residual addition and ReLU are one operation."""
 
     def forward(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
@@ -23,7 +24,7 @@ class _Basic(BasicBlock):
 
 
 class _Bottleneck(Bottleneck):
-    """torchvision's block with batch norm, residual and ReLU taken together."""
+    """torchvision's block; batch norm, residual addition and ReLU are one operation."""
 
     def forward(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
@@ -38,9 +39,11 @@ _DEPTHS: dict[str, tuple[type[_Basic] | type[_Bottleneck], tuple[int, ...]]] = {
     "resnet34": (_Basic, (3, 4, 6, 3)),
     "resnet50": (_Bottleneck, (3, 4, 6, 3)),
 }
+_STEMS = {"small": (3, 1, False), "tiny": (3, 2, False), "imagenet": (7, 2, True)}
+"""By stem: kernel and stride of the first convolution, and whether max pooling follows."""
 
 
-class ResNet(nn.Module):
+class ResNet(Encoder):
     """A ResNet that ends in its pooled features.
 
     Args:
@@ -55,16 +58,16 @@ class ResNet(nn.Module):
 
     def __init__(self, encoder: str, width: int, stem: str = "small", channels: int = 3) -> None:
         super().__init__()
+        self._name = encoder
         block, depths = _DEPTHS[encoder]
         self.features = 8 * width * block.expansion
-        if stem == "imagenet":
-            self.conv1 = nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
-        else:
-            stride = {"small": 1, "tiny": 2}[stem]
-            self.conv1 = nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
+        kernel, stride, pool = _STEMS[stem]
+        self.conv1 = nn.Conv2d(
+            channels, width, kernel, stride=stride, padding=kernel // 2, bias=False
+        )
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
         planes, stages = width, []
         for stage, depth in enumerate(depths):
             blocks = []
@@ -85,28 +88,13 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    @property
+    def torchvision_class(self) -> str | None:
+        """torchvision has the depths 18, 34 and 50, at width 64, for colour images."""
+        standard = self.conv1.weight.shape == (64, 3, 7, 7) and self._name != "resnet10"
+        return self._name if standard else None
+
     def forward(self, images: Tensor) -> Tensor:
         x = self.maxpool(normalise(self.bn1, self.conv1(images)))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return torch.flatten(self.avgpool(x), 1)
-
-
-class Projection(nn.Sequential):
-    """The two-layer head of MoCo v2 and SimCLR: [N, features] to [N, dim], not normalised."""
-
-    def __init__(self, features: int, dim: int) -> None:
-        super().__init__(
-            nn.Linear(features, features), nn.ReLU(inplace=True), nn.Linear(features, dim)
-        )
-
-
-class Embedding(nn.Module):
-    """Encoder and projection head: images [N, C, H, W] to unit vectors [N, dim]."""
-
-    def __init__(self, encoder: ResNet, projection: Projection) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.projection = projection
-
-    def forward(self, images: Tensor) -> Tensor:
-        return nn.functional.normalize(self.projection(self.encoder(images)).float(), dim=1)

@@ -1,4 +1,4 @@
-"""The linear evaluation of the paper: SGD on augmented images, the encoder frozen."""
+"""The probe ``linear_sgd``, the paper's protocol: SGD on augmented images, the encoder frozen."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from torch.nn import functional
 
 from trainables.data.dataset import Dataset, Split
 from trainables.device.runtime import Runtime
-from trainables.encoders.resnet import ResNet
-from trainables.evaluation.measures import Accuracy, accuracy, extract
+from trainables.encoders.embedding import Encoder
+from trainables.evaluation.features import Accuracy, Subject, accuracy, extract
 from trainables.streams import stream
 from trainables.views.augment import apply_views
 from trainables.views.parameters import Policy, draw_views
@@ -20,8 +20,15 @@ LEARNING_RATE = 3.0
 MOMENTUM = 0.9
 
 
+def score(subject: Subject) -> Accuracy:
+    """The probe on a trial's encoder, with the trial's seed."""
+    return linear_sgd(
+        subject.encoder, subject.data, subject.scored, subject.runtime, subject.config.seed
+    )
+
+
 def linear_sgd(
-    encoder: ResNet,
+    encoder: Encoder,
     data: Dataset,
     scored: Split,
     runtime: Runtime,

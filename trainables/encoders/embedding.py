@@ -1,0 +1,59 @@
+"""The contract of an encoder, and the embedding: an encoder with its projection head."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from trainables.config import TrialConfig
+from trainables.encoders import ENCODERS
+
+
+class Encoder(nn.Module):
+    """Images [N, channels, H, W] to features [N, ``features``].
+
+    A family's class derives from this one. Its constructor takes the encoder's name, the width,
+    the stem and the channels of the images. Its parameters are the capacity that a study varies.
+    """
+
+    features: int
+    """Length of the features."""
+
+    @property
+    def torchvision_class(self) -> str | None:
+        """The class of torchvision.models whose weights have the same names and shapes, if any."""
+        return None
+
+
+class Projection(nn.Sequential):
+    """The two-layer head of MoCo v2 and SimCLR: [N, features] to [N, dim], not normalised."""
+
+    def __init__(self, features: int, dim: int) -> None:
+        super().__init__(
+            nn.Linear(features, features), nn.ReLU(inplace=True), nn.Linear(features, dim)
+        )
+
+
+class Embedding(nn.Module):
+    """Encoder and projection head: images [N, C, H, W] to unit vectors [N, dim]."""
+
+    def __init__(self, encoder: Encoder, projection: Projection) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projection = projection
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.normalize(self.projection(self.encoder(images)).float(), dim=1)
+
+
+def build_encoder(config: TrialConfig, channels: int) -> Encoder:
+    """The config's encoder; its weights are drawn from torch's global generator."""
+    family = ENCODERS.find(config.encoder)
+    return cast(Encoder, family.load()(config.encoder, config.width, config.stem, channels))
+
+
+def build_embedding(config: TrialConfig, channels: int) -> Embedding:
+    """The config's encoder and projection head, drawn from torch's global generator."""
+    encoder = build_encoder(config, channels)
+    return Embedding(encoder, Projection(encoder.features, config.projection_dim))

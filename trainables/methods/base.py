@@ -1,0 +1,36 @@
+"""What is known of a contrastive method without torch: its name, its fields, its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from trainables.registry import load
+
+
+@dataclass(frozen=True)
+class Method:
+    """One contrastive method, as the command line and the search spaces see it.
+
+    How it computes is in the class that ``implementation`` names, a `ContrastiveMethod`
+    (trainables/methods/module.py). That class is imported only when a trial is built: the command
+    line must not wait for torch.
+    """
+
+    name: str
+    """The value of the field ``method``."""
+    summary: str
+    """One line: what the method is, and its source."""
+    implementation: str
+    """``package.module:Class``."""
+    mix_batch_norm: Literal["shared", "separate"]
+    """Batch-norm statistics of clean and mixed images where the config leaves them open."""
+    fields: tuple[str, ...] = ()
+    """The fields of `TrialConfig` that this method alone reads."""
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By a recipe's name: the values that differ from the recipe's own for this method."""
+
+    def load(self) -> Any:
+        """The class that computes; imports torch."""
+        return load(self.implementation)

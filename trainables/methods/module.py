@@ -1,0 +1,143 @@
+"""The contract of a contrastive method: two views in, losses out, and what surrounds a step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from trainables.arms import ARMS
+from trainables.arms.base import Mix
+from trainables.arms.mixture import Mixture
+from trainables.config import TrialConfig
+from trainables.device import world
+from trainables.encoders.embedding import build_embedding
+from trainables.methods import METHODS
+
+
+class Losses(NamedTuple):
+    """What a step minimises, and its parts (0-dimensional tensors)."""
+
+    total: Tensor
+    contrastive: Tensor | None  # None where the arm's loss stands in its place
+    mixing: Tensor | None  # before its weight; None without extra images
+
+
+class ContrastiveMethod(nn.Module, ABC):
+    """A contrastive method with its weights.
+
+    A step is ``before_step``, ``forward``, the update of ``trained_parameters`` by the gradient of
+    ``Losses.total``, and ``after_step``.
+
+    Args:
+        config: the trial.
+        channels: of the images.
+
+    Initial weights are drawn from torch's global generator.
+    """
+
+    passes_with_gradient: ClassVar[float]
+    """Passes forward and backward through the encoder for one training image, without an arm."""
+    passes_without_gradient: ClassVar[float] = 0.0
+    """Further passes forward only."""
+    untrained_copies: ClassVar[int] = 0
+    """Copies of the encoder and its head that are kept without gradients."""
+    shuffles_keys: ClassVar[bool] = False
+    """Whether several workers exchange the images of keys, where each has its own statistics."""
+
+    def __init__(self, config: TrialConfig, channels: int) -> None:
+        super().__init__()
+        self.config = config
+        self.arm = ARMS.find(config.arm)
+        self.embedding = build_embedding(config, channels)
+
+    @abstractmethod
+    def forward(
+        self, view1: Tensor, view2: Tensor, mix: Mix | None, shuffle: Tensor | None = None
+    ) -> Losses:
+        """The losses of one step.
+
+        Args:
+            view1, view2: this worker's views of its n images, [n, C, H, W], normalised.
+            mix: makes the arm's extra images; None for the baseline.
+            shuffle: where ``shuffles_keys``: a permutation of the whole batch, [N].
+        """
+
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """The parameters that the optimizer updates."""
+        return list(self.embedding.parameters())
+
+    def before_step(self) -> None:
+        """What changes before a step's forward pass; nothing by default."""
+
+    def after_step(self) -> None:
+        """What changes after the update of the weights; nothing by default."""
+
+    @classmethod
+    def other_values(cls, config: TrialConfig, images: int) -> dict[str, int]:
+        """Numbers that a step on ``images`` images keeps besides weights and activations.
+
+        Keys say what the numbers are, for messages about memory.
+        """
+        return {}
+
+    def joined(self, contrastive: Tensor, mixing: Tensor) -> Losses:
+        """The contrastive loss plus the weighted loss of the arm's extra images."""
+        total = contrastive + self.arm.weight(self.config) * mixing
+        return Losses(total, contrastive, mixing)
+
+
+def method_class(name: str) -> type[ContrastiveMethod]:
+    """The class of the method ``name``.
+
+    Raises:
+        InputError: there is no such method.
+    """
+    return cast(type[ContrastiveMethod], METHODS.find(name).load())
+
+
+def build_method(config: TrialConfig, channels: int) -> ContrastiveMethod:
+    """The config's method; its weights are drawn from torch's global generator."""
+    return method_class(config.method)(config, channels)
+
+
+def own_part(mixture: Mixture) -> Mixture:
+    """This worker's part of the whole batch's extra images."""
+    part = world.part(len(mixture.images))
+    return mixture.rows(part.start, part.stop)
+
+
+def embed_both(
+    embedding: nn.Module, clean: Tensor, mixed: Tensor, separate: bool
+) -> tuple[Tensor, Tensor]:
+    """Embeddings of clean and of mixed images.
+
+    Args:
+        embedding: images to unit vectors.
+        clean, mixed: [N, C, H, W] and [M, C, H, W].
+        separate: whether batch norm takes the statistics of clean and of mixed images apart. The
+            running averages, which evaluation uses, are then those of the clean images.
+    """
+    if not separate:
+        both = embedding(torch.cat([clean, mixed]))
+        return both[: len(clean)], both[len(clean) :]
+    z = embedding(clean)
+    with _running_averages_kept(embedding):
+        return z, embedding(mixed)
+
+
+@contextmanager
+def _running_averages_kept(module: nn.Module) -> Iterator[None]:
+    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
