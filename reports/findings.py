@@ -1,4 +1,4 @@
-"""All numbers of a report, computed once: the page, the tables and the terminal only show them."""
+"""All that a report says, computed once: the page, the files and the terminal only show it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reports.output import words
+from reports.output.sentences.equivalence import equivalence_words
+from reports.output.sentences.records import mixed_words, partial
+from reports.output.sentences.tuning import compute_match, fairness_words
+from reports.output.sentences.verdict import ceiling_words, headline, limits, method_words
 from reports.statistics import (
     aggregate,
     equivalence,
@@ -24,29 +27,44 @@ from reports.store.tables import EVALUATIONS
 
 
 @dataclass(frozen=True)
-class Findings:
-    """Finished frames and sentences of one report; each frame is described where it is computed."""
+class Gains:
+    """The gain at each width; `gain`, `aggregate` and `transfer` describe the frames."""
 
-    name: str
-    trials: pd.DataFrame
-    selection: Selection
     pairs: pd.DataFrame
     unpaired: pd.DataFrame
-    gains: pd.DataFrame
+    table: pd.DataFrame
     accuracies: pd.DataFrame
-    trends: pd.DataFrame
-    log_odds_trends: pd.DataFrame
+    aggregates: pd.DataFrame
+    transfer: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Trends:
+    """The gain against capacity; `trend`, `aggregate` and `hierarchy` describe the frames."""
+
+    lines: pd.DataFrame
+    log_odds_lines: pd.DataFrame
     pooled: pd.DataFrame
     log_odds_pooled: pd.DataFrame
     second_opinions: pd.DataFrame
-    aggregates: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Accuracy against capacity; `equivalence` and `scaling` describe the frames."""
+
     equivalence: pd.DataFrame
     flops_equivalence: pd.DataFrame
     scaling: pd.DataFrame
     residuals: pd.DataFrame
-    transfer: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The searches, their budgets and how trials ended; `fairness` describes the frames."""
+
     searches: pd.DataFrame
-    search_curves: pd.DataFrame
+    curves: pd.DataFrame
     budgets: pd.DataFrame
     unequal: pd.DataFrame
     mixed: pd.DataFrame
@@ -54,38 +72,60 @@ class Findings:
     importances: pd.DataFrame
     endings: pd.DataFrame
     errors: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """The findings in words."""
+
     headlines: list[str]
+    """The verdict on each arm."""
     limits: list[str]
+    """What the results cannot show, and what is missing."""
     compute: str
-    equivalence_words: str
+    equivalence: str
     fairness: list[str]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The finished frames and sentences of one report."""
+
+    name: str
+    trials: pd.DataFrame
+    selection: Selection
+    gains: Gains
+    trends: Trends
+    capacity: Capacity
+    tuning: Tuning
+    sentences: Sentences
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables that are exported, by file name."""
         return {
-            "gain": self.gains,
-            "pairs": self.pairs,
-            "accuracy": self.accuracies,
-            "trend": self.trends,
-            "trend_log_odds": self.log_odds_trends,
-            "trend_pooled": self.pooled,
-            "trend_pooled_log_odds": self.log_odds_pooled,
-            "trend_second_opinions": self.second_opinions,
-            "aggregates": self.aggregates,
-            "equivalence_parameters": self.equivalence,
-            "equivalence_flops": self.flops_equivalence,
-            "scaling": self.scaling,
-            "scaling_residuals": self.residuals,
-            "transfer": self.transfer,
-            "searches": self.searches,
-            "budgets": self.budgets,
-            "unequal_budgets": self.unequal,
-            "mixed_runs": self.mixed,
-            "hyperparameters": self.chosen,
-            "importances": self.importances,
-            "endings": self.endings,
-            "errors": self.errors,
-            "unpaired": self.unpaired,
+            "gain": self.gains.table,
+            "pairs": self.gains.pairs,
+            "accuracy": self.gains.accuracies,
+            "trend": self.trends.lines,
+            "trend_log_odds": self.trends.log_odds_lines,
+            "trend_pooled": self.trends.pooled,
+            "trend_pooled_log_odds": self.trends.log_odds_pooled,
+            "trend_second_opinions": self.trends.second_opinions,
+            "aggregates": self.gains.aggregates,
+            "equivalence_parameters": self.capacity.equivalence,
+            "equivalence_flops": self.capacity.flops_equivalence,
+            "scaling": self.capacity.scaling,
+            "scaling_residuals": self.capacity.residuals,
+            "transfer": self.gains.transfer,
+            "searches": self.tuning.searches,
+            "budgets": self.tuning.budgets,
+            "unequal_budgets": self.tuning.unequal,
+            "mixed_runs": self.tuning.mixed,
+            "hyperparameters": self.tuning.chosen,
+            "importances": self.tuning.importances,
+            "endings": self.tuning.endings,
+            "errors": self.tuning.errors,
+            "unpaired": self.gains.unpaired,
         }
 
 
@@ -94,7 +134,7 @@ def find(
     evaluations: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
 ) -> Findings:
-    """Everything a report says.
+    """Compute all that a report says.
 
     Args:
         trials: the trials table.
@@ -102,58 +142,80 @@ def find(
         notes: limits that the tables do not show, such as files that could not be read.
     """
     selection = select(trials)
-    unpaired = gain.unpaired(trials)
-    pairs = gain.pairs(selection)
-    gains = gain.gain_from_pairs(pairs)
-    trends = trend.trend_table(pairs)
-    pooled = aggregate.pooled_trend(pairs)
-    log_odds_pooled = aggregate.pooled_trend(pairs, "logit_gain")
-    fits = scaling.scaling_table(selection)
-    matches = equivalence.equivalence_table(selection)
-    mixed = fairness.mixed_runs(selection.confirm)
-    searches, unequal = fairness.search_table(trials), fairness.unequal_budgets(trials)
+    gains = _gains(trials, evaluations, selection)
+    trends = _trends(gains.pairs)
+    capacity = _capacity(selection)
+    tuning = _tuning(trials, selection)
     return Findings(
         name=", ".join(sorted({str(s) for s in trials["study"].dropna()} - {""})) or "unnamed",
         trials=trials,
         selection=selection,
-        pairs=pairs,
-        unpaired=unpaired,
         gains=gains,
-        accuracies=gain.accuracy_table(selection),
         trends=trends,
-        log_odds_trends=trend.trend_table(pairs, "logit_gain"),
-        pooled=pooled,
-        log_odds_pooled=log_odds_pooled,
-        second_opinions=hierarchy.second_opinions(pairs),
+        capacity=capacity,
+        tuning=tuning,
+        sentences=Sentences(
+            headlines=[headline(row) for _, row in trends.pooled.iterrows()],
+            limits=[
+                *notes,
+                *mixed_words(tuning.mixed, selection.overlaps),
+                *partial(trials, gains.table, gains.unpaired),
+                *limits(gains.table, trends.pooled),
+                *method_words(trends.lines),
+                *ceiling_words(trends.pooled, trends.log_odds_pooled),
+            ],
+            compute=compute_match(gains.pairs),
+            equivalence=equivalence_words(capacity.equivalence),
+            fairness=fairness_words(tuning.searches, tuning.unequal),
+        ),
+    )
+
+
+def _gains(trials: pd.DataFrame, evaluations: pd.DataFrame | None, selection: Selection) -> Gains:
+    if evaluations is None:
+        evaluations = EVALUATIONS.empty_table().to_pandas()
+    pairs = gain.pairs(selection)
+    return Gains(
+        pairs=pairs,
+        unpaired=gain.unpaired(trials),
+        table=gain.gain_from_pairs(pairs),
+        accuracies=gain.accuracy_table(selection),
         aggregates=aggregate.aggregates(pairs),
-        equivalence=matches,
+        transfer=transfer.transfer_table(selection, evaluations),
+    )
+
+
+def _trends(pairs: pd.DataFrame) -> Trends:
+    return Trends(
+        lines=trend.trend_table(pairs),
+        log_odds_lines=trend.trend_table(pairs, "logit_gain"),
+        pooled=aggregate.pooled_trend(pairs),
+        log_odds_pooled=aggregate.pooled_trend(pairs, "logit_gain"),
+        second_opinions=hierarchy.second_opinions(pairs),
+    )
+
+
+def _capacity(selection: Selection) -> Capacity:
+    fits = scaling.scaling_table(selection)
+    return Capacity(
+        equivalence=equivalence.equivalence_table(selection),
         flops_equivalence=equivalence.equivalence_table(selection, "encoder_flops"),
         scaling=fits,
         residuals=scaling.residual_table(selection, fits),
-        transfer=transfer.transfer_table(
-            selection, EVALUATIONS.empty_table().to_pandas() if evaluations is None else evaluations
-        ),
-        searches=searches,
-        search_curves=fairness.search_curves(trials),
+    )
+
+
+def _tuning(trials: pd.DataFrame, selection: Selection) -> Tuning:
+    return Tuning(
+        searches=fairness.search_table(trials),
+        curves=fairness.search_curves(trials),
         budgets=fairness.budget_table(trials),
-        unequal=unequal,
-        mixed=mixed,
+        unequal=fairness.unequal_budgets(trials),
+        mixed=fairness.mixed_runs(selection.confirm),
         chosen=fairness.chosen_table(trials),
         importances=fairness.importance_table(trials),
         endings=fairness.endings_table(trials),
         errors=fairness.errors_table(trials),
-        headlines=[words.headline(row) for _, row in pooled.iterrows()],
-        limits=[
-            *notes,
-            *words.mixed_words(mixed, selection.overlaps),
-            *words.partial(trials, gains, unpaired),
-            *words.limits(gains, pooled),
-            *words.method_words(trends),
-            *words.ceiling_words(pooled, log_odds_pooled),
-        ],
-        compute=words.compute_match(pairs),
-        equivalence_words=words.equivalence_words(matches),
-        fairness=words.fairness_words(searches, unequal),
     )
 
 
@@ -161,9 +223,9 @@ def as_json(findings: Findings) -> dict[str, object]:
     """The report for programs: plain lists and numbers, null where there is no number."""
     return {
         "study": findings.name,
-        "verdict": findings.headlines,
-        "limits": findings.limits,
-        "compute": findings.compute,
+        "verdict": findings.sentences.headlines,
+        "limits": findings.sentences.limits,
+        "compute": findings.sentences.compute,
         "tables": {name: records(table) for name, table in findings.tables().items()},
         "superseded": findings.selection.superseded,
         "duplicates": findings.selection.duplicates,

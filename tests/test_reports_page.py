@@ -10,7 +10,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from typer.testing import CliRunner
 
 from reports.findings import find
-from reports.output.page import charts_of, render, script_json
+from reports.output.charts import charts_of
+from reports.output.embed import script_json
+from reports.output.page import render
 from study.commands.report import app
 from tests.synthetic_study import Truth, draw_trials, write_store
 

@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from reports.findings import find
-from reports.output.words import headline, limits, method_words
+from reports.output.sentences.verdict import headline, limits, method_words
 from reports.statistics import aggregate, trend
 from reports.statistics.gain import gain_from_pairs, pairs
 from reports.statistics.hierarchy import mixed_model
@@ -285,10 +285,10 @@ def test_a_fall_that_the_ceiling_makes_is_named_as_such():
     lifted = same["odds"].to_numpy() + 0.3 + rng.normal(0, 0.02, len(same))
     trials.loc[~none, "accuracy"] = 100 / (1 + np.exp(-lifted))
     found = find(trials.assign(scored_images=1_000_000))
-    assert found.pooled["verdict"].item() == "supports"
-    assert "it may be the ceiling's" in " ".join(found.limits)
+    assert found.trends.pooled["verdict"].item() == "supports"
+    assert "it may be the ceiling's" in " ".join(found.sentences.limits)
     steep = find(draw_trials(Truth(seeds=8, slope=-0.4), np.random.default_rng(0)))
-    assert "ceiling" not in " ".join(steep.limits)
+    assert "ceiling" not in " ".join(steep.sentences.limits)
 
 
 def test_methods_that_differ_in_sign_are_named():

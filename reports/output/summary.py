@@ -10,20 +10,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from reports.findings import Findings
-from reports.output.words import probability, signed, span
+from reports.output.numbers import probability, signed, span
 from reports.statistics.trend import LINE_ARM
 
 
 def print_summary(findings: Findings, console: Console) -> None:
     """Print the verdicts, the gains and the trends."""
     console.print(f"[bold]{escape(findings.name)}[/bold]")
-    for sentence in findings.headlines:
+    for sentence in findings.sentences.headlines:
         console.print(escape(sentence), highlight=False)
-    for sentence in findings.limits:
+    for sentence in findings.sentences.limits:
         console.print(f"[yellow]{escape(sentence)}[/yellow]", highlight=False)
-    if findings.compute:
-        console.print(escape(findings.compute), highlight=False, style="dim")
-    if not findings.gains.empty:
+    if findings.sentences.compute:
+        console.print(escape(findings.sentences.compute), highlight=False, style="dim")
+    if not findings.gains.table.empty:
         console.print(_gains(findings))
         console.print(_trends(findings))
 
@@ -51,7 +51,7 @@ def _gains(findings: Findings) -> Table:
         ("width", "pairs", "none", "gain", "95 % interval", "p"),
     )
     before = ""
-    for row in findings.gains.to_dict("records"):
+    for row in findings.gains.table.to_dict("records"):
         line = _line(row)
         table.add_row(
             line if line != before else "",
@@ -72,7 +72,7 @@ def _trends(findings: Findings) -> Table:
         ("line",),
         ("widths", "seeds", "slope", "95 % interval", "p (Holm)", "paper's claim"),
     )
-    for row in findings.trends.to_dict("records"):
+    for row in findings.trends.lines.to_dict("records"):
         table.add_row(
             _line(row),
             str(row["widths"]),

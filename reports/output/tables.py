@@ -9,19 +9,8 @@ import pandas as pd
 from trainables.atomic_write import atomic_write
 
 DIGITS = 3
-_LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "|": r"\textbar{}",
-        "−": "$-$",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    }
-)
-
+_SIGNS = {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "−": "$-$"}
+"""Signs that pandas' own escaping leaves, and that TeX's text fonts print wrongly or not at all."""
 
 _LINE = ["dataset", "method", "encoder", "arm"]
 PAPER = {
@@ -68,14 +57,18 @@ def markdown(table: pd.DataFrame) -> str:
 def latex(table: pd.DataFrame) -> str:
     """A LaTeX tabular with booktabs' rules; every sign that TeX would read is escaped."""
     columns = "".join("r" if pd.api.types.is_numeric_dtype(table[name]) else "l" for name in table)
-    header = [str(name).replace("_", " ").translate(_LATEX) for name in table]
-    rows = [[text.translate(_LATEX) for text in row] for row in _cells(table)]
-    body = "".join(f"{' & '.join(row)} \\\\\n" for row in rows)
-    return (
-        f"% \\usepackage{{booktabs}}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n"
-        f"{' & '.join(header)} \\\\\n\\midrule\n"
-        f"{body}\\bottomrule\n\\end{{tabular}}\n"
-    )
+    header = [str(name).replace("_", " ") for name in table]
+    texts = pd.DataFrame(_cells(table), columns=header, dtype=object)
+    style = texts.style.hide(axis="index").format(_tex_signs, escape="latex")
+    style = style.format_index(_tex_signs, escape="latex", axis="columns")
+    return "% \\usepackage{booktabs}\n" + style.to_latex(column_format=columns, hrules=True)
+
+
+def _tex_signs(value: object) -> str:
+    text = str(value)
+    for sign, command in _SIGNS.items():
+        text = text.replace(sign, command)
+    return text
 
 
 def _cells(table: pd.DataFrame) -> list[list[str]]:

@@ -79,7 +79,8 @@ def _write(
     refresh: int,
 ) -> Findings:
     from reports.findings import find
-    from reports.output.page import charts_of, render, write_figures
+    from reports.output.charts import charts_of, write_figures
+    from reports.output.page import render
     from reports.output.tables import write_tables
     from reports.statistics.compare import compare_gains
     from trainables.atomic_write import atomic_write
@@ -94,7 +95,9 @@ def _write(
         findings,
         charts,
         other=beside,
-        comparison=None if beside is None else compare_gains(findings.pairs, beside.pairs),
+        comparison=None
+        if beside is None
+        else compare_gains(findings.gains.pairs, beside.gains.pairs),
         spec=_spec(results),
         packages=_packages(results),
         refresh=refresh,

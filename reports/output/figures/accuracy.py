@@ -1,0 +1,57 @@
+"""Accuracy and error of each arm against capacity."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from reports.output.figures.style import (
+    DASH,
+    TIP,
+    beside_each_other,
+    capacity,
+    legend,
+    panelled,
+    panels,
+    points,
+    told_apart,
+)
+
+
+def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
+    """Accuracy of every arm against parameters: `gain.accuracy_table`, a panel a problem."""
+    curves = panelled(curves.assign(place=beside_each_other(curves, curves["arm"])))
+    color, shape = told_apart("arm", curves["arm"])
+    base = alt.Chart(curves).encode(x=capacity(curves, "place"), color=color, detail="encoder:N")
+    layers = [
+        base.mark_line(strokeWidth=1.5).encode(
+            y="accuracy:Q", strokeDash=legend(DASH, curves["encoder"])
+        ),
+        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_point(filled=True, size=70, opacity=1).encode(
+            y=alt.Y("accuracy:Q", title="test accuracy, percent", scale=alt.Scale(zero=False)),
+            shape=shape,
+            tooltip=[*TIP, *map(points, ("accuracy", "low", "high")), "seeds:Q"],
+        ),
+    ]
+    return panels(layers, 210, curves)
+
+
+def scaling_figure(residuals: pd.DataFrame) -> alt.FacetChart:
+    """Error against parameters, both logarithmic: `scaling.residual_table`, with its power laws."""
+    residuals = panelled(residuals)
+    color, shape = told_apart("arm", residuals["arm"])
+    base = alt.Chart(residuals).encode(x=capacity(residuals), color=color, detail="encoder:N")
+    axis = alt.Axis(format="~g", tickCount=4, labelOverlap=True)
+    scale = alt.Scale(type="log", nice=False, padding=12)
+    layers = [
+        base.mark_line(strokeWidth=1.5, opacity=0.7).encode(
+            y=alt.Y("fitted:Q", scale=scale), strokeDash=legend(DASH, residuals["encoder"])
+        ),
+        base.mark_point(filled=True, size=70, opacity=1).encode(
+            y=alt.Y("error:Q", title="test error, percent", scale=scale, axis=axis),
+            shape=shape,
+            tooltip=[*TIP, *map(points, ("error", "fitted", "residual"))],
+        ),
+    ]
+    return panels(layers, 180, residuals)

@@ -1,0 +1,57 @@
+"""The capacity that the baseline needs to match an arm."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from reports.output.figures.style import (
+    TIP,
+    beside_each_other,
+    capacity,
+    line_at,
+    panelled,
+    panels,
+    points,
+)
+
+
+def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
+    """Capacity factor at each size: `equivalence.equivalence_table` with ``parameters``.
+
+    Where the factor is only a bound, a triangle points to where it leads.
+    """
+    ends = {"within": "circle", "beyond": "triangle-up", "below": "triangle-down"}
+    seen = [name for name in ends if (table["range"] == name).any()]
+    # Infinite ends are drawn to the edge of what is shown.
+    least, most = _factors_shown(table)
+    shown = table.assign(low=table["low"].clip(lower=least), high=table["high"].clip(upper=most))
+    shown = panelled(shown.assign(place=beside_each_other(shown, shown["arm"])))
+    base = alt.Chart(shown).encode(
+        x=capacity(shown, "place"), color=alt.Color("arm:N", title="arm"), detail="encoder:N"
+    )
+    scale = alt.Scale(type="log", domain=[least, most], clamp=True, nice=False)
+    axis = alt.Axis(values=[0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32], format="~g")
+    layers = [
+        line_at(shown, 1),
+        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_point(filled=True, size=80, opacity=1).encode(
+            y=alt.Y("factor:Q", title="factor in parameters", scale=scale, axis=axis),
+            shape=alt.Shape(
+                "range:N",
+                title="range measured",
+                scale=alt.Scale(domain=seen, range=[ends[name] for name in seen]),
+            ),
+            tooltip=[*TIP, *map(points, ("factor", "low", "high")), "range:N", "seeds:Q"],
+        ),
+    ]
+    return panels(layers, 210, table)
+
+
+def _factors_shown(table: pd.DataFrame) -> tuple[float, float]:
+    """Powers of two around what was found, from at least a half to two, and at most 1/8 to 32."""
+    found = table[["factor", "low", "high"]].to_numpy(float)
+    found = found[np.isfinite(found) & (found > 0)]
+    low, high = found.min(initial=0.75), found.max(initial=1.5)
+    return max(0.125, 2.0 ** np.floor(np.log2(low))), min(32.0, 2.0 ** np.ceil(np.log2(high)))

@@ -1,0 +1,142 @@
+"""Gain against capacity, of one study or of two."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from reports.output.figures.style import (
+    DASH,
+    TIP,
+    beside_each_other,
+    capacity,
+    legend,
+    line_at,
+    panelled,
+    points,
+    shared_scale,
+    told_apart,
+)
+from reports.statistics.selection import LINE
+
+
+def gain_figure(
+    gains: pd.DataFrame, pairs: pd.DataFrame, trends: pd.DataFrame, chosen: pd.DataFrame
+) -> alt.FacetChart:
+    """Gain against parameters with intervals: one panel a data set, one colour a method.
+
+    Where there are several arms, each has panels of its own.
+
+    Args:
+        gains: `gain.gain_table`.
+        pairs: `gain.pairs`; every seed is a faint dot.
+        trends: `trend.trend_table`; its lines are drawn through the mean gains.
+        chosen: `fairness.chosen_table`; the configurations shown beside a point.
+    """
+    fits = _fitted(gains, trends).assign(kind="trend")
+    rows = _gain_rows(gains, pairs, fits, chosen)
+    color, shape = told_apart("method", rows["method"])
+    base = alt.Chart(rows).encode(
+        x=capacity(rows, "place"),
+        color=color,
+        detail="encoder:N",
+    )
+    mean = base.transform_filter("datum.kind == 'mean'")
+    layers = [
+        line_at(rows, 0),
+        base.transform_filter("datum.kind == 'trend'")
+        .mark_line(strokeWidth=1.5, opacity=0.7)
+        .encode(y=alt.Y("gain:Q"), strokeDash=legend(DASH, rows["encoder"])),
+        base.transform_filter("datum.kind == 'seed'")
+        .mark_circle(size=16, opacity=0.45)
+        .encode(
+            y=alt.Y("gain:Q"),
+            tooltip=[*TIP, alt.Tooltip("seed:Q", format="d"), points("gain"), "trial_id:N"],
+        ),
+        mean.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        mean.mark_point(filled=True, size=80, opacity=1).encode(
+            y=alt.Y("gain:Q", title="gain, percentage points", scale=alt.Scale(zero=True)),
+            shape=shape,
+            tooltip=[
+                *TIP,
+                alt.Tooltip("parameters:Q", format=",d"),
+                points("gain"),
+                points("low"),
+                points("high"),
+                "pairs:Q",
+                "seeds:N",
+                alt.Tooltip("p:Q", format=".3f", title="sign-flip p"),
+                alt.Tooltip("config:N", title="chosen"),
+            ],
+        ),
+    ]
+    if fits.empty:
+        del layers[1]
+    return shared_scale(layers, rows)
+
+
+def _gain_rows(
+    gains: pd.DataFrame, pairs: pd.DataFrame, fits: pd.DataFrame, chosen: pd.DataFrame
+) -> pd.DataFrame:
+    """Means, single seeds and trends in one frame: a faceted figure has one."""
+    line = [*LINE, "arm"]
+    marks = gains.merge(_configurations(chosen), on=[*line, "width"], how="left")
+    marks = marks.assign(kind="mean", config=marks["config"].astype("str").fillna("as configured"))
+    dots = pairs[[*line, "width", "parameters", "seed", "gain", "trial_id"]].assign(kind="seed")
+    dots["beside"] = 0.5  # a little to the right of the bar, which would hide them
+    rows = pd.concat([marks, dots, fits], ignore_index=True)
+    # Methods and arms of one size stand side by side, so that bars do not hide bars.
+    rows["place"] = beside_each_other(rows, rows["method"], rows["beside"])
+    several = rows["arm"].nunique() > 1
+    rows["panel"] = rows["dataset"] + (" · " + rows["arm"] if several else "")
+    return rows
+
+
+def comparison_figure(here: pd.DataFrame, there: pd.DataFrame) -> alt.FacetChart:
+    """Gain against parameters of two studies: a panel a problem and arm, one colour a study.
+
+    Args:
+        here, there: `gain.gain_table` of each, with its name in ``study``.
+    """
+    rows = pd.concat([here, there], ignore_index=True)
+    rows["place"] = beside_each_other(rows, rows["study"])
+    rows = panelled(rows)
+    if rows["arm"].nunique() > 1:
+        rows["panel"] += " · " + rows["arm"]
+    color, shape = told_apart("study", rows["study"])
+    base = alt.Chart(rows).encode(x=capacity(rows, "place"), color=color, detail="encoder:N")
+    layers = [
+        line_at(rows, 0),
+        base.mark_line(strokeWidth=1.5, opacity=0.7).encode(
+            y=alt.Y("gain:Q"), strokeDash=legend(DASH, rows["encoder"])
+        ),
+        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_point(filled=True, size=80, opacity=1).encode(
+            y=alt.Y("gain:Q", title="gain, percentage points", scale=alt.Scale(zero=True)),
+            shape=shape,
+            tooltip=["study:N", *TIP, *map(points, ("gain", "low", "high")), "pairs:Q"],
+        ),
+    ]
+    return shared_scale(layers, rows)
+
+
+def _configurations(chosen: pd.DataFrame) -> pd.DataFrame:
+    """Each cell's chosen hyperparameters as one line of text."""
+    keys = [*LINE, "arm", "width"]
+    if chosen.empty:
+        return pd.DataFrame(columns=[*keys, "config"])
+    text = chosen["hyperparameter"] + " " + chosen["choice"]
+    lines = chosen[keys].assign(config=text).groupby(keys)["config"].agg(", ".join)
+    return lines.reset_index()
+
+
+def _fitted(gains: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
+    """The trend lines' values at each width, through the centre of the mean gains."""
+    fitted = gains.merge(trends[[*LINE, "arm", "slope"]], on=[*LINE, "arm"])
+    doublings = fitted["parameters"].astype(float).map(np.log2)
+    by_line = [fitted[column] for column in (*LINE, "arm")]
+    centre = doublings - doublings.groupby(by_line).transform("mean")
+    level = fitted["gain"].groupby(by_line).transform("mean")
+    fitted["gain"] = level + fitted["slope"] * centre
+    return fitted[[*LINE, "arm", "width", "parameters", "gain"]].dropna()

@@ -1,0 +1,70 @@
+"""What the searches found, and how fast."""
+
+from __future__ import annotations
+
+import math
+
+import altair as alt
+import pandas as pd
+
+from reports.output.figures.style import (
+    PANEL,
+    TIP,
+    capacity,
+    columns,
+    legend,
+    panelled,
+    panels,
+    points,
+    told_apart,
+)
+from reports.statistics.selection import LINE
+
+
+def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
+    """Best validation accuracy so far against trials: `fairness.search_curves`, one line a cell."""
+    cell = [*LINE, "arm", "width"]
+    known = panelled(curves.dropna(subset=["best"]))
+    # Steps are where it rises; the last trial shows how long the search went on.
+    steps = known[known.groupby(cell)["best"].diff().ne(0) | ~known.duplicated(cell, keep="last")]
+    longest = int(known["trial"].max())
+    step = math.ceil(longest / 6)
+    whole = [1, *range(max(2, step), longest + 1, step)]
+    axis = alt.Axis(values=whole, format="d", grid=False)
+    color, shape = told_apart("arm", curves["arm"])
+    base = alt.Chart(steps).encode(
+        x=alt.X("trial:Q", title="trials of the search", axis=axis),
+        y=alt.Y("best:Q", title="best validation accuracy", scale=alt.Scale(zero=False)),
+        color=color,
+        detail=["encoder:N", "width:N"],
+        tooltip=[*TIP, "trial:Q", points("best")],
+    )
+    layers = [
+        base.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.9),
+        base.mark_point(filled=True, size=18, opacity=0.8).encode(shape=shape),
+    ]
+    return panels(layers, 210, curves)
+
+
+def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
+    """The chosen hyperparameters against parameters: `fairness.chosen_table`, a panel each."""
+    chosen = chosen[chosen["value"] > 0]  # zero and words have no place on a logarithmic axis
+    color, shape = told_apart("arm", chosen["arm"])
+    base = alt.Chart(chosen).encode(
+        x=capacity(chosen),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(type="log", nice=False, padding=12)),
+        color=color,
+        detail=["dataset:N", "method:N", "encoder:N"],
+        strokeDash=legend(alt.StrokeDash("method:N", title="method"), chosen["method"]),
+        tooltip=[*TIP, "hyperparameter:N", alt.Tooltip("value:Q", format=".4g")],
+    )
+    layers = [
+        base.mark_line(strokeWidth=1.2, opacity=0.7),
+        base.mark_point(filled=True, size=50, opacity=1).encode(shape=shape),
+    ]
+    return (
+        alt.layer(*layers)
+        .properties(width=PANEL, height=150)
+        .facet("hyperparameter:N", columns=columns(chosen["hyperparameter"].nunique()))
+        .resolve_scale(y="independent")
+    )

@@ -1,0 +1,120 @@
+"""What all figures share: colours, axes, panels and legends.
+
+Colours come from the configuration's category range, so that a page can change them for a dark
+screen. Shapes repeat what colours say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from reports.statistics.selection import LINE
+
+LIGHT = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
+"""Okabe and Ito's palette: people with every common kind of colour blindness tell it apart."""
+PANEL = 300
+HEIGHT = 220
+PARAMETERS = "parameters of the encoder"
+DASH = alt.StrokeDash("encoder:N", title="encoder")
+TIP = [*(f"{name}:N" for name in LINE), "arm:N", "width:Q"]
+
+alt.data_transformers.disable_max_rows()  # A figure shows every seed; a page holds thousands.
+
+
+def styled(chart: Any) -> Any:
+    """The chart with the house style; the palette is the light one."""
+    return (
+        chart.configure(font="system-ui, sans-serif", background="white")
+        .configure_range(category=LIGHT)
+        .configure_view(strokeOpacity=0)
+        .configure_axis(
+            gridOpacity=0.4, labelFontSize=11, titleFontSize=12, titleFontWeight="normal"
+        )
+        .configure_header(labelFontSize=13, labelFontWeight="bold", title=None, labelLimit=PANEL)
+        .configure_legend(labelFontSize=12, titleFontSize=12, orient="top", symbolSize=90)
+    )
+
+
+def capacity(rows: pd.DataFrame, field: str = "parameters") -> alt.X:
+    axis = alt.Axis(format="~s", tickCount=4, labelOverlap=True, grid=False)
+    scale = alt.Scale(type="log", nice=False, padding=12)
+    sizes = rows["parameters"]
+    if sizes.nunique() == 1:  # an axis needs a length
+        scale.domain = [float(sizes.iloc[0]) / 2, float(sizes.iloc[0]) * 2]
+    return alt.X(f"{field}:Q", title=PARAMETERS, axis=axis, scale=scale)
+
+
+def line_at(rows: pd.DataFrame, value: float) -> alt.Chart:
+    """A dashed line across each panel, drawn once."""
+    line = alt.Chart(rows).transform_aggregate(rows="count()", groupby=["panel"])
+    return line.mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(value))
+
+
+def beside_each_other(
+    rows: pd.DataFrame, series: pd.Series, beside: pd.Series | None = None
+) -> pd.Series:
+    """Sizes moved apart by 3 % of the axis for each series, so that bars do not hide bars.
+
+    Args:
+        rows: with ``parameters``.
+        series: what stands side by side.
+        beside: steps to move besides; not a number for none.
+    """
+    sizes = rows["parameters"].astype(float)
+    step = max(1.02, (sizes.max() / sizes.min()) ** 0.03)
+    rank = series.rank(method="dense") - (series.nunique() + 1) / 2
+    return sizes * step ** (rank if beside is None else rank + beside.fillna(0.0))
+
+
+def told_apart(field: str, values: pd.Series) -> tuple[alt.Color, alt.Shape]:
+    """Colour and shape of a field in one legend, so that a grey print can be read too.
+
+    Legends merge only where their domains are the same, which layers of other rows do not have.
+    """
+    scale = alt.Scale(domain=sorted(values.unique()))
+    return (
+        alt.Color(f"{field}:N", title=field, scale=scale),
+        alt.Shape(f"{field}:N", title=field, scale=scale),
+    )
+
+
+def legend(channel: Any, values: pd.Series) -> Any:
+    """The channel, without a legend where it would name a single thing."""
+    return channel if values.nunique() > 1 else channel.legend(None)
+
+
+def points(field: str) -> alt.Tooltip:
+    return alt.Tooltip(f"{field}:Q", format=".2f")
+
+
+def panelled(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the panel of each row: its data set and method."""
+    return table.assign(panel=table["dataset"] + " · " + table["method"])
+
+
+def panels(layers: list[alt.Chart], height: int, table: pd.DataFrame) -> alt.FacetChart:
+    """One panel for each data set and method."""
+    panels = len(table[["dataset", "method"]].drop_duplicates())
+    return (
+        alt.layer(*layers)
+        .properties(width=PANEL, height=height)
+        .facet("panel:N", columns=columns(panels))
+        .resolve_scale(y="independent")
+    )
+
+
+def shared_scale(layers: list[alt.Chart], rows: pd.DataFrame) -> alt.FacetChart:
+    """The panels of ``rows`` on one scale, so that gains compare across them."""
+    return (
+        alt.layer(*layers)
+        .properties(width=PANEL, height=HEIGHT)
+        .facet("panel:N", columns=columns(rows["panel"].nunique()))
+    )
+
+
+def columns(panels: int) -> int:
+    """Panels side by side: three, or two where that leaves no hole."""
+    return 2 if panels in (2, 4) else min(panels, 3)

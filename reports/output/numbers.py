@@ -1,0 +1,48 @@
+"""Numbers as a report prints them."""
+
+from __future__ import annotations
+
+import math
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, a real minus, or a dash where there is none."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def span(low: float, high: float, digits: int = 2) -> str:
+    """An interval in words."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "no interval"
+    return f"{signed(low, digits)} to {signed(high, digits)}"
+
+
+def factor_span(low: float, high: float) -> str:
+    """An interval of factors; an end outside the sizes measured is said in words."""
+    if math.isnan(low) or math.isnan(high):
+        return "no interval"
+    left = f"{low:.2f}" if low > 0 else "below the range"
+    right = f"{high:.2f}" if math.isfinite(high) else "beyond the range"
+    return f"{left} to {right}"
+
+
+def probability(p: float) -> str:
+    """A p-value as it is printed."""
+    if not math.isfinite(p):
+        return "–"
+    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
+
+
+def needed(count: float) -> str:
+    """How many seeds or widths a verdict would take."""
+    if math.isnan(count):
+        return ""
+    return f"about {int(count)}" if math.isfinite(count) else "more than 1,000"
+
+
+def counted(number: float, noun: str) -> str:
+    """A number with its noun, in the plural where it is not one."""
+    plural = "es" if noun.endswith("ch") else "s"
+    return f"{int(number)} {noun}" + ("" if number == 1 else plural)

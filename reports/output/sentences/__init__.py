@@ -1,0 +1,1 @@
+"""Findings as sentences: what the numbers say, and what they cannot say."""

@@ -1,0 +1,32 @@
+"""The capacity factors in words."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+
+def equivalence_words(table: pd.DataFrame) -> str:
+    """The capacity factors in words, a sentence an arm, from `equivalence.equivalence_table`."""
+    sentences = []
+    for arm, rows in table.groupby("arm", sort=True):
+        within = rows.loc[rows["range"] == "within", "factor"]
+        parts = []
+        if len(within):
+            low, high = f"{within.min():.2f}", f"{within.max():.2f}"
+            parts.append(
+                f"to match {arm} without mixing, the encoder would need "
+                f"{low if low == high else f'{low} to {high}'} times the parameters"
+            )
+        for where, place, bound in (
+            ("beyond", "better than the largest", "lower"),
+            ("below", "worse than the smallest", "upper"),
+        ):
+            count = int((rows["range"] == where).sum())
+            if count:
+                parts.append(
+                    f"at {count} of {len(rows)} points {arm} is {place} baseline measured, so the "
+                    f"factor is only {'an' if bound == 'upper' else 'a'} {bound} bound"
+                )
+        text = "; ".join(parts)
+        sentences.append(text[:1].upper() + text[1:] + ".")
+    return " ".join(sentences)

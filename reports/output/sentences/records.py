@@ -1,0 +1,45 @@
+"""What is missing from the records, and what in them must not be compared."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.output.numbers import counted
+
+
+def mixed_words(mixed: pd.DataFrame, overlaps: pd.DataFrame) -> list[str]:
+    """What makes rows incomparable, from `fairness.mixed_runs` and `Selection.overlaps`."""
+    notes = [
+        f"{row['dataset']} {row['method']} {row['encoder']}: runs differ in {row['setting']} "
+        f"({row['values']}); their accuracies are not comparable."
+        for row in mixed.to_dict("records")
+    ]
+    for (kept, left_out), rows in overlaps.groupby(["kept", "left_out"]):
+        notes.append(
+            f"{counted(len(rows), 'problem')} (data set, method, encoder, width) in both {kept} "
+            f"and {left_out}: only {kept} counts, the later given. Use --compare to see both."
+        )
+    return notes
+
+
+def partial(trials: pd.DataFrame, gains: pd.DataFrame, unpaired: pd.DataFrame) -> list[str]:
+    """What is still missing, where a study is not finished or lost trials."""
+    notes = []
+    tuned = set(trials.loc[trials["phase"] == "tune", "cell"].dropna())
+    confirmed = set(trials.loc[trials["phase"] == "confirm", "cell"].dropna())
+    if tuned - confirmed:
+        notes.append(
+            f"Partial results: of {counted(len(tuned | confirmed), 'cell')}, "
+            f"{len(tuned - confirmed)} without a confirm run yet."
+        )
+    if not unpaired.empty:
+        notes.append(
+            f"{counted(len(unpaired), 'confirm run')} without the other half of the pair; left out "
+            "and named below."
+        )
+    if not gains.empty and gains["pairs"].nunique() > 1:
+        notes.append(
+            f"Gains rest on {gains['pairs'].min()} to {gains['pairs'].max()} pairs, not the same "
+            "number everywhere."
+        )
+    return notes
