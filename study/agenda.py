@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from reports.store.tables import COMPLETE, CONFIG_FIELDS, STATUSES, TUNE
-from study.plan import Cell, DueTrial, cells, confirm_trial, tune_trial
+from study.plan import Cell, DueTrial, cells, confirm_trial, planned_confirms, tune_trial
 from study.search import CellSearch, Outcome
 from study.spec import StudySpec
 from trainables.config import TrialConfig
@@ -136,7 +136,7 @@ class Agenda:
     def planned_confirms(self, state: CellState) -> int:
         """Confirm trials of one cell: so many seeds at each width, fewer where none completed."""
         if state.confirm is None:
-            return len(self.spec.confirm_seeds) * len(state.cell.widths)
+            return planned_confirms(self.spec, state.cell.widths)
         return len(state.confirm)
 
     @property

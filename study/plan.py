@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 from optuna.distributions import CategoricalDistribution
 
@@ -74,6 +75,31 @@ def slug(dataset: str) -> str:
     return f"{clean.strip('_')[-40:]}_{hashlib.sha256(dataset.encode()).hexdigest()[:8]}"
 
 
+class Problem(NamedTuple):
+    """What names a cell; `cells` adds the configurations."""
+
+    dataset: str
+    method: str
+    encoder: str
+    widths: tuple[int, ...]
+    arm: str
+
+
+def problems(spec: StudySpec) -> list[Problem]:
+    """The cells of a study by name, in the order of its lists."""
+    joint = spec.treat_width == "joint"
+    together = [spec.widths] if joint else [(width,) for width in spec.widths]
+    return [
+        Problem(*names)
+        for names in product(spec.datasets, spec.methods, spec.encoders, together, spec.arms)
+    ]
+
+
+def planned_confirms(spec: StudySpec, widths: Sequence[int]) -> int:
+    """Confirm trials of a cell: every seed at each of its widths."""
+    return len(spec.confirm_seeds) * len(widths)
+
+
 def cells(spec: StudySpec) -> list[Cell]:
     """All cells of a study, in the order of its lists.
 
@@ -81,16 +107,14 @@ def cells(spec: StudySpec) -> list[Cell]:
         InputError: a cell's configuration is out of range.
     """
     joint = spec.treat_width == "joint"
-    together = [spec.widths] if joint else [(width,) for width in spec.widths]
     searched: Space = {"width": CategoricalDistribution(spec.widths)} if joint else {}
     return [
-        Cell(_length(spec, group)[arm], {**spec.space_of(method, arm), **searched}, widths)
-        for dataset in spec.datasets
-        for method in spec.methods
-        for encoder in spec.encoders
-        for widths in together
-        for group in [(dataset, method, encoder, widths[0])]
-        for arm in spec.arms
+        Cell(
+            _length(spec, (dataset, method, encoder, widths[0]))[arm],
+            {**spec.space_of(method, arm), **searched},
+            widths,
+        )
+        for dataset, method, encoder, widths, arm in problems(spec)
     ]
 
 

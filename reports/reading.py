@@ -1,0 +1,107 @@
+"""The tables of one or several results, read as one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pandas as pd
+
+from reports.store.tables import CONFIG_FIELDS, CONFIRM, EVALUATIONS, Store, open_store
+from trainables.errors import InputError
+
+_TRIAL = ["study", "trial_id"]
+"""What names a trial: an id is unique within its study only."""
+_NOT_COMPARED = ("eval_datasets", "device")
+
+
+class Tables(NamedTuple):
+    """What a report reads."""
+
+    trials: pd.DataFrame
+    evaluations: pd.DataFrame
+    """Of the confirm trials whose encoders were evaluated on other data sets."""
+    notes: list[str]
+    """Files that could not be read, a sentence each."""
+
+
+def read_results(results: list[str], waiting: bool = False) -> Tables:
+    """The trials of all results, each trial once, and the evaluations of transferred encoders.
+
+    Args:
+        results: folders or URIs.
+        waiting: accept results without a finished trial.
+
+    Raises:
+        InputError: there are no results, there is no finished trial (unless ``waiting``), or two
+            results hold different trials under one name.
+    """
+    trials, evaluations, notes = [], [EVALUATIONS.empty_table().to_pandas()], []
+    for uri in dict.fromkeys(results):
+        with _damaged_files() as damaged, _as_input_error(uri):
+            store = open_store(uri)
+            frame = store.read("trials")
+            evaluations.append(_transferred(store, frame))
+        if frame.empty and not waiting:
+            why = f" ({damaged[-1]})" if damaged else ""
+            raise InputError(f"{uri}: no finished trial there{why}")
+        trials.append(frame)
+        notes += damaged
+    both = pd.concat(trials, ignore_index=True)
+    _check_conflicts(both)
+    return Tables(
+        both.drop_duplicates(_TRIAL, keep="last", ignore_index=True),
+        pd.concat(evaluations, ignore_index=True).drop_duplicates(),
+        notes,
+    )
+
+
+@contextmanager
+def _damaged_files() -> Iterator[list[str]]:
+    """Collects the warnings about damaged files; they are there once the block has ended."""
+    damaged: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield damaged
+    damaged += [str(w.message) for w in caught if "damaged, skipped" in str(w.message)]
+
+
+@contextmanager
+def _as_input_error(uri: str) -> Iterator[None]:
+    """Errors of the file system, or of the URI itself, as one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{uri}: cannot be read ({reason})") from None
+
+
+def _transferred(store: Store, trials: pd.DataFrame) -> pd.DataFrame:
+    """The evaluations of the confirm trials that name other data sets."""
+    named = trials["eval_datasets"].map(lambda names: names is not None and len(names) > 0)
+    ids = trials.loc[named.astype(bool) & (trials["phase"] == CONFIRM), "trial_id"]
+    if ids.empty:
+        return EVALUATIONS.empty_table().to_pandas()
+    return store.read("evaluations", trial_ids=ids)
+
+
+def _check_conflicts(trials: pd.DataFrame) -> None:
+    """Refuses results that hold one trial of one study with different settings.
+
+    Raises:
+        InputError: names the trial and the settings.
+    """
+    repeated = trials[trials.duplicated(_TRIAL, keep=False)]
+    names = [name for name, _ in CONFIG_FIELDS if name not in _NOT_COMPARED]
+    differ = repeated.groupby(_TRIAL, dropna=False)[names].nunique(dropna=False).gt(1)
+    if differ.any(axis=None):
+        first = differ[differ.any(axis=1)].reset_index().iloc[0]
+        settings = ", ".join(name for name in names if first[name])
+        raise InputError(
+            f"two of the results hold trial {first['trial_id']} of study {first['study']} with "
+            f"different {settings}: they are two studies of one name; use --compare"
+        )

@@ -1,0 +1,36 @@
+"""How much of a study is still to come, from its spec and its rows alone: no agenda, no torch."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.store.tables import COMPLETE, CONFIRM, TUNE
+from study.plan import planned_confirms, problems
+from study.spec import StudySpec
+
+
+def unfinished(spec: StudySpec, trials: pd.DataFrame) -> str | None:
+    """One sentence on the trials that have ended; None where all have.
+
+    Args:
+        spec: the study.
+        trials: the trials table.
+    """
+    own = trials[trials["study"] == spec.name]
+    tuned = own[(own["phase"] == TUNE) & (own["number"] < spec.trials)]
+    planned_tune = len(problems(spec)) * spec.trials
+    # A search in which no trial completed has nothing to confirm.
+    complete = tuned["status"].eq(COMPLETE).groupby(tuned["cell"]).agg(["size", "any"])
+    dead = int(((complete["size"] >= spec.trials) & ~complete["any"].astype(bool)).sum())
+    planned_confirm = sum(planned_confirms(spec, problem.widths) for problem in problems(spec))
+    planned_confirm -= dead * len(spec.confirm_seeds)
+    confirmed = own[own["phase"] == CONFIRM].drop_duplicates(["cell", "width", "seed"])
+    ended, planned = len(tuned) + len(confirmed), planned_tune + planned_confirm
+    # A joint search confirms only the widths that it came to.
+    joint = spec.treat_width == "joint"
+    if ended >= planned or (joint and len(tuned) >= planned_tune):
+        return None
+    return (
+        f"Partial results: {ended} of the study's {planned} trials have ended "
+        f"({len(tuned)} of {planned_tune} tune, {len(confirmed)} of {planned_confirm} confirm)."
+    )
