@@ -93,15 +93,19 @@ def unequal_budgets(trials: pd.DataFrame) -> pd.DataFrame:
     columns = [*LINE, "widths", "arm", "trials", "baseline_trials"]
     if tune.empty:
         return pd.DataFrame(columns=columns)
-    searches = tune.assign(study=tune["study"].fillna("")).groupby(
-        ["study", "cell", *LINE, "arm"], as_index=False
-    )
-    counts = searches.agg(trials=("trial_id", "size"))
-    # From the name: not every search has come to all of its widths.
-    counts["widths"] = counts["cell"].str.extract(r".*-w([\d.]+)-")[0]
-    problem = ["study", *LINE, "widths"]
-    baseline = counts[counts["arm"] == BASELINE].set_index(problem)["trials"]
+    problem = ["study", *LINE]
+    tune = tune.assign(study=tune["study"].fillna(""))
+    # One cell with several widths is a joint search: then its whole line is one problem.
+    per_cell = tune.groupby([*problem, "cell"])["width"].nunique().rename("seen").reset_index()
+    joint = per_cell.groupby(problem)["seen"].transform("max") > 1
+    joint_cells = set(per_cell.loc[joint, "cell"])
+    tune["problem"] = tune["width"].astype(str).mask(tune["cell"].isin(joint_cells), "joint")
+    problem.append("problem")
+    widths = tune.groupby(problem)["width"].agg(lambda w: ".".join(map(str, sorted(set(w)))))
+    counts = tune.groupby([*problem, "arm"], as_index=False).agg(trials=("trial_id", "size"))
     own = pd.MultiIndex.from_frame(counts[problem])
+    baseline = counts[counts["arm"] == BASELINE].set_index(problem)["trials"]
+    counts["widths"] = widths.reindex(own).to_numpy()
     counts["baseline_trials"] = baseline.reindex(own).fillna(0).to_numpy(int)
     differ = (counts["arm"] != BASELINE) & (counts["trials"] != counts["baseline_trials"])
     return counts.loc[differ, columns].reset_index(drop=True)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from reports.statistics import power
 from reports.statistics.intervals import LEVEL, ROUNDING, Floats
@@ -277,10 +278,11 @@ def extreme(choose: Callable[[list[float]], float], *values: float) -> float:
 
 def holm(p_values: pd.Series) -> pd.Series:
     """Holm's step-down adjustment over the p-values that exist; NaN stays NaN."""
-    ordered = p_values.dropna().sort_values()
-    tests_left = np.arange(len(ordered), 0, -1)
-    adjusted = np.minimum(np.maximum.accumulate(ordered.to_numpy(float) * tests_left), 1.0)
-    return pd.Series(adjusted, index=ordered.index).reindex(p_values.index)
+    known = p_values.notna()
+    adjusted = pd.Series(math.nan, index=p_values.index)
+    if known.any():
+        adjusted[known] = multipletests(p_values[known].astype(float), method="holm")[1]
+    return adjusted
 
 
 def verdict(p_falling: float, p_rising: float) -> str:
