@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from study.commands.data import app
 from tests.image_trees import cifar10_files, make_image_folder, tiny_imagenet_files, write_tar
-from trainables.data import sources
 from trainables.data.contact_sheet import contact_sheet
 from trainables.data.dataset import load_dataset
+from trainables.data.sources import SOURCES, tiny_imagenet
 from trainables.errors import InputError
 
 
@@ -36,7 +36,11 @@ def test_list_says_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("COLUMNS", "200")
     write_tar(tmp_path / "tiny-imagenet-200.tar", tiny_imagenet_files())
     lines = mixco_data("list", data_dir=tmp_path).splitlines()
-    of = {name: next(line for line in lines if f" {name} " in line) for name in sources.NAMED}
+    of = {
+        name: next(line for line in lines if f" {name} " in line)
+        for name in SOURCES
+        if SOURCES[name].summary
+    }
     assert "mixco data fetch cifar10" in of["cifar10"]
     assert str(tmp_path)[:20] in of["tiny-imagenet"]
 
@@ -111,7 +115,7 @@ def test_failed_download_is_one_line(
     tmp_path: Path, served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, address = served
-    monkeypatch.setattr(sources, "_TINY_IMAGENET_URL", f"{address}/tiny-imagenet-200.zip")
+    monkeypatch.setattr(tiny_imagenet, "_URL", f"{address}/tiny-imagenet-200.zip")
     with pytest.raises(InputError, match=r"download to .*tiny-imagenet failed: .*404") as caught:
         mixco_data("fetch", "tiny-imagenet", data_dir=tmp_path / "data")
     assert "\n" not in str(caught.value)

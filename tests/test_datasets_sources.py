@@ -30,9 +30,10 @@ from tests.image_trees import (
     write_tar,
     write_zip,
 )
-from trainables.data import sources
-from trainables.data.dataset import Dataset, Split, load_dataset, square_pixels
-from trainables.data.sources import read_idx
+from trainables.data.dataset import Dataset, Split, load_dataset
+from trainables.data.decoding import square_pixels
+from trainables.data.sources import fashion_mnist
+from trainables.data.sources.fashion_mnist import read_idx
 from trainables.errors import InputError
 
 
@@ -134,7 +135,10 @@ def remove(*parts: str) -> Callable[[Path], None]:
     [
         (remove(""), r"no folder .*tree$"),
         (remove("train"), r"no folder .*tree/train"),
-        (remove("test"), r"no test split in .*tree \(a folder of: test, val, validation\)"),
+        (
+            remove("test"),
+            r"no test split in .*tree \(a folder of: test, testing, val, valid, validation, dev\)",
+        ),
         (remove("test/ant", "test/bee"), r"no images in .*tree/test/CLASS"),
         (remove("train/ant", "train/bee"), r"no images in .*tree/train/CLASS"),
         (remove("train/ant"), r"class 'ant' of .*test is not in .*train"),
@@ -324,7 +328,7 @@ def test_fashion_mnist(
     tmp_path: Path, suffix: str, place: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     debian = tmp_path / "debian"
-    monkeypatch.setattr(sources, "_DEBIAN_FASHION_MNIST", debian)
+    monkeypatch.setattr(fashion_mnist, "_DEBIAN", debian)
     arrays = write_fashion_mnist(tmp_path / "data" / place if place else debian, suffix)
 
     data = load("fashion-mnist", tmp_path)
@@ -339,7 +343,7 @@ def test_fashion_mnist(
 
 
 def test_fashion_mnist_missing_or_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_DEBIAN_FASHION_MNIST", tmp_path / "debian")
+    monkeypatch.setattr(fashion_mnist, "_DEBIAN", tmp_path / "debian")
     refused("fashion-mnist", tmp_path, r"mixco data fetch fashion-mnist")
     write_fashion_mnist(tmp_path / "debian", ".gz")
     path = tmp_path / "debian/t10k-images-idx3-ubyte.gz"

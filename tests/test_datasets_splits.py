@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.image_trees import make_image_folder
 from trainables.data.dataset import Split, load_dataset
-from trainables.data.records import stratified_cut, stratified_order
+from trainables.data.splits import stratified_cut, stratified_order
 from trainables.errors import InputError
 
 GOLDEN = ("51852397afe9f3e1", [4034674555, 2166294062])

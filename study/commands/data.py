@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -25,26 +28,28 @@ def group() -> None:
 @app.command("list")
 def list_(data_dir: DataDir = None) -> None:
     """Print the data sets that have a name, and where each is found."""
-    from rich.console import Console
     from rich.table import Table
 
-    from trainables.data.sources import BY_PATH, NAMED
+    from trainables.data.sources import SOURCES, find_source
     from trainables.data_dir import default_data_dir
-    from trainables.errors import InputError
+    from trainables.errors import InputError, shown
 
     folder = data_dir or default_data_dir()
-    table = Table(title=f"data sets (in {folder})", title_justify="left")
+    table = Table(title=f"data sets (in {shown(folder)})", title_justify="left")
     for heading in ("dataset", "what it is", "found at"):
         table.add_column(heading, overflow="fold")
-    for name, named in NAMED.items():
-        try:
-            place = named.find(folder).place
-        except InputError:
-            place = f"not here: mixco data fetch {name}"
-        table.add_row(name, named.summary, place)
-    for kind, named_by_path in BY_PATH.items():
-        table.add_row(f"{kind}:PATH", named_by_path.summary, "PATH")
-    Console().print(table)
+    for name, source in SOURCES.items():
+        if source.summary:
+            try:
+                place = shown(find_source(name, folder).place)
+            except InputError:
+                place = f"not here: mixco data fetch {name}"
+            table.add_row(name, source.summary, place)
+    for name, source in SOURCES.items():
+        if source.path_summary:
+            options = "".join(f"?{option}=..." for option in source.options[:1])
+            table.add_row(f"{name}:PATH{options}", source.path_summary, "PATH")
+    _console().print(table)
 
 
 @app.command()
@@ -63,7 +68,9 @@ def fetch(
 
 @app.command()
 def info(
-    name: Annotated[str, typer.Argument(help="a name, imagefolder:PATH or parquet:PATH")],
+    name: Annotated[
+        str, typer.Argument(help="a name, or KIND:PATH as `mixco data list` prints it")
+    ],
     image_size: Annotated[
         int | None, typer.Option(min=4, max=512, help="side in pixels; default: the source's own")
     ] = None,
@@ -76,12 +83,11 @@ def info(
     data_dir: DataDir = None,
 ) -> None:
     """Decode a data set where that is not yet done, and print what is in it."""
-    from rich.console import Console
     from rich.table import Table
 
     from study.commands.loading import loading
     from trainables.data.dataset import load_dataset
-    from trainables.errors import InputError
+    from trainables.errors import InputError, listed, shown
 
     if sheet and (sheet.suffix.lower() != ".png" or not sheet.parent.is_dir()):
         raise InputError(f"--sheet {sheet}: not the name of a .png file in an existing folder")
@@ -92,22 +98,24 @@ def info(
             validation_fraction=validation_fraction,
             data_dir=data_dir,
             progress=progress,
+            note=lambda line: None,  # the table says it
         )
     table = Table(show_header=False, box=None)
     colours = "colour" if data.colour else "grey"
     sizes = f"{data.image_size} x {data.image_size} pixels, {colours}"
     for heading, value in (
-        ("dataset", data.name),
+        ("dataset", shown(data.name)),
         ("images", sizes),
         *((split, f"{len(getattr(data, split)):,} images") for split in _SPLITS),
-        ("classes", f"{len(data.classes)}: {_first(data.classes)}"),
+        ("classes", f"{len(data.classes)}: {listed(data.classes)}"),
+        *([("passed over", data.passed_over)] if data.passed_over else []),
         ("mean", " ".join(f"{value:.4f}" for value in data.mean)),
         ("std", " ".join(f"{value:.4f}" for value in data.std)),
         ("fingerprint", data.fingerprint),
-        ("cache", str(data.cache_dir)),
+        ("cache", shown(data.cache_dir)),
     ):
         table.add_row(heading, value)
-    Console(soft_wrap=True).print(table)
+    _console(soft_wrap=True).print(table)
     if sheet:
         from trainables.data.contact_sheet import contact_sheet
 
@@ -118,5 +126,8 @@ def info(
 _SPLITS = ("train", "validation", "test")
 
 
-def _first(names: tuple[str, ...], shown: int = 10) -> str:
-    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
+def _console(**options: Any) -> Console:
+    """A console that prints text as it is: names may hold what Rich reads as markup."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False, **options)

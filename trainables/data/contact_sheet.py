@@ -9,6 +9,7 @@ from torch import Tensor
 from trainables.arms.mixco import mixco
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
+from trainables.errors import shown
 from trainables.views.augment import apply_views
 from trainables.views.parameters import BLUR_FROM, Policy, draw_views
 
@@ -41,7 +42,7 @@ def contact_sheet(data: Dataset, columns: int = COLUMNS, seed: int = 0) -> Image
     lambdas = zip(mixture.first, mixture.second, mixture.share, strict=True)
     return _draw(
         [
-            ("original", images / 255, [data.classes[label] for label in labels]),
+            ("original", images / 255, [shown(data.classes[label]) for label in labels]),
             ("view 1", view_1, []),
             ("view 2", view_2, []),
             ("mixed", mixture.images, [f"{i + 1}+{j + 1}: lambda {x:.2f}" for i, j, x in lambdas]),

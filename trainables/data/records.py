@@ -21,13 +21,13 @@ class Records(Protocol):
 
     @property
     def labels(self) -> Labels:
-        """Classes [N]."""
+        """Classes [N], numbers of `Contents.classes`."""
 
     def read(self, index: int) -> tuple[bytes, Image.Image]:
-        """An image as stored, for its digest, and as a picture that is perhaps not decoded yet."""
+        """The stored bytes of an image, for its digest, and the image, which is decoded later."""
 
     def where(self, index: int) -> str:
-        """The file (and the place in it) of an image, for errors."""
+        """The file of an image and the place in that file, for errors."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,25 @@ class EncodedRecords:
         return content, Image.open(io.BytesIO(content))
 
 
+def encoded_records(images: list[tuple[str, int, Callable[[], bytes]]]) -> EncodedRecords:
+    """Records of images, each given as its place, its label and how to read it."""
+    places, labels, readers = zip(*images, strict=True)
+    return EncodedRecords(
+        np.array(labels, np.int64), lambda index: readers[index](), places.__getitem__
+    )
+
+
 @dataclass(frozen=True)
 class Contents:
-    """What a source holds: class names, and the records of its training and test images."""
+    """What a source holds: class names, and the records of its training and test images.
+
+    ``passed_over`` says what lies among the images and is not read ("6 .gif").
+    """
 
     classes: tuple[str, ...]
     train: Records
     test: Records
+    passed_over: tuple[str, ...] = ()
 
     @property
     def splits(self) -> Mapping[str, Records]:
@@ -73,13 +85,18 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A data set found at a place; ``stamp`` differs once its files may have changed."""
+class LocatedData:
+    """A data set found at a place.
+
+    ``stamp`` differs once the files may have changed; ``read`` raises an InputError where the
+    files are damaged. ``horizontal_flip``: a mirrored image is still an image of its class.
+    """
 
     name: str
     place: str
     stamp: str
     read: Callable[[], Contents]
+    horizontal_flip: bool = True
 
 
 def stamp_files(files: Iterable[Path]) -> str:
@@ -90,28 +107,3 @@ def stamp_files(files: Iterable[Path]) -> str:
         line = f"{path.absolute()}\t{status.st_size}\t{status.st_mtime_ns}\n"
         digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()
-
-
-def stratified_order(labels: Labels, seed: str) -> npt.NDArray[np.int64]:
-    """A permutation [N] of which every prefix holds about the same share of each class.
-
-    Images of a class are shuffled by ``seed`` and then spread evenly over the whole order;
-    `stratified_cut` tells where a share ends.
-    """
-    digest = hashlib.sha256(seed.encode()).digest()
-    # The raw stream of a bit generator is the same in every version of numpy.
-    generator = np.random.PCG64(int.from_bytes(digest, "little"))
-    by_class = np.lexsort((generator.random_raw(len(labels)), labels))
-    positions = np.concatenate([_positions(count) for count in np.bincount(labels)])
-    ties = generator.random_raw(len(labels))
-    return by_class[np.lexsort((ties, positions))]
-
-
-def stratified_cut(labels: Labels, share: float) -> int:
-    """Length of the prefix of `stratified_order` with ``share`` of each class, rounded."""
-    return sum(int((_positions(count) < share).sum()) for count in np.bincount(labels))
-
-
-def _positions(count: int) -> npt.NDArray[np.float64]:
-    """Where the images of one class lie in the order, in 0..1."""
-    return (np.arange(count) + 0.5) / count
