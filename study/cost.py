@@ -15,6 +15,7 @@ import pandas as pd
 
 from reports.store.tables import COMPLETE, CONFIRM
 from study.agenda import Agenda
+from trainables.arms import BASELINE
 from trainables.config import TrialConfig
 
 TYPICAL_SPREAD = 0.3
@@ -118,12 +119,12 @@ def gain_spread(trials: pd.DataFrame) -> float | None:
     keys = ["dataset", "method", "encoder", "width", "seed"]
     rows = rows.drop_duplicates([*keys, "arm"], keep="last")
     wide = rows.pivot(index=keys, columns="arm", values="accuracy")
-    if "none" not in wide:
+    if BASELINE not in wide:
         return None
     squares: dict[str, float] = defaultdict(float)
     freedom = 0
-    for arm in wide.columns.drop("none"):
-        gains = (wide[arm] - wide["none"]).dropna()
+    for arm in wide.columns.drop(BASELINE):
+        gains = (wide[arm] - wide[BASELINE]).dropna()
         for _, group in gains.groupby(level=keys[:-1]):
             if len(group) > 1:
                 squares[arm] += float(((group - group.mean()) ** 2).sum())

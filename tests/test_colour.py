@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.native import build
+from trainables.native import colour as native
 from trainables.views import colour
 from trainables.views.parameters import Policy, draw_views
 
 POLICY = Policy(crop_scale=0.2, flip=True, colour=True, blur=False)
-compiled = pytest.mark.skipif(build.library("colour") is None, reason="no C++ compiler here")
+compiled = pytest.mark.skipif(not native.is_available(), reason="no C++ compiler here")
 
 
 @compiled
@@ -54,9 +54,9 @@ def test_without_a_compiler_torchs_operators_are_used(
 ) -> None:
     without_compiler(
         "import torch\n"
-        "from trainables.native import build\nfrom trainables.views import colour\n"
+        "from trainables.native import colour as native\nfrom trainables.views import colour\n"
         "from trainables.views.parameters import Policy, draw_views\n"
-        "assert build.library('colour') is None\n"
+        "assert not native.is_available()\n"
         "views = draw_views(8, 9, Policy(0.2, True, True, False), torch.Generator())\n"
         "x = torch.rand(8, 3, 9, 9)\n"
         "assert torch.equal(colour.jitter(x.clone(), views), colour.by_operators(x, views))\n"

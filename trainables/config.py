@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, assert_never, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -32,6 +32,7 @@ from trainables.encoders import ENCODERS, STEMS
 from trainables.errors import InputError
 from trainables.evaluation import PROBES
 from trainables.methods import METHODS
+from trainables.methods.base import BatchNormMode
 from trainables.registry import Registry
 
 
@@ -88,6 +89,8 @@ ArmName = Annotated[str, NameOf(ARMS)]
 EncoderName = Annotated[str, NameOf(ENCODERS)]
 StemName = Annotated[str, NameOf(STEMS)]
 ProbeName = Annotated[str, NameOf(PROBES)]
+Precision = Literal["auto", "fp32", "bf16"]
+Compile = Literal["auto", "on", "off"]
 
 
 class TrialConfig(BaseModel):
@@ -135,7 +138,7 @@ class TrialConfig(BaseModel):
     """lambda ~ Beta(alpha, alpha); 1 is uniform"""
     mix_temperature: Annotated[float, Role.HYPERPARAMETER, Field(gt=0, le=10)] = 0.05
     """tau of the mixing loss"""
-    mix_batch_norm: Annotated[Literal["shared", "separate"] | None, Role.HYPERPARAMETER] = None
+    mix_batch_norm: Annotated[BatchNormMode | None, Role.HYPERPARAMETER] = None
     """batch-norm statistics of mixed and clean images; default: as in the paper"""
 
     sync_batch_norm: Annotated[bool, Role.SCHEDULE, Later.FIELD] = True
@@ -172,9 +175,9 @@ class TrialConfig(BaseModel):
     """initial weights, data order, views"""
     device: Annotated[str, Role.MACHINE, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     """auto, cpu, cuda or cuda:N"""
-    precision: Annotated[Literal["auto", "fp32", "bf16"], Role.MACHINE] = "auto"
+    precision: Annotated[Precision, Role.MACHINE] = "auto"
     """auto: bf16 where the device has it"""
-    compile: Annotated[Literal["auto", "on", "off"], Role.MACHINE] = "auto"
+    compile: Annotated[Compile, Role.MACHINE] = "auto"
     """auto: currently the same as off"""
 
     @field_validator("eval_datasets", mode="before")
@@ -209,7 +212,13 @@ class TrialConfig(BaseModel):
         By default as MixCo's published code does it for the method.
         """
         mode = self.mix_batch_norm or METHODS.find(self.method).mix_batch_norm
-        return mode == "separate"
+        match mode:
+            case "shared":
+                return False
+            case "separate":
+                return True
+            case _:
+                assert_never(mode)
 
     def digest(self) -> str:
         """Eight hexadecimal digits that name this configuration, the same on every machine.

@@ -1,8 +1,8 @@
-"""Random streams of a trial, each apart from the others.
+"""Independent random streams of a trial.
 
-A stream is named by the trial's seed, its purpose and the epoch, so nothing drawn for one purpose
-moves another: a baseline and a mixing arm with one seed see the same images in the same order and
-the same views, and a resumed epoch draws what it would have drawn.
+The trial's seed, a purpose and an epoch name a stream. Drawing for one purpose does not change what
+another purpose draws. So a baseline and a mixing arm with one seed see the same images in the same
+order with the same views. A resumed epoch draws what an undisturbed one draws.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, assert_never
 
 import torch
 
@@ -254,7 +254,7 @@ class Trial:
     def _evaluate(self, name: str) -> list[dict[str, Any]]:
         """Rows of ``evaluations`` on data set ``name``: the kNN vote, and the config's probe."""
         data = self._evaluated[name]
-        scored = data.validation if self.split == "validation" else data.test
+        scored = _scored_images(data, self.split)
         subject = self._subject(data, scored)
         probe = PROBES.find(self.config.probe)
         protocols: dict[str, Callable[[Subject], Accuracy]] = {
@@ -298,6 +298,16 @@ class Trial:
             "uniformity": geometry.uniformity(vectors[0]),
             "effective_rank": geometry.effective_rank(self._features(data, data.validation).values),
         }
+
+
+def _scored_images(data: Dataset, split: ScoredSplit) -> Split:
+    match split:
+        case "validation":
+            return data.validation
+        case "test":
+            return data.test
+        case _:
+            assert_never(split)
 
 
 @cache

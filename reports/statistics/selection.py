@@ -9,11 +9,12 @@ import pandas as pd
 
 from reports.statistics.best_trial import best_trials
 from reports.store.tables import COMPLETE, CONFIRM, TUNE
+from trainables import arms
 
 LINE = ["dataset", "method", "encoder"]
 """What names a line of gain against capacity, for an arm."""
 CELL = [*LINE, "width", "arm"]
-BASELINE = "none"
+BASELINE = arms.BASELINE
 _TUNED = ["study", "cell", "width"]
 
 

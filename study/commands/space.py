@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from trainables.arms import ARMS
+from trainables.methods import METHODS
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -16,8 +19,8 @@ def group() -> None:
 
 @app.command("show")
 def show(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="moco or simclr.")],
-    arm: Annotated[str, typer.Argument(metavar="ARM", help="none, mixco, ...")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help=f"one of {', '.join(METHODS)}")],
+    arm: Annotated[str, typer.Argument(metavar="ARM", help=f"one of {', '.join(ARMS)}")],
 ) -> None:
     """Print the search space of METHOD and ARM as a table."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution

@@ -1,4 +1,4 @@
-"""Device, precision and compilation, resolved from a config; settings of the process."""
+"""Device, precision and compilation, resolved from a config, and settings of the process."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import functools
 import platform
 import resource
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import nn
 
-from trainables.config import TrialConfig
+from trainables.config import Compile, Precision, TrialConfig
 from trainables.device import world
 from trainables.errors import InputError
 from trainables.native import batch_norm
@@ -28,11 +28,11 @@ class Runtime:
 
     Args:
         config: its ``device``, ``precision`` and ``compile``. ``compile: auto`` is off: on a CPU
-            the fused batch norm gains more and needs the same compiler (docs/speed.md); on a GPU
+            the fused batch norm gains more and needs the same compiler (docs/speed.md). On a GPU
             the gain has not been measured.
 
     Raises:
-        InputError: the device is not there or cannot do what is asked.
+        InputError: the device is missing, or cannot compute as the config asks.
     """
 
     def __init__(self, config: TrialConfig) -> None:
@@ -56,25 +56,25 @@ class Runtime:
         self.device = torch.device(name)
         self.on_cpu = self.device.type == "cpu"
         fast = _cpu_has_bf16() if self.on_cpu else torch.cuda.is_bf16_supported()
-        self.bf16 = config.precision == "bf16" or (config.precision == "auto" and fast)
-        # What collectives do inside compiled code is not relied on.
-        if config.compile == "on" and world.size() > 1:
+        self.bf16 = _uses_bf16(config.precision, fast)
+        # Collectives inside compiled code are not tested.
+        self.compiled = _compiles(config.compile)
+        if self.compiled and world.size() > 1:
             raise InputError(
                 f"compile: on is for one worker, here are {world.size()} (allowed: auto, off)"
             )
-        self.compiled = config.compile == "on"
         # Below eight channels oneDNN's strided 1x1 convolution writes beyond its buffer in this
         # layout (torch 2.15 on AVX2: a ResNet's first shortcut at width 4 corrupts the heap).
         last = not self.on_cpu or config.width >= 8
         self.memory_format = torch.channels_last if last else torch.contiguous_format
-        self.fused = False  # batch norm, compiled ahead
+        self.fused = False  # whether batch norm is the C++ one
         if self.on_cpu:
             keep_freed_memory()
             if last and not self.compiled and (world.size() == 1 or not config.sync_batch_norm):
                 self.fused = batch_norm.is_available()
             with contextlib.suppress(OSError):
-                _CLEAR_REFS.write_text("5")  # Linux: the peak of the process starts anew
-        else:  # an earlier trial of this process had a peak of its own
+                _CLEAR_REFS.write_text("5")  # Linux: reset the peak memory of the process
+        else:  # the process may have run another trial before
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -82,26 +82,26 @@ class Runtime:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def compile_(self, module: nn.Module) -> None:
-        """Compile calls of the module, in place, where that pays.
+        """Compile calls of the module, in place, if the config says so.
 
-        What is compiled must hold no hyperparameter: its value would be part of the code, and no
-        other trial of the node would find that code in the cache.
+        The module must not hold a hyperparameter. Its value would be part of the compiled code,
+        and trials with another value could not take that code from the cache.
         """
         if self.compiled:
             module.compile(dynamic=False)
 
     def peak_memory(self) -> int:
-        """Bytes at most since this trial began: of the device on a GPU, of the process on a CPU."""
+        """Peak bytes since this trial began: of the device on a GPU, of the process on a CPU."""
         return _process_peak() if self.on_cpu else torch.cuda.max_memory_allocated(self.device)
 
     def device_memory(self) -> int | None:
-        """Bytes that the GPU has in all; None on a CPU."""
+        """Bytes of the GPU's memory; None on a CPU."""
         if self.on_cpu:
             return None
         return int(torch.cuda.get_device_properties(self.device).total_memory)
 
     def hardware(self) -> str:
-        """The device and how it is used, for people; `study.local_trial` reads the threads."""
+        """The device and how the trial uses it, in words; `study.local_trial` reads the threads."""
         use = ["bf16" if self.bf16 else "fp32"] + ["compiled"] * self.compiled
         use += ["fused batch norm"] * self.fused
         if self.on_cpu:
@@ -110,8 +110,30 @@ class Runtime:
         return f"{torch.cuda.get_device_name(self.device)}, {', '.join(use)}"
 
 
+def _uses_bf16(precision: Precision, fast: bool) -> bool:
+    match precision:
+        case "auto":
+            return fast
+        case "bf16":
+            return True
+        case "fp32":
+            return False
+        case _:
+            assert_never(precision)
+
+
+def _compiles(choice: Compile) -> bool:
+    match choice:
+        case "auto" | "off":
+            return False
+        case "on":
+            return True
+        case _:
+            assert_never(choice)
+
+
 def _process_peak() -> int:
-    # Linux: what getrusage says includes the process that started this one, and is never reset.
+    # Linux: getrusage includes the process that started this one, and is never reset.
     with contextlib.suppress(OSError), Path("/proc/self/status").open() as lines:
         for line in lines:
             if line.startswith("VmHWM:"):
@@ -123,8 +145,8 @@ def _process_peak() -> int:
 def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory for the next step.
 
-    By default it returns each large block to the kernel, and every step pays for fresh pages.
-    Another C library has no such settings and is left alone.
+    By default glibc returns each large block to the kernel, and every step pays for new pages.
+    Other C libraries have no such settings and are left as they are.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -134,7 +156,7 @@ def keep_freed_memory() -> None:
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether bf16 products are in hardware: emulated ones are slower than fp32."""
+    """Whether the CPU multiplies bf16 in hardware. Emulated products are slower than fp32."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 

@@ -1,7 +1,8 @@
 """Batch norm whose statistics are those of all workers' images.
 
-On a GPU torch's own `SyncBatchNorm` does it; that has no CPU kernels, so here is the same in plain
-operations. Weights and running averages keep their names: a checkpoint fits any number of workers.
+On a GPU this is torch's `SyncBatchNorm`, which has no CPU kernels. On a CPU this module does the
+same in plain operations. Weights and running averages keep their names, so a checkpoint fits any
+number of workers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _OVER = (0, 2, 3)  # a channel's values: images, rows, columns
 
 
 def synchronise(module: nn.Module, on_cpu: bool) -> None:
-    """Replace every BatchNorm2d inside ``module`` by one that counts all workers' images."""
+    """Replace every BatchNorm2d inside ``module`` by one over all workers' images."""
     for name, child in module.named_children():
         if not isinstance(child, nn.BatchNorm2d):
             synchronise(child, on_cpu)
@@ -29,14 +30,14 @@ def synchronise(module: nn.Module, on_cpu: bool) -> None:
 
 
 class SyncedBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d over the images of all workers, each of which has as many.
+    """BatchNorm2d over the images of all workers. Every worker has the same number of images.
 
     Equal to BatchNorm2d on the workers' images in one batch: outputs, gradients, running averages.
     """
 
     @classmethod
     def like(cls, norm: nn.BatchNorm2d) -> SyncedBatchNorm2d:
-        """A synchronised one with the weights and running averages of ``norm`` itself."""
+        """A synchronised batch norm that shares the weights and running averages of ``norm``."""
         synced = cls(norm.num_features, norm.eps, norm.momentum)
         synced.weight, synced.bias = norm.weight, norm.bias
         for name, buffer in norm.named_buffers():
@@ -69,7 +70,7 @@ class _Normalise(torch.autograd.Function):
         own_var, own_mean = torch.var_mean(_at_least_single(x), _OVER, correction=0)
         means, variances = world.gather(torch.stack([own_mean, own_var])[None]).unbind(1)
         mean = means.mean(0)
-        # Within the workers and between them: no difference of large squares.
+        # Variance within workers plus variance between them avoids a difference of large squares.
         var = (variances + (means - mean).square()).mean(0)
         ctx.save_for_backward(x, weight, mean, (var + eps).rsqrt())
         ctx.mark_non_differentiable(mean, var)

@@ -1,4 +1,4 @@
-"""The workers that share a batch. One process is a world of size one, so no loss branches on it."""
+"""The workers that share a batch. A process on its own is one worker, so losses need no branch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def rank() -> int:
 
 
 def part(whole: int) -> slice:
-    """This worker's rows of something that has ``whole`` rows over all workers."""
+    """This worker's rows of ``whole`` rows that all workers share equally."""
     share = whole // size()
     return slice(rank() * share, (rank() + 1) * share)
 
@@ -28,7 +28,7 @@ def gather(rows: Tensor) -> Tensor:
     """All workers' rows in the order of their ranks, [n, ...] to [n * size, ...], no gradient."""
     if size() == 1:
         return rows.detach()
-    # Workers exchange memory as it lies: images with their channels last would be taken for others.
+    # Workers exchange raw memory, so they need one layout: channels-last images would be misread.
     own = rows.detach().contiguous()
     parts = [torch.empty_like(own) for _ in range(size())]
     dist.all_gather(parts, own)
@@ -36,7 +36,7 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def gather_with_gradient(rows: Tensor) -> Tensor:
-    """As ``gather``; the gradient of every worker's loss flows back to the rows' owner."""
+    """As ``gather``. Gradients of all workers' losses flow back to the row's worker."""
     if size() == 1:
         return rows
     return torch.cat(collective.all_gather(rows.contiguous()))

@@ -39,7 +39,7 @@ def linear_sgd(
 
     SGD at rate 3 without weight decay, divided by 10 at 60 % and 80 % of ``epochs``, batches of
     256, random resized crops (scale 0.08 to 1) and flips. The published code reports the best
-    epoch on the test set; this reports the last.
+    epoch on the test set. This function reports the last epoch.
     """
     device, classes, size = runtime.device, len(data.classes), data.image_size
     policy = Policy(0.08, data.horizontal_flip, colour=False, blur=False)

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from trainables.registry import load
 
+BatchNormMode = Literal["shared", "separate"]
+"""Whether clean and mixed images share batch-norm statistics."""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -24,7 +27,7 @@ class Method:
     """One line: what the method is, and its source."""
     implementation: str
     """``package.module:Class``."""
-    mix_batch_norm: Literal["shared", "separate"]
+    mix_batch_norm: BatchNormMode
     """Batch-norm statistics of clean and mixed images where the config leaves them open."""
     fields: tuple[str, ...] = ()
     """The fields of `TrialConfig` that this method alone reads."""

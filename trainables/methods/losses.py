@@ -1,4 +1,4 @@
-"""Contrastive losses as pure functions of embeddings and logits.
+"""Contrastive losses: pure functions of embeddings and logits.
 
 Shapes: N queries, B keys of the batch, K keys of the queue, D dimensions.
 """
@@ -14,7 +14,7 @@ def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -
     """InfoNCE of each query against its own key and the queue (MoCo, He et al. 2020, eq. 1).
 
     Args:
-        queries, keys: [N, D], row i of both from one image; unit vectors.
+        queries, keys: [N, D], unit vectors; row i of both belongs to one image.
         queue: [K, D], the negatives.
     """
     positive = (queries * keys).sum(1, keepdim=True)
@@ -44,9 +44,9 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
     Args:
         logits: [N, C].
-        targets: [N, T] with T <= C: the columns beyond T have target zero.
+        targets: [N, T] with T <= C. The columns beyond T have target zero.
 
-    By log-softmax: log(softmax(x)) underflows to log(0) at small temperatures.
+    The function uses log-softmax, since log(softmax(x)) underflows to log(0) at small temperatures.
     """
     log_probabilities = functional.log_softmax(logits, dim=1)[:, : targets.shape[1]]
     return -(targets * log_probabilities).sum(1).mean()

@@ -1,8 +1,8 @@
 """Batch norm, residual addition and ReLU in one pass each way, for training on a CPU.
 
-torch's own training batch norm takes a third of a small encoder's step there. This one is C++
-(`native/batch_norm.cpp`); where there is no compiler, on other devices, in evaluation and under
-`torch.compile`, torch's own is used.
+Torch's training batch norm takes a third of a small encoder's step on a CPU. This one is C++
+(`batch_norm.cpp`). Without a compiler, on other devices, in evaluation and under `torch.compile`,
+torch's batch norm is used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TYPES = (torch.float32, torch.bfloat16)
 
 
 def normalise(norm: nn.Module, x: Tensor, residual: Tensor | None = None) -> Tensor:
-    """relu(norm(x) + residual), the residual being optional.
+    """relu(norm(x) + residual); without a residual relu(norm(x)).
 
     Args:
         norm: batch norm over the channels of x.
@@ -59,7 +59,7 @@ def _is_fused(norm: nn.Module, x: Tensor, residual: Tensor | None) -> bool:
 
 @torch.no_grad()
 def _follow(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Move the running averages, as torch does: the variance by its unbiased estimate."""
+    """Move the running averages as torch does. The variance moves by its unbiased estimate."""
     assert norm.num_batches_tracked is not None
     assert norm.running_mean is not None
     assert norm.running_var is not None
@@ -70,7 +70,7 @@ def _follow(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) ->
 
 
 class _Fused(torch.autograd.Function):
-    """The compiled form: x and residual to y, and the mean and (biased) variance of x."""
+    """The compiled form: from x and residual to y, and to the mean and biased variance of x."""
 
     @staticmethod
     def forward(

@@ -1,4 +1,4 @@
-"""C++ for a CPU, compiled once for each kind of machine that has a compiler."""
+"""C++ kernels for a CPU. They are compiled on first use, once for each kind of processor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", 
 
 @cache
 def library(name: str) -> ctypes.CDLL | None:
-    """``NAME.cpp`` of this folder, from the cache or built into it; None where that cannot be."""
+    """``NAME.cpp`` of this folder, compiled; None without a compiler, off Linux, or on failure."""
     compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
     if compiler is None or platform.system() != "Linux":
         return None
@@ -38,12 +38,12 @@ def library(name: str) -> ctypes.CDLL | None:
 
 
 def at(tensor: Tensor | None) -> ctypes.c_void_p | None:
-    """Where a tensor's values begin."""
+    """The address of a tensor's values."""
     return None if tensor is None else ctypes.c_void_p(tensor.data_ptr())
 
 
 def _cached(source: Path, compiler: str) -> Path:
-    """The library's file, named by all that decides its content: source, compiler, processor."""
+    """The compiled library. Its name is a hash of the source, the compiler and the processor."""
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
     key = hashlib.sha256(source.read_bytes() + version + " ".join(_FLAGS).encode() + _processor())
     folder = default_data_dir() / "cache"
@@ -58,7 +58,7 @@ def _cached(source: Path, compiler: str) -> Path:
 
 
 def _processor() -> bytes:
-    """What the compiler sees of the processor."""
+    """The processor's feature flags, which decide what ``-march=native`` means."""
     for line in Path("/proc/cpuinfo").read_bytes().splitlines():
         if line.startswith((b"flags", b"Features")):
             return line

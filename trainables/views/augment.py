@@ -1,8 +1,9 @@
 """Random views of a whole batch at once, with parameters drawn for each image.
 
 Cropping, resizing, flipping and blurring are linear along rows and columns, so each is one small
-matrix for every image; brightness, contrast and saturation are blends with a reference, in an order
-of each image's own: exact, batched, and without gathers, grids or branches.
+matrix for every image. Brightness, contrast and saturation are blends with a reference image, in an
+order that is drawn for each image. All of it is exact and batched, without gathers, grids or
+branches.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ def crop(
     flipped: Tensor,
     white: float = 1,
 ) -> Tensor:
-    """Each image's box, resized bilinearly to the image's own size and flipped where told.
+    """Each image's box, resized bilinearly to the image's size; mirrored where ``flipped``.
 
-    A box is never larger than the result, so that no antialiasing is needed. x: [N, C, S, S], from
-    0 to ``white``; the result ends at 1.
+    A box is never larger than the result, so antialiasing is not needed. ``x`` is [N, C, S, S] from
+    0 to ``white``. The result is from 0 to 1.
     """
     size = x.shape[-1]
     rows = _interpolation(top, height, size).div_(white)  # far fewer values than the images'
@@ -53,7 +54,7 @@ def crop(
 
 
 def blur(x: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur with a width of its own for each image; sigma 0 leaves it as it is.
+    """Gaussian blur with one sigma for each image, [N], in pixels; sigma 0 changes nothing.
 
     The kernel spans a tenth of the image (23 pixels of 224), the border is reflected.
     """
@@ -88,8 +89,8 @@ def _interpolation(
 def _separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """rows @ image @ columns^T for each image and channel, in batched products.
 
-    In memory the result is one channel after the other: what is done to colours next runs over
-    whole channels of the batch, half as long as over channels of an image.
+    The result's memory holds one channel of the batch after the other. The colour operators that
+    follow then take half the time.
     """
     n, channels, size, _ = x.shape
     x = (x.reshape(n, channels * size, size) @ columns.mT).view(n, channels, size, size)

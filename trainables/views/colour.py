@@ -1,56 +1,31 @@
 """Colour jitter and greyscale of a batch, each image with parameters and an order of its own.
 
-By torch's operators, and on a CPU with a compiler in C++ (`native/colour.cpp`), which keeps an
-image in the first-level cache: the operators take a sixteenth of a small encoder's step.
+By torch's operators; on a CPU with a compiler, by C++ (`trainables.native.colour`).
 """
 
 from __future__ import annotations
 
-import ctypes
-from functools import cache
-
 import torch
 from torch import Tensor
 
-from trainables.native import build
-from trainables.native.build import at
+from trainables.native import colour as native
 from trainables.views.parameters import Views
 
 _GREY = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, torchvision's rounding
 
 
 def jitter(x: Tensor, views: Views) -> Tensor:
-    """Brightness, contrast and saturation in each image's order, the hue shift among them; grey.
+    """Brightness, contrast, saturation and hue shift in each image's own order, then greyscale.
 
     Args:
-        x: [N, 3, S, S], 0 to 1; may be changed.
+        x: [N, 3, S, S], 0 to 1. Its memory may be overwritten.
         views: parameters of the N images.
     """
-    library = _library() if x.device.type == "cpu" and x.dtype is torch.float32 else None
-    if library is None:
+    if x.device.type != "cpu" or x.dtype is not torch.float32 or not native.is_available():
         return by_operators(x, views)
     planes = x.transpose(0, 1).contiguous()
-    _, images, *sides = planes.shape
-    # Names hold what the C++ reads until it returns.
-    factors, order, hue = (part.contiguous() for part in (views.factors, views.order, views.hue))
-    hue_images, grey = views.hue_images.contiguous(), views.grey.contiguous()
-    library.colour_jitter(
-        at(planes), images, sides[0] * sides[1], at(factors), at(order), at(hue), at(hue_images),
-        hue_images.shape[1], at(grey), torch.get_num_threads(),
-    )  # fmt: skip
+    native.jitter_(planes, views.factors, views.order, views.hue, views.hue_images, views.grey)
     return planes.transpose(0, 1)
-
-
-@cache
-def _library() -> ctypes.CDLL | None:
-    library = build.library("colour")
-    if library is not None:
-        long, pointer = build.LONG, build.POINTER
-        library.colour_jitter.argtypes = [
-            pointer, long, long, *[pointer] * 4, long, pointer, build.FLAG,
-        ]  # fmt: skip
-        library.colour_jitter.restype = None
-    return library
 
 
 def luma(x: Tensor) -> Tensor:
@@ -62,12 +37,12 @@ def luma(x: Tensor) -> Tensor:
 def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
     """RGB images with their hue turned, [N, 3, S, S]; saturation and value stay (HSV)."""
     red, green, blue = x.unbind(1)
-    low = torch.minimum(red, green).minimum(blue)[:, None]  # reductions are slower
+    low = torch.minimum(red, green).minimum(blue)[:, None]  # faster than a reduction
     chroma = torch.maximum(red, green).maximum(blue)[:, None] - low
     colour = (x - low).div_(chroma.clamp(min=1e-8))  # the largest channel is 1, the smallest 0
     red, green, blue = colour.unbind(1)
-    # Sixths of a turn, by the channel that is largest. The masks are numbers: floor and lerp are
-    # several times as fast as comparisons and where.
+    # The hue in sixths of a turn depends on which channel is largest. The masks are numbers, since
+    # floor and lerp are several times as fast as comparisons and where.
     is_red, is_green = colour[:, :2].floor().unbind(1)
     hue = torch.lerp((red - green).add_(4), (blue - red).add_(2), is_green)
     hue = torch.lerp(hue, green - blue, is_red).add_(6 * turns[:, None, None])
@@ -80,7 +55,7 @@ def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
 
 
 def by_operators(x: Tensor, views: Views) -> Tensor:
-    """The same as `jitter`, on any device."""
+    """The same as `jitter`, by torch's operators on any device; arguments as there."""
     n, padded = len(x), views.hue_images.numel()
     planes = x.transpose(0, 1)
     if padded > n:  # a batch that four does not divide

@@ -1,7 +1,7 @@
 """Which operations a view has, and their parameters, drawn for each image.
 
-Parameters are drawn apart from their use, so that every worker can draw those of the whole batch
-and apply its own.
+Drawing parameters and applying them are separate. Every worker draws the parameters of the whole
+batch and applies those of its own images.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 CROP_ATTEMPTS = 10
-"""Tries at a crop that fits, before the whole image is taken, as torchvision's crop does."""
+"""Tries to draw a crop that fits. After them the crop is the whole image, as in torchvision."""
 CROP_RATIO = (3 / 4, 4 / 3)
 JITTER = 0.4  # brightness, contrast and saturation: factors in 1 +- 0.4
 HUE = 0.1  # shift in turns, +- 0.1
@@ -30,12 +30,12 @@ _ORDERS = torch.tensor(  # of brightness 0, contrast 1, saturation 2
 
 @cache
 def _orders(device: torch.device) -> Tensor:
-    """The orders on ``device``: copied there once, since copying waits for it."""
+    """The orders on ``device``. They are copied once, since a copy waits for the device."""
     return _ORDERS.to(device)
 
 
 class Policy(NamedTuple):
-    """Which operations a data set gets."""
+    """Which operations the views of a data set have."""
 
     crop_scale: float  # smallest share of the area
     flip: bool
@@ -44,7 +44,7 @@ class Policy(NamedTuple):
 
 
 class Views(NamedTuple):
-    """Parameters of one random view of N images; rows can be taken for a part of them."""
+    """Parameters of one random view of N images."""
 
     top: Tensor  # [N], pixels
     left: Tensor  # [N]
@@ -97,8 +97,8 @@ def draw_views(n: int, size: int, policy: Policy, generator: Generator) -> Views
     factors = 1 + between(-JITTER, JITTER, n, 3) * jittered[:, None]
     hue = between(-HUE, HUE, n) * jittered
     order = _orders(device)[torch.randint(6, (n,), generator=generator, device=device)]
-    # Every four images share out the four places that the hue shift can take: each image's place
-    # stays uniform, and the groups' sizes are known without asking the device.
+    # Among every four images each of the four places of the hue shift occurs once. The place of one
+    # image is still uniform, and the sizes of the groups are known without waiting for the device.
     blocks = -(-n // 4)
     places = uniform(blocks, 4).argsort(1)
     hue_images = (places + 4 * torch.arange(blocks, device=device)[:, None]).T
