@@ -16,8 +16,8 @@ import altair as alt
 import pandas as pd
 import torch
 
+from reports.store.configs import config_of
 from reports.store.tables import COMPLETE, open_store
-from study import local_trial
 from trainables.trial import Trial
 
 HEADINGS = (
@@ -28,7 +28,7 @@ HEADINGS = (
 
 def untrained(row: dict[str, Any], split: str, data_dir: Path | None) -> dict[str, float]:
     """Accuracies by protocol of the trial's encoder before its first step."""
-    trial = Trial(local_trial.recorded_config(row), split=split, data_dir=data_dir)  # type: ignore[arg-type]
+    trial = Trial(config_of(row), split=split, data_dir=data_dir)  # type: ignore[arg-type]
     return {found["protocol"]: found["top1"] for found in trial.finish().evaluations}
 
 

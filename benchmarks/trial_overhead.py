@@ -21,8 +21,8 @@ from pathlib import Path
 
 import ray
 
+from reports.store.configs import config_of
 from reports.store.tables import open_store
-from study.local_trial import recorded_config
 from study.on_ray.driver import run_study
 from study.spec import StudySpec
 from trainables.config import TrialConfig
@@ -63,7 +63,7 @@ def in_study(trials: int, root: Path) -> tuple[list[float], list[TrialConfig]]:
     rows = store.read("trials")
     rows = rows[rows["phase"] == "tune"].sort_values("number")
     ends = rows["finished_at"].diff().dt.total_seconds()
-    configs = [recorded_config({str(k): v for k, v in row.items()}) for _, row in rows.iterrows()]
+    configs = [config_of({str(k): v for k, v in row.items()}) for _, row in rows.iterrows()]
     return ends.iloc[1:].tolist(), configs
 
 

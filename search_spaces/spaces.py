@@ -6,6 +6,8 @@ images also tunes its own mixing parameters.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +20,7 @@ from optuna.distributions import (
 
 from trainables.arms import ARMS
 from trainables.config import Role, TrialConfig, fields_with
-from trainables.errors import InputError
+from trainables.errors import InputError, cause, listed, shown
 from trainables.methods import METHODS
 
 Space = dict[str, BaseDistribution]
@@ -92,50 +94,74 @@ def parse_distribution(name: str, value: Any) -> BaseDistribution:
     if name not in SEARCHABLE:
         allowed = ", ".join(sorted(SEARCHABLE))
         raise InputError(f"space.{name}: cannot be searched (allowed: {allowed})")
-    form = (
-        "{low: A, high: B, log: true|false, step: C}, a list of choices, or false to leave it out"
-    )
+    if isinstance(value, list) and value:
+        if any(not isinstance(choice, bool | int | float | str | None) for choice in value):
+            raise InputError(f"space.{name}: a choice is a number, a text, true, false or null")
+        return CategoricalDistribution(value)
+    if not isinstance(value, Mapping) or not {"low", "high"} <= set(value):
+        raise InputError(f"space.{name}: {shown(repr(value))} is not a range; give {_FORM}")
+    if unknown := set(value) - {"low", "high", "log", "step"}:
+        raise InputError(f"space.{name}: unknown {listed(sorted(map(str, unknown)))}; give {_FORM}")
     try:
-        if isinstance(value, list) and value:
-            return CategoricalDistribution(value)
-        if not isinstance(value, Mapping) or not {"low", "high"} <= set(value):
-            raise InputError(f"space.{name}: {value!r} is not a range; give {form}")
-        unknown = set(value) - {"low", "high", "log", "step"}
-        if unknown:
-            raise InputError(f"space.{name}: unknown {', '.join(sorted(unknown))}; give {form}")
-        whole = TrialConfig.model_fields[name].annotation is int
+        return _range(TrialConfig.model_fields[name].annotation is int, **value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"space.{name}: {cause(error)}; give {_FORM}") from None
+
+
+_FORM = "{low: A, high: B, log: true|false, step: C}, a list of choices, or false to leave it out"
+
+
+def _range(
+    whole: bool, low: Any, high: Any, log: Any = False, step: Any = None
+) -> IntDistribution | FloatDistribution:
+    """A range of whole numbers or of any; the highest value is the last that steps reach.
+
+    Raises:
+        ValueError: not numbers of that kind, or Optuna refuses the range.
+        OverflowError: a number is larger than a float can be.
+    """
+    if type(log) is not bool:
+        raise ValueError(f"log: true or false is expected, got {shown(repr(log))}")
+    for key, number in (("low", low), ("high", high), ("step", step)):
+        if number is None and key == "step":
+            continue
+        kinds = (int,) if whole else (int, float)
+        if type(number) not in kinds or not math.isfinite(number):
+            kind = "a whole number" if whole else "a number"
+            raise ValueError(f"{key}: {kind} is expected, got {shown(repr(number))}")
+    with warnings.catch_warnings():  # that the highest value was moved onto a step
+        warnings.simplefilter("ignore")
         if whole:
-            if any(type(value.get(key, 1)) is not int for key in ("low", "high", "step")):
-                raise InputError(f"space.{name}: whole numbers are expected, got {value!r}")
-            return IntDistribution(**{"step": 1, **value})
-        step = value.get("step")
-        return FloatDistribution(
-            float(value["low"]),
-            float(value["high"]),
-            log=value.get("log", False),
-            step=None if step is None else float(step),
-        )
-    except (ValueError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"space.{name}: {' '.join(str(error).split())}; give {form}") from None
+            return IntDistribution(low, high, log=log, step=1 if step is None else step)
+        wide = None if step is None else float(step)
+        return FloatDistribution(float(low), float(high), log=log, step=wide)
 
 
-def corners(distributions: Space) -> list[dict[str, Any]]:
-    """The extreme values of each parameter, the others at their low end: where configs break."""
-    ends = {name: ends_of(distribution) for name, distribution in distributions.items()}
-    lowest = {name: values[0] for name, values in ends.items()}
-    return [lowest] + [
-        {**lowest, name: value} for name, values in ends.items() for value in values[1:]
+def telling_suggestions(space: Space) -> list[dict[str, Any]]:
+    """Suggestions that are all valid exactly if each value of each parameter is.
+
+    One parameter at a time takes its `telling_values`, while the others stay at their first one.
+    """
+    values = {name: telling_values(distribution) for name, distribution in space.items()}
+    first = {name: found[0] for name, found in values.items()}
+    return [first] + [
+        {**first, name: value} for name, found in values.items() for value in found[1:]
     ]
 
 
-def ends_of(distribution: BaseDistribution) -> list[Any]:
-    """The lowest and the highest value, or every choice."""
+def telling_values(distribution: BaseDistribution) -> list[Any]:
+    """Few values that obey every rule of a field exactly if all values of the distribution do.
+
+    A rule of a `TrialConfig` field is a range or a multiple. A range holds everywhere if it holds
+    at both ends. Where a value and the one a step above it are multiples of a number, so is the
+    step, and every further value. So a range of any size needs three values; of choices, all count.
+    """
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    return [distribution.low, distribution.high]
+    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
+    step = distribution.step  # type: ignore[attr-defined]
+    second = min(low + step, high) if step else low
+    return list(dict.fromkeys((low, second, high)))
 
 
 def nearest(distribution: BaseDistribution, value: Any) -> Any:

@@ -6,11 +6,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from reports.store.tables import COMPLETE, CONFIG_FIELDS, STATUSES, TUNE
-from study.plan import Cell, DueTrial, cells, confirm_trial, planned_confirms, tune_trial
+from reports.statistics.best_trial import best_trials
+from reports.store.configs import config_values
+from reports.store.tables import STATUSES, TUNE
+from study.plan import Cell, DueTrial, cells, confirm_trial, planned_confirms, tune_id, tune_trial
 from study.search import CellSearch, Outcome
 from study.spec import StudySpec
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, parse_config
 
 
 class CellState:
@@ -27,47 +29,52 @@ class CellState:
         self.confirmed = 0
         """Confirm trials of the plan that have ended."""
 
-    def record(self, number: int, config: TrialConfig, outcome: Outcome) -> None:
-        """Takes in how a tune trial ended."""
+    def record(self, number: int, values: Mapping[str, Any], outcome: Outcome) -> None:
+        """Takes in how a tune trial with the fields ``values`` of `TrialConfig` ended."""
         new = number not in self.search.outcomes
         self.tuned += new and number < self.search.trials
-        # Of thousands of trials, only what sets each apart is kept.
+        # Keep only the fields that differ from the cell's config, to bound memory.
         base = self.cell.config
         self._changes[number] = {
-            name: value for name, value in config if value != getattr(base, name)
+            name: value for name, value in values.items() if value != getattr(base, name)
         }
         self.search.record(number, outcome)
 
     def config(self, number: int) -> TrialConfig:
-        """The configuration of a tune trial that has ended."""
-        return self.cell.config.model_copy(update=self._changes[number])
+        """The configuration of a tune trial that has ended.
+
+        Raises:
+            InputError: it was recorded as failed, since it is not valid.
+        """
+        return parse_config({**dict(self.cell.config), **self._changes[number]})
 
     @property
     def best(self) -> int | None:
-        """Number of the complete tune trial of highest accuracy; the first of equals."""
-        return min(
-            self.best_by_width.values(),
-            key=lambda number: (-(self.search.outcomes[number].accuracy or 0), number),
-            default=None,
-        )
+        """Number of the best tune trial, by `best_trials`."""
+        return self._best(key=lambda row: None).get(None)
 
     @property
     def best_by_width(self) -> dict[int, int]:
-        """Of each width, the number of its complete tune trial of highest accuracy."""
-        best: dict[int, int] = {}
-        for number, outcome in sorted(self.search.outcomes.items()):
-            if outcome.status != COMPLETE or outcome.accuracy is None:
-                continue
-            width = self._changes[number].get("width", self.cell.config.width)
-            held = self.search.outcomes[best[width]].accuracy if width in best else None
-            if held is None or outcome.accuracy > held:
-                best[width] = number
-        return dict(sorted(best.items()))
+        """Of each width, the number of its best tune trial, by `best_trials`."""
+        return dict(sorted(self._best(key=lambda row: row["width"]).items()))
+
+    def _best(self, key: Callable[[Mapping[str, Any]], Any]) -> dict[Any, int]:
+        rows = (
+            {
+                "number": number,
+                "status": outcome.status,
+                "accuracy": outcome.accuracy,
+                "width": self._changes[number].get("width", self.cell.config.width),
+            }
+            for number, outcome in self.search.outcomes.items()
+        )
+        return {group: row["number"] for group, row in best_trials(rows, key).items()}
 
     @property
     def best_accuracy(self) -> float | None:
         """Validation accuracy of the best tune trial, percent."""
-        return None if self.best is None else self.search.outcomes[self.best].accuracy
+        best = self.best
+        return None if best is None else self.search.outcomes[best].accuracy
 
 
 class Agenda:
@@ -94,7 +101,10 @@ class Agenda:
             self._open_confirm(state)
 
     def next(self) -> DueTrial | None:
-        """A trial to start now; None where all that is left waits for running ones."""
+        """A trial to start now; None where all that is left waits for running ones.
+
+        A trial with an ``error`` is not to be started, but recorded as failed with that error.
+        """
         due = self._ready.popleft() if self._ready else self._next_tune()
         if due:
             self.running[due.trial_id] = due
@@ -187,7 +197,7 @@ class Agenda:
         state = self.cells[row["cell"]]
         state.record(
             int(row["number"]),
-            config_of(row),
+            config_values(row),
             Outcome(
                 row["status"],
                 {name: row[name] for name in state.cell.space},
@@ -202,23 +212,10 @@ class Agenda:
         if state.confirm is not None or not state.search.done:
             return
         state.confirm = [
-            confirm_trial(
-                state.cell, state.config(best), tune_trial(state.cell, best, {}).trial_id, seed
-            )
+            confirm_trial(state.cell, state.config(best), tune_id(state.cell, best), seed)
             for best in state.best_by_width.values()
             for seed in self.spec.confirm_seeds
         ]
         missing = [due for due in state.confirm if due.trial_id not in self.ended]
         state.confirmed = len(state.confirm) - len(missing)
         self._ready.extend(missing)
-
-
-def config_of(row: Mapping[str, Any]) -> TrialConfig:
-    """The configuration in a row of ``trials``.
-
-    A field that older rows lack has its default, which computes what was computed then.
-    """
-    names = (name for name, _ in CONFIG_FIELDS)
-    return TrialConfig.model_validate(
-        {name: row[name] for name in names if row.get(name) is not None}
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from study.spec import Allotment, StudySpec
+from study.resources import Allotment
+from study.spec import StudySpec
 
 _SHOWN_WIDTHS = 8
 _ROUNDING = 1e-6

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from reports.store.tables import COMPLETE, CONFIG_FIELDS, CONFIRM, DIVERGED, SINGLE, TUNE, Store
+from reports.store.tables import COMPLETE, CONFIRM, DIVERGED, SINGLE, TUNE, Store
 from study.plan import Cell
-from trainables.config import TrialConfig, parse_config
+from trainables.config import TrialConfig
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,19 +80,6 @@ def find(store: Store, trial_id: str) -> dict[str, Any]:
         problem = f"{len(found)} trials begin with it" if len(found) else "no such trial"
         raise InputError(f"{trial_id}: {problem} in {store.name} (for example {some})")
     return cast(dict[str, Any], found.iloc[0].to_dict())
-
-
-def recorded_config(row: dict[str, Any]) -> TrialConfig:
-    """The configuration of a recorded trial."""
-    values = {}
-    for name, _ in CONFIG_FIELDS:
-        value = row[name]
-        if hasattr(value, "tolist"):  # numpy's scalars and arrays
-            value = value.tolist()
-        # Null is also what an older row has in place of a later field: then the default holds.
-        if value is not None and (isinstance(value, list | tuple) or value == value):
-            values[name] = value
-    return parse_config(values, str(row["trial_id"]))
 
 
 def recorded_how(row: dict[str, Any]) -> tuple[str, int]:

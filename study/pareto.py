@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from reports.store.tables import Store
 from study.agenda import Agenda
-from study.plan import tune_trial
+from study.plan import tune_id
 
 FILE = "fronts.parquet"
 _SCHEMA = pa.schema(
@@ -42,7 +42,7 @@ def fronts(agenda: Agenda) -> pa.Table:
                     "encoder": config.encoder,
                     "arm": config.arm,
                     "width": state.config(number).width,
-                    "trial_id": tune_trial(state.cell, number, {}).trial_id,
+                    "trial_id": tune_id(state.cell, number),
                     "accuracy": outcome.accuracy,
                     "encoder_flops": outcome.flops,
                 }

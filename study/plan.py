@@ -17,7 +17,8 @@ from optuna.distributions import CategoricalDistribution
 from reports.store.tables import CONFIRM, TUNE
 from search_spaces import Space
 from study.spec import StudySpec
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, parse_config
+from trainables.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Cell:
     @property
     def configs(self) -> list[TrialConfig]:
         """``config`` at each of the cell's widths."""
-        return [self.config.model_copy(update={"width": width}) for width in self.widths]
+        return [parse_config({**dict(self.config), "width": width}) for width in self.widths]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class DueTrial:
     split: str
     number: int | None = None
     tuned_from: str | None = None
+    error: str | None = None
+    """Why a trial would refuse ``config``, in one line: this trial is not to be started."""
 
     def identity(self) -> dict[str, Any]:
         """The columns of ``trials`` that say which trial this is."""
@@ -110,7 +113,7 @@ def cells(spec: StudySpec) -> list[Cell]:
     searched: Space = {"width": CategoricalDistribution(spec.widths)} if joint else {}
     return [
         Cell(
-            _length(spec, (dataset, method, encoder, widths[0]))[arm],
+            spec.fixed_arms(dataset, method, encoder, widths[0])[arm],
             {**spec.space_of(method, arm), **searched},
             widths,
         )
@@ -118,34 +121,17 @@ def cells(spec: StudySpec) -> list[Cell]:
     ]
 
 
-def _length(spec: StudySpec, group: tuple[str, str, str, int]) -> dict[str, TrialConfig]:
-    """The arms of a group, with epochs as the study matches them.
-
-    At ``match: compute`` the arm with the most forward and backward work in an epoch keeps its
-    epochs, and the others get as many as come closest to that work.
-    """
-    configs: dict[str, TrialConfig] = {arm: spec.fixed(*group, arm) for arm in spec.arms}
-    if spec.match == "epochs":
-        return configs
-    from trainables.device.flops import training_flops
-
-    # Arms differ in passes through one encoder: the image size cancels out of their ratio.
-    work = {
-        arm: training_flops(config, config.image_size or 32) * config.epochs
-        for arm, config in configs.items()
-    }
-    most = max(work.values())
-    return {
-        arm: config.model_copy(update={"epochs": round(config.epochs * most / work[arm])})
-        for arm, config in configs.items()
-    }
+def tune_id(cell: Cell, number: int) -> str:
+    """The id of trial ``number`` of a cell's search."""
+    return f"{cell.name}-tune-{number:04d}"
 
 
 def tune_trial(cell: Cell, number: int, parameters: Mapping[str, Any]) -> DueTrial:
     """Trial ``number`` of a cell's search, scored on the validation split."""
-    config = TrialConfig.model_validate({**cell.config.model_dump(), **parameters})
-    name = f"{cell.name}-tune-{number:04d}"
-    return DueTrial(name, cell.name, TUNE, config, "validation", number=number)
+    config, error = _changed(cell.config, parameters)
+    return DueTrial(
+        tune_id(cell, number), cell.name, TUNE, config, "validation", number=number, error=error
+    )
 
 
 def confirm_trial(cell: Cell, best: TrialConfig, tuned_from: str, seed: int) -> DueTrial:
@@ -154,6 +140,15 @@ def confirm_trial(cell: Cell, best: TrialConfig, tuned_from: str, seed: int) -> 
     The configuration's digest is part of the id: once more tuning finds a better one, the old
     confirm runs are not mistaken for its own.
     """
-    config = best.model_copy(update={"seed": seed})
+    config, error = _changed(best, {"seed": seed})
     name = f"{cell.name}-confirm-s{seed}-{config.digest()}"
-    return DueTrial(name, cell.name, CONFIRM, config, "test", tuned_from=tuned_from)
+    return DueTrial(name, cell.name, CONFIRM, config, "test", tuned_from=tuned_from, error=error)
+
+
+def _changed(config: TrialConfig, changes: Mapping[str, Any]) -> tuple[TrialConfig, str | None]:
+    """``config`` with other values, and what is wrong with them; such a one is not validated."""
+    values = {**dict(config), **changes}
+    try:
+        return parse_config(values, "suggestion"), None
+    except InputError as error:
+        return TrialConfig.model_construct(**values), str(error)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import IO, Annotated, Any, Literal, Self, assert_never
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from search_spaces import Space, narrow, space
-from search_spaces.spaces import corners
+from study.matching import match_compute
+from study.resources import Resources
+from study.suggestions import check_suggestions, check_workers
+from study.yaml_files import MAX_CHARACTERS, dump_yaml, load_yaml
 from trainables.config import (
     ArmName,
     EncoderName,
@@ -24,8 +25,11 @@ from trainables.config import (
     fields_with,
     parse_config,
 )
-from trainables.errors import InputError
+from trainables.errors import InputError, cause, listed
 
+MAX_SEEDS = 10_000
+_MAX_SEED = (1 << 31) - 1
+"""The largest `TrialConfig.seed`."""
 _CELL_FIELDS = fields_with(Role.CELL, Role.SEED)
 
 
@@ -40,7 +44,7 @@ class Search(_Section):
         Literal["tpe", "random", "gp", "cmaes", "nsgaii"], Field(description="Optuna's sampler")
     ] = "tpe"
     startup_trials: Annotated[
-        int, Field(ge=1, description="random trials of a cell before the model is used")
+        int, Field(ge=1, le=1_000_000, description="random trials before the model is used")
     ] = 8
     parallel_per_cell: Annotated[
         int,
@@ -58,66 +62,12 @@ class Stopping(_Section):
     rule: Annotated[Literal["none", "asha"], Field(description="none, or a ladder per cell")] = (
         "none"
     )
-    grace_epochs: Annotated[int, Field(ge=1, description="no trial is stopped before")] = 10
+    grace_epochs: Annotated[
+        int, Field(ge=1, le=100_000, description="no trial is stopped before")
+    ] = 10
     reduction_factor: Annotated[
         float, Field(gt=1, le=100, description="one trial in so many climbs each rung")
     ] = 3.0
-
-
-class Allotment(NamedTuple):
-    """What one trial is given."""
-
-    workers: int
-    cpus: float  # of each worker
-    gpus: float  # of each worker
-
-    @property
-    def total(self) -> dict[str, float]:
-        """Ray's resources of all its workers: ``{"CPU": ..., "GPU": ...}``."""
-        return {"CPU": self.workers * self.cpus, "GPU": self.workers * self.gpus}
-
-
-class Resources(_Section):
-    """What a trial is given; numbers, or a mapping from the smallest width they hold for."""
-
-    cpus: Annotated[
-        float | dict[int, float],
-        Field(description="CPUs for each worker of a trial; {from width: CPUs}"),
-    ] = 1.0
-    gpus: Annotated[
-        float | Literal["auto"] | dict[int, float | Literal["auto"]],
-        Field(
-            description="GPUs for each worker; fractions for one worker; auto: from the memory "
-            "that earlier trials of the width took"
-        ),
-    ] = 0.0
-    workers: Annotated[
-        int | dict[int, int], Field(description="processes that share each batch of a trial")
-    ] = 1
-
-    @model_validator(mode="after")
-    def _sane(self) -> Self:
-        for name, least in (("cpus", 0.01), ("gpus", 0.0), ("workers", 1)):
-            value = getattr(self, name)
-            numbers = list(value.values()) if isinstance(value, dict) else [value]
-            if not numbers or min(n for n in [*numbers, least] if n != "auto") < least:
-                raise ValueError(f"{name}: every number must be at least {least:g}, got {value}")
-        return self
-
-    def of(self, width: int, gpu_share: float = 1.0) -> Allotment:
-        """What a trial of that width is given; ``gpu_share`` stands for ``gpus: auto``."""
-        workers, cpus, gpus = (_at(value, width) for value in (self.workers, self.cpus, self.gpus))
-        if gpus == "auto":
-            gpus = gpu_share if workers == 1 else 1.0
-        return Allotment(int(workers), float(cpus), float(gpus))
-
-
-def _at(value: Any, width: int) -> Any:
-    """A value that may depend on the width."""
-    if not isinstance(value, dict):
-        return value
-    reached = [start for start in value if start <= width]
-    return value[max(reached) if reached else min(value)]
 
 
 class StudySpec(_Section):
@@ -148,7 +98,7 @@ class StudySpec(_Section):
             "up, FLOPs down"
         ),
     ] = "stratify"
-    trials: Annotated[int, Field(ge=1, description="tune trials of each cell")] = 20
+    trials: Annotated[int, Field(ge=1, le=1_000_000, description="tune trials of each cell")] = 20
     seeds: Annotated[
         int | tuple[int, ...], Field(description="confirm seeds: how many, or which")
     ] = 6
@@ -190,14 +140,8 @@ class StudySpec(_Section):
         for name in ("datasets", "methods", "encoders", "widths", "arms", "trackers"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
-                raise ValueError(f"{name}: {list(values)} names something twice")
-        if isinstance(self.seeds, int):
-            if self.seeds < 1:
-                raise ValueError(f"seeds: {self.seeds} is below 1")
-        elif len(set(self.seeds)) < len(self.seeds) or not self.seeds or min(self.seeds) < 0:
-            raise ValueError(f"seeds: {list(self.seeds)} must be distinct numbers from 0")
-        elif self.seed in self.seeds:
-            raise ValueError(f"seeds: {self.seed} is the tune trials' seed (field seed)")
+                raise ValueError(f"{name}: [{listed(values)}] names something twice")
+        self._check_seeds()
         if self.treat_width == "joint":
             self._joint_is_possible()
         for width in self.widths:
@@ -207,6 +151,23 @@ class StudySpec(_Section):
                 if name in _CELL_FIELDS:
                     raise ValueError(f"base: {name} is not set here but by the study's own fields")
         return self
+
+    def _check_seeds(self) -> None:
+        if isinstance(self.seeds, int):
+            if self.seeds < 1:
+                raise ValueError(f"seeds: {self.seeds} is below 1")
+            if self.seeds > MAX_SEEDS:
+                raise ValueError(f"seeds: {self.seeds} is above {MAX_SEEDS}")
+            return
+        if len(self.seeds) > MAX_SEEDS:
+            raise ValueError(f"seeds: {len(self.seeds)} seeds are more than {MAX_SEEDS}")
+        distinct = len(set(self.seeds)) == len(self.seeds)
+        if not (self.seeds and distinct and 0 <= min(self.seeds) <= max(self.seeds) <= _MAX_SEED):
+            raise ValueError(
+                f"seeds: [{listed(self.seeds)}] must be distinct numbers from 0 to {_MAX_SEED}"
+            )
+        if self.seed in self.seeds:
+            raise ValueError(f"seeds: {self.seed} is the tune trials' seed (field seed)")
 
     def _workers_are_possible(self, width: int) -> None:
         given = self.resources.of(width)
@@ -267,6 +228,25 @@ class StudySpec(_Section):
         }
         return parse_config(values, f"study {self.name}")
 
+    def fixed_arms(
+        self, dataset: str, method: str, encoder: str, width: int
+    ) -> dict[str, TrialConfig]:
+        """`fixed` of each arm of one problem, with epochs as the study matches them.
+
+        Raises:
+            InputError: unknown field or value out of range; no epochs match.
+        """
+        configs: dict[str, TrialConfig] = {
+            arm: self.fixed(dataset, method, encoder, width, arm) for arm in self.arms
+        }
+        match self.match:
+            case "epochs":
+                return configs
+            case "compute":
+                return match_compute(configs)
+            case _:
+                assert_never(self.match)
+
     def space_of(self, method: str, arm: str) -> Space:
         """The search space of one method and arm in this study.
 
@@ -276,49 +256,8 @@ class StudySpec(_Section):
         return narrow(space(method, arm), self.space, arm)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML in which a key given twice is an error: silently taking the last hides mistakes."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# PyYAML follows YAML 1.1, where 1e-4 is a string; people write it as a number.
-_UniqueKeyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
-
-
-def load_yaml(text: str, where: str) -> dict[str, Any]:
-    """A YAML mapping; keys given twice are refused.
-
-    Raises:
-        InputError: not YAML, or not a mapping.
-    """
-    try:
-        values = yaml.load(text, _UniqueKeyLoader)
-    except (yaml.YAMLError, TypeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise InputError(f"{where}:{line} {' '.join(problem.split())}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{where}: a mapping of fields is expected, got {type(values).__name__}")
-    return values
-
-
 def parse_spec(text: str, where: str) -> StudySpec:
-    """A study from YAML text; every cell's configuration and search space is checked too.
+    """A study from YAML text; every configuration that it can suggest is checked, too.
 
     Raises:
         InputError: one line with everything that is wrong.
@@ -328,42 +267,40 @@ def parse_spec(text: str, where: str) -> StudySpec:
     except ValidationError as error:
         raise InputError(f"{where}: {describe(error, StudySpec)}") from None
     try:
-        for method in spec.methods:
-            for arm in spec.arms:
-                tuned = spec.space_of(method, arm)
-                for encoder in spec.encoders:
-                    for width in spec.widths:
-                        config = spec.fixed(spec.datasets[0], method, encoder, width, arm)
-                        _check(config, tuned)
-                        _check_workers(config, tuned, spec.resources.of(width).workers)
-                if spec.stopping.rule == "asha" and (
-                    config.knn_every < 1 or spec.stopping.grace_epochs > config.epochs
-                ):
-                    raise InputError(
-                        "stopping: asha compares kNN accuracies: knn_every must be 1 or more and "
-                        f"grace_epochs at most epochs ({config.epochs})"
-                    )
+        _check_cells(spec)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     return spec
 
 
-def _check(config: TrialConfig, tuned: Space) -> None:
-    for corner in corners(tuned):
-        parse_config({**config.model_dump(), **corner}, "space")
+def _check_cells(spec: StudySpec) -> None:
+    """Refuses a study with a cell that no trial can be made of.
+
+    Raises:
+        InputError: names the field, and the value that is not allowed.
+    """
+    for dataset in spec.datasets:  # their names alone tell their cells apart
+        spec.fixed(dataset, spec.methods[0], spec.encoders[0], spec.widths[0], spec.arms[0])
+    for method in spec.methods:
+        spaces: dict[str, Space] = {arm: spec.space_of(method, arm) for arm in spec.arms}
+        for encoder in spec.encoders:
+            for width in spec.widths:
+                arms = spec.fixed_arms(spec.datasets[0], method, encoder, width)
+                for arm, config in arms.items():
+                    # No rule of a searched field depends on the encoder or its width.
+                    if (encoder, width) == (spec.encoders[0], spec.widths[0]):
+                        check_suggestions(config, spaces[arm])
+                        _check_stopping(spec, config)
+                    check_workers(config, spaces[arm], spec.resources.of(width).workers)
 
 
-def _check_workers(config: TrialConfig, tuned: Space, workers: int) -> None:
-    if workers == 1:
-        return
-    sizes = {config.batch_size, *(corner.get("batch_size", 0) for corner in corners(tuned))}
-    if bad := sorted(size for size in sizes if size % (4 * workers)):
+def _check_stopping(spec: StudySpec, config: TrialConfig) -> None:
+    too_late = config.knn_every < 1 or spec.stopping.grace_epochs > config.epochs
+    if spec.stopping.rule == "asha" and too_late:
         raise InputError(
-            f"batch_size: {bad[0]} does not go into {workers} workers (width {config.width}; "
-            f"allowed: multiples of {4 * workers})"
+            "stopping: asha compares kNN accuracies: knn_every must be 1 or more and "
+            f"grace_epochs at most epochs ({config.epochs})"
         )
-    if config.compile == "on":
-        raise InputError(f"compile: on is for one worker, not {workers} (allowed: auto, off)")
 
 
 def presets() -> list[str]:
@@ -383,23 +320,35 @@ def load_spec(spec: str) -> StudySpec:
         InputError: no such file or preset, or something wrong in it.
     """
     if spec == "-":
-        return parse_spec(sys.stdin.read(), "standard input")
+        return parse_spec(_read(sys.stdin.buffer, "standard input"), "standard input")
     path = Path(spec)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        try:
-            return parse_spec(path.read_text(encoding="utf-8"), spec)
-        except FileNotFoundError:
-            raise InputError(f"{spec}: no such file") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{spec}: cannot be read: {error}") from None
+    try:
+        if path.suffix in (".yaml", ".yml") or path.is_file():
+            with path.open("rb") as file:
+                return parse_spec(_read(file, spec), spec)
+    except FileNotFoundError:
+        raise InputError(f"{spec}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{spec}: cannot be read: {cause(error)}") from None
     if spec not in presets():
-        raise InputError(
-            f"{spec}: neither a YAML file nor a preset (presets: {', '.join(presets())})"
-        )
+        raise InputError(f"{spec}: neither a YAML file nor a preset (presets: {listed(presets())})")
     text = (resources.files("study") / "presets" / f"{spec}.yaml").read_text(encoding="utf-8")
     return parse_spec(text, f"preset {spec}")
 
 
+def _read(file: IO[bytes], where: str) -> str:
+    """The text of a file; of one that is too large, more than `load_yaml` takes."""
+    try:
+        return file.read(4 * MAX_CHARACTERS + 4).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: cannot be read: {cause(error)}") from None
+
+
 def dump_spec(spec: StudySpec) -> str:
-    """The study as YAML, every default written out."""
-    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    """The study as YAML, every default written out; `parse_spec` reads it back equal."""
+    values = spec.model_dump(mode="python")
+    return dump_yaml({name: _listed(value) for name, value in values.items()})
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

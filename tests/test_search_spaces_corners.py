@@ -16,7 +16,7 @@ from optuna.distributions import (
 )
 
 from search_spaces import SPACES, narrow, parse_distribution, space
-from search_spaces.spaces import ends_of, nearest
+from search_spaces.spaces import nearest, telling_values
 from trainables.arms import ARMS
 from trainables.config import TrialConfig
 from trainables.errors import InputError
@@ -26,7 +26,7 @@ from trainables.methods import METHODS
 @pytest.mark.parametrize(("method", "arm"), SPACES)
 def test_every_corner_of_every_space_builds_a_valid_config(method: str, arm: str) -> None:
     distributions = space(method, arm)
-    ends = [ends_of(distribution) for distribution in distributions.values()]
+    ends = [telling_values(distribution) for distribution in distributions.values()]
     for corner in itertools.product(*ends):
         values = dict(zip(distributions, corner, strict=True))
         TrialConfig.model_validate({"method": method, "arm": arm, **values})

@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from reports.store.configs import config_of
 from reports.store.tables import CONFIG_FIELDS, open_store
 from study import local_trial
-from study.agenda import config_of
 from study.overview import recorded_rows
 from trainables.config import LATER_FIELDS, TrialConfig
 
@@ -35,11 +35,11 @@ def test_rows_of_the_first_schema_have_the_defaults_of_later_fields(
     row = {**local_trial.identity(config), "status": "complete", "workers": 2, "runner": "train"}
     store.append(row)
     assert config_of(recorded_rows(store)[0]) == config
-    assert local_trial.recorded_config(local_trial.find(store, row["trial_id"])) == config
+    assert config_of(local_trial.find(store, row["trial_id"])) == config
     (path,) = tmp_path.glob("trials/*.parquet")
     table = pq.read_table(path).drop_columns([*LATER_FIELDS, "workers", "runner"])
     pq.write_table(table.replace_schema_metadata({"mixco_schema": "1"}), path)
     old = config.model_copy(update={"sync_batch_norm": True})
     assert config_of(recorded_rows(store)[0]) == old
-    assert local_trial.recorded_config(local_trial.find(store, row["trial_id"])) == old
+    assert config_of(local_trial.find(store, row["trial_id"])) == old
     assert recorded_rows(store)[0]["workers"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -242,3 +243,66 @@ def test_the_front_is_what_nothing_dominates() -> None:
         found = table[table["arm"] == arm]
         assert set(found["trial_id"]) == undominated
         assert found["encoder_flops"].is_monotonic_increasing
+
+
+def test_a_suggestion_that_no_trial_accepts_fails_alone_and_stays_failed() -> None:
+    """What the check of the file lets through ends its trial, not the study."""
+    # Not by `parse_spec`, which refuses odd batch sizes.
+    spec = StudySpec.model_validate(
+        {**spec_of("random").model_dump(), "space": {"batch_size": {"low": 2, "high": 9}}}
+    )
+    agenda = Agenda(spec)
+    rows: list[dict[str, Any]] = []
+    while due := agenda.next():
+        row = row_of(due) if due.error is None else {**due.identity(), "accuracy": None}
+        assert (due.config.batch_size % 2 == 1) == (due.error is not None)
+        rows.append({"status": "failed", **row})
+        agenda.record(rows[-1])
+    assert agenda.finished
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert failed
+    assert {row["phase"] for row in failed} == {"tune"}
+    again = Agenda(spec, rows)
+    assert again.next() is None
+    assert again.finished
+
+
+def test_a_confirm_seed_that_no_trial_accepts_fails_alone() -> None:
+    spec = spec_of("random").model_copy(update={"seeds": (5, 1 << 31)})
+    agenda = Agenda(spec)
+    errors = []
+    while due := agenda.next():
+        errors.append(due.error)
+        agenda.record(row_of(due) if due.error is None else {**due.identity(), "status": "failed"})
+    assert agenda.finished
+    found = [error for error in errors if error]
+    assert len(found) == 2  # of each arm
+    assert "seed" in found[0]
+
+
+def test_the_searcher_records_a_wrong_suggestion_and_goes_on(tmp_path: Path) -> None:
+    from reports.store.tables import open_store
+    from study.lock import StudyLock
+    from study.on_ray.driver import _AgendaSearcher, _Run
+    from study.progress import Progress
+
+    spec = StudySpec.model_validate(
+        {**spec_of("random").model_dump(), "space": {"batch_size": [256, 255]}}
+    )
+    store = open_store(tmp_path, create=True)
+    agenda = Agenda(spec)
+    with StudyLock(store) as lock:
+        run = _Run(agenda, [], store, lock, Progress(agenda))
+        searcher = _AgendaSearcher(run)
+        for number in range(40):
+            suggestion = searcher.suggest(str(number))
+            if not isinstance(suggestion, dict):
+                break
+            due = agenda.running[suggestion["job"]["trial_id"]]
+            run.record(due, "complete", {"accuracy": 50.0}, {}, [])
+    rows = store.read("trials")
+    failed = rows[rows["status"] == "failed"]
+    assert len(rows) == 2 * (9 + 2)
+    assert 0 < len(failed) < 18
+    assert failed["error"].str.contains("batch_size: 255 is odd").all()
+    assert set(failed["batch_size"]) == {255}

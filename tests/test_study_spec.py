@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from study.plan import cells, slug
 from study.spec import dump_spec, load_spec, parse_spec, presets
+from study.yaml_files import dump_yaml
 from trainables.errors import InputError
 
 GOOD = "name: good\ndatasets: [digits]\nwidths: [4, 8]\n"
@@ -36,6 +41,35 @@ GOOD = "name: good\ndatasets: [digits]\nwidths: [4, 8]\n"
         (GOOD + "treat_width: joint\ntrials: 1\n", "below the 2 widths"),
         (GOOD + "treat_width: joint\nwarm_start: true\n", "warm_start: "),
         ("datasets: [digits]\nwidths: [4]\n", "name: is required"),
+        (GOOD + "base:\n", "base: is empty"),
+        (GOOD + "search: {sampler: }\n", "search.sampler: is empty"),
+        (GOOD + "of_method: {simclr: }\n", "of_method.simclr: is empty"),
+        (GOOD + "seeds: 3000000000\n", "seeds: 3000000000 is above 10000"),
+        (GOOD + "seeds: [1, 2147483648]\n", "seeds: .* to 2147483647"),
+        (GOOD + "trials: 1" + 60 * "0" + "\n", "trials: .*1000000"),
+        (GOOD.replace("[digits]", '[digits, ""]'), "dataset: .*at least 1 character"),
+        (GOOD + "base: {epochs: 99999}\nmatch: compute\n", "match: compute turns 99999 epochs"),
+        # Values inside a range that the ends do not show.
+        (GOOD + "space: {batch_size: {low: 64, high: 66}}\n", "batch_size: 65 is odd"),
+        (GOOD + "space: {batch_size: {low: 64, high: 74, step: 5}}\n", "batch_size: 69 is odd"),
+        (GOOD + "space: {batch_size: {low: 64, high: 65536, log: true}}\n", "65 is odd"),
+        (
+            GOOD + "resources: {workers: 2}\nspace: {batch_size: {low: 64, high: 128, step: 4}}\n",
+            "batch_size: 68 does not go into 2 workers",
+        ),
+        (
+            GOOD + "resources: {workers: {8: 2}}\nbase: {batch_size: 66}\n",
+            "batch_size: 66 does not go into 2 workers",
+        ),
+        (GOOD + "space: {batch_size: {low: 2, high: 1" + 80 * "0" + ", step: 2}}\n", "batch_size"),
+        (
+            GOOD + "space: {temperature: {low: 1" + 90 * "0" + ", high: .inf}}\n",
+            "temperature: high",
+        ),
+        (GOOD + "space: {temperature: {low: .nan, high: 1}}\n", "low: a number is expected"),
+        (GOOD + "space: {temperature: {low: 0.1, high: 1, log: no}}\n", "log: true or false"),
+        (GOOD + "space: {stem: [[small], tiny]}\n", "space.stem: a choice is"),
+        (GOOD + "resources: {cpus: {1: 1, '1': 2}}\n", "given twice"),
         (GOOD.replace("good", "a/b"), "name: "),
         (GOOD.replace("[4, 8]", "[0]"), "width: .*greater than or equal to 1"),
     ],
@@ -83,3 +117,87 @@ def test_cell_names_are_file_names_and_tell_data_sets_apart() -> None:
 def test_an_unknown_preset_names_those_there_are() -> None:
     with pytest.raises(InputError, match=r"presets: .*demo"):
         load_spec("dmeo")
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        "{batch_size: {low: 64, high: 128, step: 2}}",
+        "{batch_size: {low: 64, high: 64}}",
+        "{batch_size: {low: 64, high: 65, step: 2}}",
+        "{queue_size: {low: 1, high: 16777216, log: true}}",
+        "{batch_size: [64, 128], learning_rate: {low: 0.1, high: 0.5, step: 0.1}}",
+    ],
+)
+def test_a_space_whose_every_value_is_valid_is_accepted(space: str) -> None:
+    parse_spec(GOOD + f"space: {space}\n", "test")
+
+
+def test_words_that_older_yaml_took_for_booleans_are_text() -> None:
+    spec = parse_spec(GOOD + "base: {compile: off}\narms: [none, un-mix]\n", "test")
+    assert cells(spec)[0].config.compile == "off"
+
+
+def test_a_study_stored_with_widths_as_text_is_read() -> None:
+    old = parse_spec(GOOD + "resources: {cpus: {'1': 1, '8': 2}}\n", "study.yaml")
+    assert old == parse_spec(GOOD + "resources: {cpus: {1: 1, 8: 2}}\n", "study.yaml")
+
+
+FLOATS = st.floats(0.01, 10)
+BY_WIDTH = st.dictionaries(st.integers(1, 64), FLOATS, min_size=1, max_size=3)
+RANGES = st.tuples(st.floats(0.02, 0.1), st.floats(0.2, 1.0), st.booleans()).map(
+    lambda ends: {"low": ends[0], "high": ends[1], "log": ends[2]}
+)
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+SPECS = st.fixed_dictionaries(
+    {
+        "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,8}", fullmatch=True),
+        "datasets": st.lists(NAMES, min_size=1, max_size=2, unique=True),
+        "widths": st.lists(st.integers(1, 99), min_size=1, max_size=3, unique=True),
+    },
+    optional={
+        "methods": st.permutations(["moco", "simclr"]),
+        "arms": st.permutations(["none", "mixco", "un-mix"]).map(lambda arms: arms[:2]),
+        "base": st.fixed_dictionaries(
+            {},
+            optional={
+                "compile": st.sampled_from(["off", "auto"]),
+                "learning_rate": st.floats(1e-7, 1),
+                "image_size": st.none() | st.integers(4, 64),
+                "eval_datasets": st.lists(NAMES, max_size=2),
+                "sync_batch_norm": st.booleans(),
+            },
+        ),
+        "of_method": st.just({"simclr": {"temperature": 0.5}}),
+        "space": st.fixed_dictionaries(
+            {},
+            optional={
+                "temperature": RANGES | st.just(False),
+                "batch_size": st.sampled_from([[64, 128], {"low": 8, "high": 64, "step": 8}]),
+                "mix_batch_norm": st.just(["shared", "separate", None]),
+            },
+        ),
+        "seeds": st.integers(1, 9) | st.lists(st.integers(1, 2**31 - 1), min_size=1, unique=True),
+        "trials": st.integers(9, 99),
+        "match": st.sampled_from(["epochs", "compute"]),
+        "treat_width": st.sampled_from(["stratify", "joint"]),
+        "search": st.fixed_dictionaries(
+            {}, optional={"sampler": st.sampled_from(["tpe", "gp", "random"])}
+        ),
+        "resources": st.fixed_dictionaries(
+            {}, optional={"cpus": FLOATS | BY_WIDTH, "gpus": st.just("auto") | FLOATS | BY_WIDTH}
+        ),
+        "runner": st.sampled_from(["reused", "train", None]),
+        "trackers": st.lists(st.sampled_from(["wandb", "mlflow"]), unique=True),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SPECS)
+def test_every_study_that_loads_comes_back_equal_from_its_own_dump(values: dict[str, Any]) -> None:
+    spec = parse_spec(dump_yaml(values), "generated")
+    text = dump_spec(spec)
+    again = parse_spec(text, "dumped")
+    assert again == spec
+    assert dump_spec(again) == text

@@ -304,6 +304,8 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
             message = "unknown field" + (f" (allowed: {allowed})" if allowed else "")
         elif item["type"] == "missing":
             message = "is required"
+        elif item["input"] is None:
+            message = "is empty; give it a value or leave it out"
         elif field:
             message += f", got {item['input']!r}"
         problems.append(f"{field}: {message}" if field else message)

@@ -31,6 +31,7 @@ def export(
     ] = None,
 ) -> None:
     """Write the trained encoder of TRIAL: weights, program, card and a loading example."""
+    from reports.store.configs import config_of
     from reports.store.tables import COMPLETE, open_store
     from study import local_trial
     from trainables.export import export as write
@@ -45,7 +46,7 @@ def export(
             f"{trial_id}: no checkpoint at {path}; studies keep none of finished trials, "
             f"`mixco trial` does: run this configuration with it"
         )
-    config = local_trial.recorded_config(row)
+    config = config_of(row)
     card = {name: _plain(row[name]) for name in _RECORDED}
     folder = out or results / "exports" / trial_id
     write(path, config, {**card, "config": config.model_dump(mode="json")}, folder)

@@ -101,7 +101,7 @@ def _trial(
 
 def _resolve(given: dict[str, Any], file: Path | None, preset: str) -> TrialConfig:
     """Options win over the file, the file over the preset, the preset over the defaults."""
-    from study.spec import load_yaml
+    from study.yaml_files import load_yaml
     from trainables.recipes import recipe
 
     values: dict[str, Any] = {}
@@ -177,6 +177,7 @@ def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: 
 
 
 def _repeat(trial_id: str, results: str, data: Path | None, view: Any) -> None:
+    from reports.store.configs import config_of
     from reports.store.tables import COMPLETE, open_store
     from study import local_trial
 
@@ -185,7 +186,7 @@ def _repeat(trial_id: str, results: str, data: Path | None, view: Any) -> None:
         raise InputError(
             f"{trial_id}: is {recorded['status']}; only complete trials can be compared"
         )
-    config = local_trial.recorded_config(recorded)
+    config = config_of(recorded)
     how = How(*local_trial.recorded_how(recorded))
     if threads := local_trial.recorded_threads(recorded):
         import torch

@@ -29,7 +29,8 @@ from study.on_ray.tune_patches import ForgettingScheduler, NoProgress
 from study.overview import knn_by_epoch, recorded_rows
 from study.plan import DueTrial
 from study.progress import Progress
-from study.spec import Allotment, StudySpec
+from study.resources import Allotment
+from study.spec import StudySpec
 from trainables.on_ray.steps import MakeTrial, local_trial, remove_group
 from trainables.on_ray.tune import TrialTrainable
 
@@ -188,6 +189,16 @@ class _Run:
                 "(once the cause is gone, run again with --retry-failed)"
             )
 
+    def next_due(self) -> DueTrial | None:
+        """The next trial to start; a trial whose config is wrong is recorded as failed instead."""
+        while (due := self.agenda.next()) and due.error:
+            self.allotted[due.trial_id] = self.agenda.spec.resources.of(due.config.width)
+            self.record(due, FAILED, {"error": due.error}, {}, [])
+            del self.allotted[due.trial_id]
+            if self.over:
+                return None
+        return due
+
     def give_back(self, job: DueTrial) -> None:
         """Has a trial that has not ended start anew."""
         self.allotted.pop(job.trial_id)
@@ -205,7 +216,7 @@ class _AgendaSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         if self._run.over or self._run.agenda.finished:
             return Searcher.FINISHED
-        job = self._waiting or self._run.agenda.next()
+        job = self._waiting or self._run.next_due()
         if job is None:
             return None
         self._waiting = None if self._run.allot(job) else job

@@ -1,0 +1,83 @@
+"""What each trial of a study is given: workers, and the CPUs and GPUs of each worker."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class Allotment(NamedTuple):
+    """What one trial is given."""
+
+    workers: int
+    cpus: float
+    """Of each worker."""
+    gpus: float
+    """Of each worker."""
+
+    @property
+    def total(self) -> dict[str, float]:
+        """Ray's resources of all its workers: ``{"CPU": ..., "GPU": ...}``."""
+        return {"CPU": self.workers * self.cpus, "GPU": self.workers * self.gpus}
+
+
+class Resources(BaseModel):
+    """What a trial is given; numbers, or a mapping from the smallest width they hold for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    cpus: Annotated[
+        float | dict[int, float],
+        Field(description="CPUs for each worker of a trial; {from width: CPUs}"),
+    ] = 1.0
+    gpus: Annotated[
+        float | Literal["auto"] | dict[int, float | Literal["auto"]],
+        Field(
+            description="GPUs for each worker; fractions for one worker; auto: from the memory "
+            "that earlier trials of the width took"
+        ),
+    ] = 0.0
+    workers: Annotated[
+        int | dict[int, int], Field(description="processes that share each batch of a trial")
+    ] = 1
+
+    @field_validator("cpus", "gpus", "workers", mode="before")
+    @classmethod
+    def _widths_are_numbers(cls, value: Any) -> Any:
+        """Reads widths that a ``study.yaml`` of an older version has as text."""
+        if not isinstance(value, dict):
+            return value
+        numbers = {_number(width): given for width, given in value.items()}
+        if len(numbers) < len(value):
+            raise ValueError("a width is given twice")
+        return numbers
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        for name, least in (("cpus", 0.01), ("gpus", 0.0), ("workers", 1)):
+            value = getattr(self, name)
+            numbers = list(value.values()) if isinstance(value, dict) else [value]
+            if not numbers or min(n for n in [*numbers, least] if n != "auto") < least:
+                raise ValueError(f"{name}: every number must be at least {least:g}, got {value}")
+        return self
+
+    def of(self, width: int, gpu_share: float = 1.0) -> Allotment:
+        """What a trial of that width is given; ``gpu_share`` stands for ``gpus: auto``."""
+        workers, cpus, gpus = (_at(value, width) for value in (self.workers, self.cpus, self.gpus))
+        if gpus == "auto":
+            gpus = gpu_share if workers == 1 else 1.0
+        return Allotment(int(workers), float(cpus), float(gpus))
+
+
+def _number(width: Any) -> Any:
+    is_number = isinstance(width, str) and width.isascii() and width.isdigit() and len(width) < 10
+    return int(width) if is_number else width
+
+
+def _at(value: Any, width: int) -> Any:
+    """A value that may depend on the width."""
+    if not isinstance(value, dict):
+        return value
+    reached = [start for start in value if start <= width]
+    return value[max(reached) if reached else min(value)]
