@@ -17,7 +17,8 @@ import pandas as pd
 import torch
 
 from reports.store.configs import config_of
-from reports.store.tables import COMPLETE, open_store
+from reports.store.schema import COMPLETE
+from reports.store.tables import open_store
 from trainables.trial import Trial
 
 HEADINGS = (

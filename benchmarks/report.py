@@ -21,12 +21,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from reports.store.tables import EPOCHS, SCHEMA_VERSION
-from tests.synthetic_study import Truth, draw_trials, write_store
+from reports.store.schema import EPOCHS
+from tests.synthetic_study import Truth, draw_trials, write_store, write_table
 
 TRUTH = Truth(datasets=("a", "b", "c", "d", "e"), widths=(8, 16, 32, 64), seeds=6)
 
@@ -41,9 +40,7 @@ def write(root: Path, trials: int, epochs: int) -> int:
     columns = {"trial_id": ids.to_numpy(), "epoch": np.tile(np.arange(1, epochs + 1), len(table))}
     noise = np.random.default_rng(1).normal(size=len(ids))
     arrays = [pa.array(columns.get(field.name, noise), field.type, safe=False) for field in EPOCHS]
-    schema = EPOCHS.with_metadata({"mixco_schema": str(SCHEMA_VERSION)})
-    (root / "epochs").mkdir()
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), root / "epochs" / "all.parquet")
+    write_table(root, "epochs", pa.Table.from_arrays(arrays, schema=EPOCHS))
     return len(table)
 
 

@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from reports.store.tables import open_store
+from trainables.config import TrialConfig
 
 _TIMED = """
 import sys, time
@@ -40,6 +41,7 @@ def write(root: Path, trials: int, epochs: int) -> float:
     """Appends the trials; milliseconds for each."""
     store = open_store(root, create=True)
     noise = random.Random(0).gauss
+    config = TrialConfig().model_dump(mode="json")
     start = time.perf_counter()
     for number in range(trials):
         rows = [
@@ -56,7 +58,15 @@ def write(root: Path, trials: int, epochs: int) -> float:
             for epoch in range(1, epochs + 1)
         ]
         name = f"cifar10-moco-resnet18-w{number % 64}-mixco-tune-{number:05d}"
-        trial = {"trial_id": name, "phase": "tune", "status": "complete", "accuracy": noise(60, 9)}
+        trial = {
+            "trial_id": name,
+            "cell": name[: name.index("-tune")],
+            "phase": "tune",
+            "number": number,
+            "status": "complete",
+            "accuracy": noise(60, 9),
+            **config,
+        }
         score = {"dataset": "cifar10", "split": "validation", "protocol": "linear", "top1": 60.0}
         store.append(trial, rows, [score])
     return 1000 * (time.perf_counter() - start) / trials

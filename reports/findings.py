@@ -23,7 +23,7 @@ from reports.statistics import (
     trend,
 )
 from reports.statistics.selection import Selection, select
-from reports.store.tables import EVALUATIONS
+from reports.store.schema import EVALUATIONS
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.store.tables import CONFIRM
+from reports.store.schema import CONFIRM
 
 
 def provenance(trials: pd.DataFrame) -> list[tuple[str, str]]:

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from reports.store.tables import CONFIG_FIELDS, CONFIRM, EVALUATIONS, Store, open_store
-from trainables.errors import InputError
+from reports.store.address import public
+from reports.store.schema import CONFIG_FIELDS, CONFIRM, EVALUATIONS
+from reports.store.tables import Store, open_store
+from trainables.errors import InputError, cause
 
 _TRIAL = ["study", "trial_id"]
 """What names a trial: an id is unique within its study only."""
@@ -46,7 +48,7 @@ def read_results(results: list[str], waiting: bool = False) -> Tables:
             evaluations.append(_transferred(store, frame))
         if frame.empty and not waiting:
             why = f" ({damaged[-1]})" if damaged else ""
-            raise InputError(f"{uri}: no finished trial there{why}")
+            raise InputError(f"{store.name}: no finished trial there{why}")
         trials.append(frame)
         notes += damaged
     both = pd.concat(trials, ignore_index=True)
@@ -76,8 +78,7 @@ def _as_input_error(uri: str) -> Iterator[None]:
     except InputError:
         raise
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{uri}: cannot be read ({reason})") from None
+        raise InputError(f"{public(uri)}: cannot be read ({cause(error)})") from None
 
 
 def _transferred(store: Store, trials: pd.DataFrame) -> pd.DataFrame:

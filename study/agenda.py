@@ -8,7 +8,7 @@ from typing import Any
 
 from reports.statistics.best_trial import best_trials
 from reports.store.configs import config_values
-from reports.store.tables import STATUSES, TUNE
+from reports.store.schema import STATUSES, TUNE
 from study.plan import Cell, DueTrial, cells, confirm_trial, planned_confirms, tune_id, tune_trial
 from study.search import CellSearch, Outcome
 from study.spec import StudySpec

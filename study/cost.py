@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reports.store.tables import COMPLETE, CONFIRM
+from reports.store.schema import COMPLETE, CONFIRM
 from study.agenda import Agenda
 from trainables.arms import BASELINE
 from trainables.config import TrialConfig

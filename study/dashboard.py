@@ -16,7 +16,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from reports.store.tables import COMPLETE, PRUNED, TUNE, Store
+from reports.store.schema import COMPLETE, PRUNED, TUNE
+from reports.store.tables import Store
 from search_spaces import Space
 from study.agenda import Agenda
 from study.overview import knn_by_epoch, recorded_rows

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from reports.store.tables import COMPLETE, CONFIRM, DIVERGED, SINGLE, TUNE, Store
+from reports.store.schema import COMPLETE, CONFIRM, DIVERGED, SINGLE, TUNE
+from reports.store.tables import Store
 from study.plan import Cell
 from trainables.config import TrialConfig
 from trainables.errors import InputError

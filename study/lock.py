@@ -23,7 +23,8 @@ from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
 
-from reports.store.tables import Store, StoreError
+from reports.store.files import StoreError
+from reports.store.tables import Store
 from trainables.errors import InputError
 
 HEARTBEAT_SECONDS = 15.0

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from reports.store.tables import FAILED, PRUNED, STATUSES, Store
+from reports.store.schema import FAILED, PRUNED, STATUSES
+from reports.store.tables import Store
 from study import lock
 from study.agenda import Agenda
 from study.pareto import fronts

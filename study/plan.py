@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from optuna.distributions import CategoricalDistribution
 
-from reports.store.tables import CONFIRM, TUNE
+from reports.store.schema import CONFIRM, TUNE
 from search_spaces import Space
 from study.spec import StudySpec
 from trainables.config import TrialConfig, parse_config

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from reports.store.tables import DIVERGED, FAILED, PRUNED
+from reports.store.schema import DIVERGED, FAILED, PRUNED
 from study.agenda import Agenda
 
 _SHOWN_CELLS = 30

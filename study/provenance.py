@@ -21,22 +21,13 @@ _GROWS = ("datasets", "methods", "encoders", "widths", "arms", "trials", "seeds"
 _ASIDE = ("resources", "runner", "trackers")  # of no account for what a trial finds
 
 
-def read_text(store: Store, name: str) -> str | None:
-    """A file beside the tables; None where there is none."""
-    try:
-        with store.open_file(f"{store.root}/{name}") as file:
-            return file.read().decode()
-    except FileNotFoundError:
-        return None
-
-
 def stored_spec(store: Store) -> StudySpec | None:
     """The study that these results are of.
 
     Raises:
         InputError: ``study.yaml`` there is not a study.
     """
-    text = read_text(store, SPEC_FILE)
+    text = store.read_text(SPEC_FILE)
     return None if text is None else parse_spec(text, f"{store.name}/{SPEC_FILE}")
 
 

@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from reports.store.tables import COMPLETE, PRUNED
+from reports.store.schema import COMPLETE, PRUNED
 from search_spaces.spaces import nearest
 from study.plan import Cell
 from study.spec import Search

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.store.tables import COMPLETE, CONFIRM, TUNE
+from reports.store.schema import COMPLETE, CONFIRM, TUNE
 from study.plan import planned_confirms, problems
 from study.spec import StudySpec
 

@@ -11,6 +11,7 @@ and luck of the search that a cell shares over its seeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from reports.store.tables import SCHEMA_VERSION, TRIALS
+from reports.store import parquet
+from reports.store.schema import REQUIRED_CONFIG, TRIALS
+from trainables.config import TrialConfig
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,26 @@ def _hyperparameters(rng: np.random.Generator, arm: str) -> dict[str, float]:
 
 
 def write_store(root: Path, trials: pd.DataFrame) -> Path:
-    """Write a trials table as a results folder."""
-    table = pa.Table.from_pandas(trials, schema=TRIALS, preserve_index=False)
-    table = table.replace_schema_metadata({"mixco_schema": str(SCHEMA_VERSION)})
-    (root / "trials").mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, root / "trials" / "synthetic.parquet")
+    """Write a trials table as a results folder; a field without a value has its default."""
+    defaults = TrialConfig().model_dump(mode="json")
+    filled = {
+        name: [defaults[name] if _is_missing(value) else value for value in trials[name]]
+        if name in trials
+        else [defaults[name]] * len(trials)
+        for name in REQUIRED_CONFIG
+    }
+    whole = trials.assign(**filled)
+    table = pa.Table.from_pandas(whole, schema=TRIALS, preserve_index=False)
+    write_table(root, "trials", table)
     return root
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def write_table(root: Path, name: str, rows: pa.Table) -> None:
+    """Write one table of a results folder as one file."""
+    (root / name).mkdir(parents=True, exist_ok=True)
+    with (root / name / "00-compacted-0123456789abcdef.parquet").open("wb+") as file:
+        parquet.write(name, [rows], file)

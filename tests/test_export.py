@@ -15,7 +15,8 @@ import torchvision
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from reports.store.tables import COMPLETE, DIVERGED, open_store
+from reports.store.schema import COMPLETE, DIVERGED
+from reports.store.tables import open_store
 from study import local_trial
 from study.commands import export as command
 from trainables.config import TrialConfig

@@ -14,7 +14,8 @@ import pyarrow.fs
 import pytest
 from typer.testing import CliRunner
 
-from reports.store.tables import Store, StoreError, open_store
+from reports.store.files import StoreError
+from reports.store.tables import Store, open_store
 from study.commands import report as report_command
 from study.commands import study as study_command
 from study.on_ray.driver import run_study
@@ -22,6 +23,7 @@ from study.spec import parse_spec
 from tests.object_store import ObjectStore, Trouble, object_store
 from tests.synthetic_trial import MakeSynthetic
 from tests.test_study_kill import kill_with_ray
+from tests.trial_rows import trial_row
 from trainables.errors import InputError
 
 SPEC = """
@@ -74,7 +76,7 @@ def test_a_store_written_through_trouble_is_whole(s3: ObjectStore, trouble: Trou
     for number in range(20):
         trial_id = f"t{number:02}"
         rows = [{"epoch": epoch, "loss": float(number)} for epoch in (1, 2)]
-        far.append({"trial_id": trial_id, "phase": "tune", "status": "complete"}, rows)
+        far.append(trial_row(trial_id), rows)
     assert len(far.read("trials")) == 20
     far.write_bytes("small", b"{}")
     for _ in range(20):
@@ -85,26 +87,26 @@ def test_a_store_written_through_trouble_is_whole(s3: ObjectStore, trouble: Trou
     assert list(near.read("trials")["trial_id"]) == [f"t{number:02}" for number in range(20)]
     assert list(near.read("epochs")["loss"].value_counts().unique()) == [2]
     for name in ("trials", "epochs"):
-        assert len(near._files(name)) == 1
+        assert len(near._reader.found(name)) == 1
 
 
 def test_a_store_out_of_reach_is_not_taken_for_a_damaged_one(
     s3: ObjectStore, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file passed over would count as missing: its trial would run again."""
-    monkeypatch.setattr("reports.store.tables._ATTEMPTS", 2)
+    monkeypatch.setattr("reports.store.files._WRITE_ATTEMPTS", 2)
     trouble.share = 0
     far = open_store(s3.uri("lost", trouble.port), create=True)
-    far.append({"trial_id": "a", "phase": "tune", "status": "complete"})
-    (path,) = far._files("trials")
+    far.append(trial_row("a"))
+    (file,) = far._reader.found("trials")
     trouble.share = 1
     with pytest.raises(StoreError, match="cannot read results"):
         far.ids()
-    monkeypatch.setattr(far, "_files", lambda table: [path])
+    monkeypatch.setattr(far._reader, "found", lambda table: [file])
     with pytest.raises(StoreError, match="cannot read results"):
         far.ids()
     with pytest.raises(StoreError, match="cannot write results"):
-        far.append({"trial_id": "b", "phase": "tune", "status": "complete"})
+        far.append(trial_row("b"))
     trouble.share = 0
     assert far.ids() == {"a"}
 

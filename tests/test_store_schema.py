@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from reports.store.configs import config_of
-from reports.store.tables import CONFIG_FIELDS, open_store
+from reports.store.schema import CONFIG_FIELDS
+from reports.store.tables import open_store
 from study import local_trial
 from study.overview import recorded_rows
 from trainables.config import LATER_FIELDS, TrialConfig
@@ -32,7 +33,8 @@ def test_rows_of_the_first_schema_have_the_defaults_of_later_fields(
 ) -> None:
     config = TrialConfig(dataset="digits", image_size=16, sync_batch_norm=sync)
     store = open_store(tmp_path, create=True)
-    row = {**local_trial.identity(config), "status": "complete", "workers": 2, "runner": "train"}
+    row = {**local_trial.identity(config), "status": "complete", "accuracy": 50.0}
+    row |= {"workers": 2, "runner": "train"}
     store.append(row)
     assert config_of(recorded_rows(store)[0]) == config
     assert config_of(local_trial.find(store, row["trial_id"])) == config

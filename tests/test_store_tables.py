@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reports.store.tables import SCHEMA_VERSION, Store, open_store
+from reports.store.schema import SCHEMA_VERSION
+from reports.store.tables import Store, open_store
+from tests.trial_rows import trial_row
 from trainables.atomic_write import atomic_write
 from trainables.errors import InputError
 
@@ -19,13 +21,7 @@ from trainables.errors import InputError
 def fill(store: Store, trials: int = 5, epochs: int = 3) -> None:
     for number in range(trials):
         store.append(
-            {
-                "trial_id": f"t{number}",
-                "phase": "tune",
-                "status": "complete",
-                "accuracy": 50.0 + number,
-                "eval_datasets": ["digits"],
-            },
+            trial_row(f"t{number}", number=number, accuracy=50.0 + number),
             [{"epoch": epoch, "loss": 1.0 / epoch} for epoch in range(1, epochs + 1)],
             [{"dataset": "digits", "split": "validation", "protocol": "knn", "top1": 40.0}],
         )
@@ -59,7 +55,7 @@ def test_appending_again_replaces(store: Store) -> None:
 def test_a_trial_that_ran_again_counts_once_with_its_newer_rows(store: Store) -> None:
     fill(store)
     store.compact()
-    again = {"trial_id": "t2", "phase": "tune", "status": "complete", "accuracy": 99.0}
+    again = trial_row("t2", number=2, accuracy=99.0)
     store.append(again, [{"epoch": 1, "loss": 7.0}])
     for _ in range(2):
         trials = store.read("trials").set_index("trial_id")
@@ -109,7 +105,7 @@ def test_a_compaction_cut_short_anywhere_loses_and_doubles_nothing(
 
     real = store.filesystem
     monkeypatch.setattr(store, "filesystem", Cut(real))
-    monkeypatch.setattr("reports.store.tables.atomic_write", step(atomic_write))
+    monkeypatch.setattr("reports.store.files.atomic_write", step(atomic_write))
     with pytest.raises(KeyboardInterrupt):
         store.compact()
     monkeypatch.undo()
@@ -123,7 +119,7 @@ def test_a_compaction_cut_short_anywhere_loses_and_doubles_nothing(
     same()
     store.compact()
     same()
-    assert len(store._files("trials")) == 1
+    assert len(store._reader.found("trials")) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 nonsense", None])
@@ -166,7 +162,7 @@ def test_a_missing_folder_is_bad_input(tmp_path: Path) -> None:
 
 def test_an_unknown_column_is_an_error_and_writes_nothing(store: Store) -> None:
     with pytest.raises(ValueError, match="acuracy"):
-        store.append({"trial_id": "a", "phase": "tune", "status": "complete", "acuracy": 1.0})
+        store.append(trial_row("a", acuracy=1.0))
     assert store.ids() == set()
 
 

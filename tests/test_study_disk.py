@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import ray
 
-from reports.store.tables import Store, StoreError, open_store
+from reports.store.files import StoreError
+from reports.store.tables import Store, open_store
 from study.on_ray.driver import StudyError, run_study
 from study.spec import parse_spec
 from tests.synthetic_trial import MakeSynthetic

@@ -177,6 +177,7 @@ class Trial:
             "classes": len(data.classes),
             "data_fingerprint": data.fingerprint,
             "workers": world.size(),
+            "threads": torch.get_num_threads() if on_cpu else None,
             "hardware": self.runtime.hardware(),
             "hostname": socket.gethostname(),
             "started_at": self.started_at,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from reports.store.tables import COMPLETE
+from reports.store.schema import COMPLETE
 
 Key = TypeVar("Key", bound=Hashable)
 Row = TypeVar("Row", bound=Mapping[Any, Any])

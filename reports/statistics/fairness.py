@@ -8,7 +8,7 @@ import optuna
 import pandas as pd
 
 from reports.statistics.selection import BASELINE, CELL, LINE, best_tune_trials
-from reports.store.tables import COMPLETE, CONFIG_FIELDS, STATUSES, TUNE
+from reports.store.schema import COMPLETE, CONFIG_FIELDS, STATUSES, TUNE
 
 LATE = 0.8
 """A best trial found in the last fifth of a search is a hint that it was cut short."""

@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.statistics.intervals import Floats, bca_interval, sign_flip_p, t_interval
 from reports.statistics.selection import BASELINE, LINE, Selection, select
-from reports.store.tables import COMPLETE
+from reports.store.schema import COMPLETE
 
 PAIR = [*LINE, "width", "seed"]
 WIDTH = [*LINE, "arm", "width"]

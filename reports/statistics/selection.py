@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reports.statistics.best_trial import best_trials
-from reports.store.tables import COMPLETE, CONFIRM, TUNE
+from reports.store.schema import COMPLETE, CONFIRM, TUNE
 from trainables import arms
 
 LINE = ["dataset", "method", "encoder"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reports.store.tables import CONFIG_FIELDS
+from reports.store.schema import CONFIG_FIELDS
 from trainables.config import TrialConfig, parse_config
 
 

@@ -32,7 +32,8 @@ def export(
 ) -> None:
     """Write the trained encoder of TRIAL: weights, program, card and a loading example."""
     from reports.store.configs import config_of
-    from reports.store.tables import COMPLETE, open_store
+    from reports.store.schema import COMPLETE
+    from reports.store.tables import open_store
     from study import local_trial
     from trainables.export import export as write
 

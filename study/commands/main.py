@@ -97,7 +97,7 @@ def main() -> None:
 def _is_store_error(error: Exception) -> bool:
     if not isinstance(error, OSError):
         return False
-    from reports.store.tables import StoreError
+    from reports.store.files import StoreError
 
     return isinstance(error, StoreError)
 

@@ -59,11 +59,13 @@ def _watch(
     """Writes the report again whenever trials have been added, until Ctrl-C."""
     import time
 
+    from reports.store.address import public
+
     tables = None
     try:
         while True:
             if latest.trials.empty and tables is None:
-                typer.echo(f"{results[0]}: waiting for the first finished trial", err=True)
+                typer.echo(f"{public(results[0])}: waiting for the first finished trial", err=True)
             elif tables is None or len(latest.trials) != len(tables.trials):
                 findings = _write(latest, other, results, folder, False, REFRESH_SECONDS)
                 _print(findings, folder, as_json)
@@ -150,10 +152,11 @@ def _print(findings: Findings, folder: Path, as_json: bool) -> None:
 
 
 def _default_folder(results: list[str]) -> Path:
+    from reports.store.address import is_uri, public
     from trainables.errors import InputError
 
-    if "://" in results[0]:
-        raise InputError(f"{results[0]}: results that are not a folder here need --out DIR")
+    if is_uri(results[0]):
+        raise InputError(f"{public(results[0])}: results that are not a folder here need --out DIR")
     return Path(results[0]) / "report"
 
 
@@ -197,13 +200,13 @@ def _packages(results: list[str]) -> str:
 
 
 def _beside(results: list[str], name: str) -> str:
-    """The text of a file beside the tables, where exactly one study is reported and has it."""
+    """A file beside the tables, where exactly one study is reported and the file is there."""
     from reports.store.tables import open_store
-    from study.provenance import read_text
+    from trainables.errors import InputError
 
     if len(results) != 1:
         return ""
     try:
-        return read_text(open_store(results[0]), name) or ""
-    except (OSError, UnicodeDecodeError):
-        return ""
+        return open_store(results[0]).read_text(name) or ""
+    except (OSError, InputError):
+        return ""  # The report needs the tables alone.

@@ -150,7 +150,8 @@ class How(NamedTuple):
 
 
 def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: Any) -> None:
-    from reports.store.tables import COMPLETE, open_store
+    from reports.store.schema import COMPLETE
+    from reports.store.tables import open_store
     from study import local_trial
     from trainables.data.sources import find_source
     from trainables.data_dir import default_data_dir
@@ -178,7 +179,8 @@ def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: 
 
 def _repeat(trial_id: str, results: str, data: Path | None, view: Any) -> None:
     from reports.store.configs import config_of
-    from reports.store.tables import COMPLETE, open_store
+    from reports.store.schema import COMPLETE
+    from reports.store.tables import open_store
     from study import local_trial
 
     recorded = local_trial.find(open_store(results), trial_id)

@@ -70,7 +70,8 @@ def _drive(
     """Runs the study here, on the cluster: how it ended, and the error's text."""
     import logging
 
-    from reports.store.tables import StoreError, open_store
+    from reports.store.files import StoreError
+    from reports.store.tables import open_store
     from study.on_ray.driver import run_study
     from study.spec import parse_spec
 

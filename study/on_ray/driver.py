@@ -17,7 +17,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from reports.store.tables import COMPLETE, FAILED, PRUNED, TUNE, Store, StoreError
+from reports.store.files import StoreError
+from reports.store.schema import COMPLETE, FAILED, PRUNED, TUNE
+from reports.store.tables import Store
 from study import pareto, provenance
 from study.agenda import Agenda
 from study.lock import StudyLock
@@ -83,6 +85,7 @@ def run_study(
         if store.ids() and not accept_mixed:
             provenance.check_same_study(store, spec)
         provenance.write(store, spec)
+        store.compact_leftovers()
         rows = recorded_rows(store)
         if retry_failed:
             rows = [row for row in rows if row["status"] != FAILED]
@@ -173,6 +176,7 @@ class _Run:
         except StoreError as error:
             self.error = self.error or StudyError(str(error))
             return
+        self.store.compact_if_many()
         progress = {
             epoch: values["knn_accuracy"]
             for epoch, values in sorted(epochs.items())

@@ -12,7 +12,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from reports.store.tables import TUNE
+from reports.store.schema import TUNE
 from study.on_ray.tune_patches import ForgettingScheduler
 from study.spec import Stopping
 

@@ -23,7 +23,8 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.logger import LoggerCallback
 
-from reports.store.tables import FAILED, Store
+from reports.store.schema import FAILED
+from reports.store.tables import Store
 from study.spec import StudySpec
 from trainables.errors import InputError
 

@@ -101,7 +101,7 @@ class Runtime:
         return int(torch.cuda.get_device_properties(self.device).total_memory)
 
     def hardware(self) -> str:
-        """The device and how the trial uses it, in words; `study.local_trial` reads the threads."""
+        """The device and how the trial uses it, in words."""
         use = ["bf16" if self.bf16 else "fp32"] + ["compiled"] * self.compiled
         use += ["fused batch norm"] * self.fused
         if self.on_cpu:

@@ -35,7 +35,8 @@ def run(
 
     study = load_spec(spec)
 
-    from reports.store.tables import StoreError, open_store
+    from reports.store.files import StoreError
+    from reports.store.tables import open_store
     from study.on_ray.driver import StudyError, run_study
 
     place = results or f"results/{study.name}"
