@@ -1,48 +1,220 @@
-"""Checkpoint files: whole or not there, and never mistaken for another trial's."""
+"""Checkpoint files: a file is whole or absent, and damage is found before anything is restored.
+
+A checkpoint is a file of `torch.save` whose zip comment holds the SHA-256 of all bytes before it.
+"""
 
 from __future__ import annotations
 
-import pickle
+import hashlib
+import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, BinaryIO, Literal
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
 
 from trainables.atomic_write import atomic_file
-from trainables.errors import InputError
+from trainables.config import describe
+from trainables.errors import InputError, cause, shown
 
-_KIND = "mixco-study checkpoint 1"
+_KIND = "mixco-study checkpoint 2"
+_WITHOUT_DIGEST = "mixco-study checkpoint 1"
+_DIGEST = b"sha256:"
+_COMMENT_LENGTH = 2  # bytes at the end of a zip file without comment: the comment's length, 0
+_REMEDY = "; delete it to start the trial over"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        strict=True, extra="ignore", allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+
+class _Images(_Part):
+    channels: Annotated[int, Field(ge=1, le=4)]
+    size: Annotated[int, Field(ge=1, le=4096)]
+    mean: list[float]
+    std: list[Annotated[float, Field(gt=0)]]
+
+
+class _Training(_Part):
+    epoch: Annotated[int, Field(ge=0)]
+    method: dict[str, Tensor]
+    optimizer: dict[str, Any]
+
+
+class _Checkpoint(_Part):
+    """What a checkpoint holds; every field was there from the first version on."""
+
+    config: dict[str, Any]
+    split: Literal["validation", "test"]
+    seconds: Annotated[float, Field(ge=0)]
+    loss: float | None
+    knn_accuracy: Annotated[float, Field(ge=0, le=100)] | None
+    rows: list[dict[str, int | float | None]]
+    images: _Images
+    pretraining: _Training
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (tensors and plain values) atomically."""
-    with atomic_file(path) as file:
-        torch.save({"kind": _KIND, **state}, file)
+    """Write ``state`` (tensors and plain values) in one piece.
+
+    Raises:
+        OSError: the file system refused; a file that was there is as it was.
+    """
+    try:
+        with atomic_file(path) as file:
+            torch.save({"kind": _KIND, **state}, file)
+            file.flush()
+            _append_digest(file)
+    except (OSError, RuntimeError) as error:
+        if system := _system_error(error):  # torch raises a RuntimeError of its own on top
+            raise OSError(system.errno, system.strerror, str(path)) from None
+        raise
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What ``save`` wrote.
+    """What ``save`` wrote, checked: every byte of the file, and the type of every field.
 
     Raises:
         InputError: the file is missing, damaged, or not a checkpoint of this tool.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint")
+        raise InputError(f"{shown(path)}: no such checkpoint")
     try:
-        if not zipfile.is_zipfile(path):
-            raise InputError(f"{path}: truncated, or not a checkpoint")
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise InputError(f"{path}: damaged checkpoint ({damaged})")
-        state = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path}: not a readable checkpoint ({_first_line(error)})") from None
-    if not isinstance(state, dict) or state.get("kind") != _KIND:
-        raise InputError(f"{path}: not a checkpoint of this tool (expected {_KIND!r})")
+        with path.open("rb") as file:
+            digest = _check_bytes(file, path)
+            state = torch.load(file, map_location=device, weights_only=True)
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except OSError as error:
+        raise InputError(f"{shown(path)}: cannot be read ({cause(error)})") from None
+    except Exception as error:  # torch documents no errors; on damage it raises many
+        raise _damaged(path, cause(error)) from None
+    kind = state.get("kind") if isinstance(state, dict) else None
+    if kind not in (_KIND, _WITHOUT_DIGEST):
+        raise InputError(f"{shown(path)}: not a checkpoint of this tool (expected {_KIND!r})")
+    if kind == _KIND and not digest:
+        raise _damaged(path, "its checksum is missing")
+    try:
+        _Checkpoint.model_validate(state)
+    except ValidationError as error:
+        raise _damaged(path, describe(error, _Checkpoint)) from None
     return state
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def check_fits(
+    state: dict[str, Any],
+    path: Path,
+    epochs: int,
+    method: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Refuse a state that a trial cannot continue from, before the trial is changed.
+
+    Args:
+        state: what ``load`` returned for ``path``.
+        epochs: the epochs of the trial.
+        method: the module that is to load the weights.
+        optimizer: the one that is to load its state.
+
+    Raises:
+        InputError: an epoch's row is missing; or a tensor is, or has another shape or type.
+    """
+    training = state["pretraining"]
+    done = training["epoch"]
+    if done > epochs or [row.get("epoch") for row in state["rows"]] != [*range(1, done + 1)]:
+        raise _damaged(path, f"its {len(state['rows'])} rows are not those of {done} epochs")
+    own, found = method.state_dict(), training["method"]
+    if differing := own.keys() ^ found.keys():
+        raise _damaged(path, f"{min(differing)}: one of the two has no such weights")
+    for name, tensor in own.items():
+        _check_tensor(path, name, found[name], tensor)
+    saved, kept = (training["optimizer"].get(name) for name in ("param_groups", "state"))
+    if not _same_groups(saved, optimizer.state_dict()["param_groups"]):
+        raise _damaged(path, "the optimizer's settings are others")
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if not isinstance(kept, dict) or not kept.keys() <= set(range(len(parameters))):
+        raise _damaged(path, "the optimizer's state is of other weights")
+    for index, buffers in kept.items():
+        if not isinstance(buffers, dict) or buffers.keys() != {"momentum_buffer"}:
+            raise _damaged(path, "the optimizer's state is not SGD's")
+        if (momentum := buffers["momentum_buffer"]) is not None:
+            _check_tensor(path, f"momentum {index}", momentum, parameters[index])
+
+
+def _check_tensor(path: Path, name: str, found: Any, own: Tensor) -> None:
+    if not isinstance(found, Tensor):
+        raise _damaged(path, f"{name} is no tensor")
+    looks = [(t.shape, t.dtype, t.layout, t.device.type) for t in (found, own)]
+    if looks[0] != looks[1]:
+        what = f"{found.dtype} {list(found.shape)} ({found.layout}, {found.device})"
+        raise _damaged(path, f"{name} is {what}, not {own.dtype} {list(own.shape)}")
+
+
+def _same_groups(found: Any, own: list[dict[str, Any]]) -> bool:
+    """Whether settings of both are equal; another version of torch may have more or fewer.
+
+    Every step of training sets the learning rate anew.
+    """
+    return (
+        isinstance(found, list)
+        and len(found) == len(own)
+        and all(
+            isinstance(group, dict)
+            and "params" in group
+            # As text: a tensor in place of a number cannot be compared.
+            and all(repr(group[n]) == repr(mine[n]) for n in group.keys() & mine.keys() - {"lr"})
+            for group, mine in zip(found, own, strict=True)
+        )
+    )
+
+
+def _append_digest(file: BinaryIO) -> None:
+    """Make the digest of all bytes so far the zip file's comment."""
+    end = file.seek(-_COMMENT_LENGTH, os.SEEK_END)
+    with Path(file.name).open("rb") as written:
+        comment = _DIGEST + _digest(written, end)
+    file.write(len(comment).to_bytes(_COMMENT_LENGTH, "little") + comment)
+
+
+def _digest(file: BinaryIO, end: int) -> bytes:
+    file.seek(0)
+    digest = hashlib.sha256()
+    while end:
+        block = file.read(min(end, 1 << 20))
+        digest.update(block)
+        end -= len(block)
+    return digest.hexdigest().encode()
+
+
+def _check_bytes(file: BinaryIO, path: Path) -> bool:
+    """Whether the file has a digest, which is right; without one, zip's checksums have to do."""
+    if not zipfile.is_zipfile(file):
+        raise InputError(f"{shown(path)}: truncated, or not a checkpoint{_REMEDY}")
+    with zipfile.ZipFile(file) as archive:
+        comment = archive.comment
+        entries = archive.infolist()
+        # torch compresses nothing; a small entry could unpack to more than the memory holds.
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise _damaged(path, "it is compressed")
+        if not comment and (entry := archive.testzip()):
+            raise _damaged(path, entry)
+    if comment:
+        end = file.seek(0, os.SEEK_END) - len(comment) - _COMMENT_LENGTH
+        if comment != _DIGEST + _digest(file, end):
+            raise _damaged(path, "its checksum is wrong")
+    file.seek(0)
+    return bool(comment)
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(f"{shown(path)}: damaged checkpoint ({why}){_REMEDY}")
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error

@@ -222,7 +222,9 @@ class Trial:
                     f"{path}: checkpoint of another trial ({field} is "
                     f"{saved[field]!r} there, {own!r} here)"
                 )
-        self.pretraining.load_state_dict(state["pretraining"])
+        training = self.pretraining
+        checkpoint.check_fits(state, path, self.config.epochs, training.method, training.optimizer)
+        training.load_state_dict(state["pretraining"])
         self.seconds, self.loss = state["seconds"], state["loss"]
         self.knn_accuracy, self.rows = state["knn_accuracy"], state["rows"]
 
