@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -20,9 +20,10 @@ from reports.store.schema import COMPLETE, PRUNED, TUNE
 from reports.store.tables import Store
 from search_spaces import Space
 from study.agenda import Agenda
+from study.dashboard_guard import guarded
 from study.overview import knn_by_epoch, recorded_rows
 from study.provenance import stored_spec
-from trainables.errors import InputError
+from trainables.errors import InputError, cause, shown
 
 HOST = "127.0.0.1"
 
@@ -30,11 +31,11 @@ HOST = "127.0.0.1"
 def cell_studies(store: Store) -> BaseStorage:
     """One Optuna study for each cell, its tune trials in order.
 
-    A trial that diverged or failed is Optuna's FAIL, with its error as an attribute; the values of
-    each epoch's kNN accuracy are the intermediate ones.
+    A trial that diverged or failed is Optuna's FAIL, and its error is an attribute. The kNN
+    accuracies of the epochs are Optuna's intermediate values.
 
     Raises:
-        InputError: no study was run there.
+        InputError: no study was run there, or a recorded trial cannot be one of Optuna's.
     """
     spec = stored_spec(store)
     if spec is None:
@@ -58,7 +59,11 @@ def cell_studies(store: Store) -> BaseStorage:
         cell_rows = (row for row in tuned if row["cell"] == name)
         for row in sorted(cell_rows, key=lambda row: int(row["number"])):
             epochs = dict(progress.get(row["trial_id"], []))
-            study.add_trial(_trial(row, state.cell.space, epochs, joint))
+            try:
+                study.add_trial(_trial(row, state.cell.space, epochs, joint))
+            except (TypeError, ValueError) as error:  # Optuna's, of values that are out of order
+                what = f"{shown(store.name)}: trial {shown(row['trial_id'])} is damaged"
+                raise InputError(f"{what} ({cause(error)})") from None
     return storage
 
 
@@ -68,8 +73,7 @@ def _trial(
     distributions: dict[str, BaseDistribution] = {
         name: distribution
         for name, distribution in space.items()
-        if row[name] is not None
-        and distribution._contains(distribution.to_internal_repr(row[name]))
+        if row[name] is not None and _within(distribution, row[name])
     }
     values: list[float] | None = None
     state = TrialState.FAIL
@@ -97,8 +101,15 @@ def _trial(
     return trial
 
 
+def _within(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:  # not one of the choices
+        return False
+
+
 class _Server(ThreadingMixIn, WSGIServer):
-    """A page asks for several things at once."""
+    """A server with a thread for each request: a page sends several at a time."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -106,11 +117,11 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are no news."""
+        """Log nothing: requests are of no interest."""
 
 
 def serve(store: Store, port: int, announce: Callable[[str], None]) -> None:
-    """Serves the dashboard on this machine until Ctrl-C.
+    """Serve the dashboard on this machine until Ctrl-C.
 
     Raises:
         InputError: optuna-dashboard is not installed, the port is taken, or no study was run there.
@@ -121,9 +132,10 @@ def serve(store: Store, port: int, announce: Callable[[str], None]) -> None:
 
     storage = cell_studies(store)
     try:
-        server = make_server(HOST, port, wsgi(storage), _Server, _Quiet)
+        server = _Server((HOST, port), _Quiet)
     except OSError as error:
-        raise InputError(f"--port {port}: {error.strerror or error} (0: any free port)") from None
+        raise InputError(f"--port {port}: {cause(error)} (0: any free port)") from None
+    server.set_app(guarded(wsgi(storage), server.server_port))
     with server, contextlib.suppress(KeyboardInterrupt):
         announce(f"http://{HOST}:{server.server_port}/dashboard")
         server.serve_forever()

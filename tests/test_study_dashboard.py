@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import signal
 import socket
@@ -11,16 +12,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import optuna
 import pytest
 from optuna.trial import TrialState
+from optuna_dashboard import wsgi
 from playwright.sync_api import expect, sync_playwright
 
 from reports.store.tables import Store, open_store
 from study import dashboard, provenance
 from study.agenda import Agenda
 from study.dashboard import cell_studies
+from study.dashboard_guard import App, guarded
 from study.spec import parse_spec
 from tests.local_head import heed_interrupts
 from tests.synthetic_trial import SyntheticTrial
@@ -103,6 +107,55 @@ def test_what_is_missing_or_taken_is_one_line(
     monkeypatch.setattr(dashboard, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'mixco-study\[dashboard\]'"):
         dashboard.serve(store, 0, print)
+
+
+def status(app: App, method: str, path: str, **headers: str) -> int:
+    """The status that the application answers a request with."""
+    environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": path}
+    setup_testing_defaults(environ)
+    del environ["HTTP_HOST"]
+    answered: list[str] = []
+    environ |= {f"HTTP_{name.upper()}": value for name, value in headers.items()}
+    list(app(environ, lambda line, *rest: answered.append(line)))
+    return int(answered[0].split()[0])
+
+
+def test_pages_of_other_sites_can_neither_read_nor_change_the_search(store: Store) -> None:
+    storage = cell_studies(store)
+    app = guarded(wsgi(storage), 8080)
+    for host in ("127.0.0.1:8080", "localhost:8080", "[::1]:8080", "LOCALHOST:8080"):
+        assert status(app, "GET", "/api/studies", host=host) == 200
+    for host in ("evil.example:8080", "127.0.0.1:80", "127.0.0.1", "127.0.0.1.evil.example:8080"):
+        assert status(app, "GET", "/api/studies", host=host) == 403
+    assert status(app, "GET", "/api/studies") == 403
+    (first, *_) = storage.get_all_studies()
+    one = f"/api/studies/{first._study_id}"
+    for origin in ("http://evil.example", "null", "http://127.0.0.1", "https://localhost:8080"):
+        assert status(app, "DELETE", one, host="localhost:8080", origin=origin) == 403
+    assert len(storage.get_all_studies()) == 2
+    own = {"host": "localhost:8080", "origin": "http://localhost:8080"}
+    assert status(app, "DELETE", one, **own) == 204
+    assert len(storage.get_all_studies()) == 1
+
+
+def test_a_served_page_answers_to_its_own_name_only(url: str) -> None:
+    host = url.split("/")[2]
+    for name, answer in ((host, 200), ("evil.example", 403)):
+        connection = http.client.HTTPConnection(host, timeout=20)
+        connection.request("GET", "/dashboard/", headers={"Host": name})
+        assert connection.getresponse().status == answer
+
+
+def test_a_damaged_row_is_named_in_one_line(store: Store, tmp_path: Path) -> None:
+    damaged = open_store(tmp_path / "damaged", create=True)
+    rows = store.read("trials").astype(object).where(lambda frame: frame.notna(), None)
+    row = next(r for r in rows.to_dict("records") if r["phase"] == "tune" and r["number"] == 0)
+    damaged.append({**row, "eval_datasets": [], "accuracy": None})
+    spec = provenance.stored_spec(store)
+    assert spec is not None
+    provenance.write(damaged, spec)
+    with pytest.raises(InputError, match=rf"trial {row['trial_id']} is damaged"):
+        cell_studies(damaged)
 
 
 @pytest.fixture
