@@ -35,5 +35,5 @@ def recipe(name: str, method: object) -> dict[str, Any]:
         InputError: there is no such recipe or method.
     """
     if name not in RECIPES:
-        raise InputError(f"--preset: no recipe {name!r} (allowed: {', '.join(RECIPES)})")
+        raise InputError(f"--recipe: no recipe {name!r} (allowed: {', '.join(RECIPES)})")
     return {**RECIPES[name], **METHODS.find(method).recipes.get(name, {})}

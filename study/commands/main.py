@@ -5,13 +5,20 @@ Commands are loaded when they are called: `mixco --help` answers at once, withou
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import os
 import sys
-from typing import Any
+import traceback
+import warnings
+from typing import Any, cast
 
 import typer
 from typer.core import TyperGroup
+
+from study.console import OutputError, close_streams, open_streams, say, tell
+from study.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED, debugging, ending
 
 COMMANDS = {
     "trial": "Run one trial on this machine.",
@@ -21,8 +28,7 @@ COMMANDS = {
     "space": "Show what a search may vary.",
     "export": "Write a trained encoder as safetensors.",
 }
-EXIT_BAD_INPUT = 2
-_EXIT_STORE = 1
+_DEBUG = "--debug"
 
 
 class _LazyGroup(TyperGroup):
@@ -57,7 +63,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help here: rich's takes longer to import than to answer
     context_settings={"help_option_names": ["-h", "--help"]},
     help="How much does MixCo gain over the same method without mixing, and how does the gain "
-    "change with capacity?",
+    "change with capacity? Exit codes: 0, the work is done; 1, the machine or the work failed; "
+    "2, the input is wrong; 130, interrupted by Ctrl-C.",
 )
 
 
@@ -65,7 +72,7 @@ def _print_version(value: bool) -> None:
     if value:
         from importlib.metadata import version
 
-        typer.echo(f"mixco-study {version('mixco-study')}")
+        say(f"mixco-study {version('mixco-study')}")
         raise typer.Exit
 
 
@@ -74,32 +81,79 @@ def root(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
+    debug: bool = typer.Option(
+        False, _DEBUG, help="Print the traceback of an error; MIXCO_DEBUG=1 does the same."
+    ),
 ) -> None:
     """The group itself: options that come before a command."""
 
 
 def main() -> None:
-    """Run the command line; bad input is one line on standard error and exit code 2."""
+    """Run the command line; an error is one line on standard error, and an exit code."""
+    open_streams()
+    if _DEBUG in sys.argv[1:]:  # of every command, so it may stand anywhere
+        os.environ["MIXCO_DEBUG"] = "1"
+    arguments = [argument for argument in sys.argv[1:] if argument != _DEBUG]
+    with warnings.catch_warnings():
+        warnings.showwarning = cast(Any, _show_warning)
+        code = _guarded(_command, arguments)
+    written = _guarded(lambda _: close_streams(), arguments)
+    raise SystemExit(code or written)
+
+
+def _command(arguments: list[str]) -> int:
+    """Run one command; its exit code."""
+    command = typer.main.get_command(app)
     try:
-        app(prog_name="mixco")
+        with command.make_context("mixco", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    return DONE
+
+
+def _guarded(run: Any, arguments: list[str]) -> int:
+    """The last net: whatever ``run`` raises becomes one line and an exit code."""
+    try:
+        return int(run(arguments))
+    except KeyboardInterrupt:
+        tell("mixco: interrupted")
+        return INTERRUPTED
+    except OutputError as error:
+        if error.errno == errno.EPIPE:
+            return DONE  # the reader has read what it wanted
+        tell(f"mixco: standard output: {error.strerror}")
+        return FAILED
     except Exception as error:
-        from trainables.errors import InputError
+        if debugging():
+            traceback.print_exception(error)
+        if hasattr(error, "format_message"):  # Typer's errors of usage
+            _tell_usage(error)
+            return BAD_INPUT
+        end = ending(error)
+        tell(f"mixco: {end.line}")
+        return end.code
 
-        code = EXIT_BAD_INPUT if isinstance(error, InputError) else _EXIT_STORE
-        if os.environ.get("MIXCO_TRACEBACK") or not (
-            isinstance(error, InputError) or _is_store_error(error)
-        ):
-            raise
-        sys.stderr.write(f"mixco: {error}\n")
-        raise SystemExit(code) from None
+
+def _tell_usage(error: Any) -> None:
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{message}\n" if message else "")
+        return
+    path = context.command_path if context else "mixco"
+    tell(f"mixco: {' '.join(message.split())} (help: {path} --help)")
 
 
-def _is_store_error(error: Exception) -> bool:
-    if not isinstance(error, OSError):
-        return False
-    from reports.store.files import StoreError
-
-    return isinstance(error, StoreError)
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any
+) -> None:
+    """A warning as one line; libraries' warnings about their own use only with ``--debug``."""
+    if debugging():
+        tell(f"mixco: {filename}:{lineno}: {category.__name__}: {message}")
+    elif category is UserWarning:
+        tell(f"mixco: {' '.join(str(message).split())}")
 
 
 if __name__ == "__main__":

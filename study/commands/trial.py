@@ -1,4 +1,4 @@
-"""`mixco trial`: one trial on this machine; without Ray, but for the runner ``train``."""
+"""`mixco trial`: one trial on this machine. Only the runner ``train`` uses Ray."""
 
 from __future__ import annotations
 
@@ -47,9 +47,13 @@ def _option(name: str) -> inspect.Parameter:
 
 def _trial(
     config: Annotated[Path | None, typer.Option(help="YAML file with fields")] = None,
-    preset: Annotated[
-        str, typer.Option(help="where the fields start from: fast, or paper (Kim et al. 2020)")
+    recipe: Annotated[
+        str,
+        typer.Option(help="values of fields that are not given: fast, or paper (Kim et al. 2020)"),
     ] = "fast",
+    preset: Annotated[
+        str | None, typer.Option(hidden=True, help="the former name of --recipe")
+    ] = None,
     results: Annotated[
         str, typer.Option(help="results folder: one row for the trial, and its checkpoint")
     ] = "results/trials",
@@ -76,16 +80,18 @@ def _trial(
 ) -> None:
     """Run one trial here: train an encoder, evaluate it on the test split, record the row.
 
-    An interrupted trial goes on from its last epoch when the same command is given again.
+    Give the same command again to continue an interrupted trial after its last whole epoch.
     """
     from study.commands.trial_view import View
 
     given = {name: value for name, value in fields.items() if value is not None}
     if repeat:
         if given or config:
-            raise InputError("--repeat: takes no other configuration; it is the recorded one")
+            raise InputError("--repeat: allows no configuration; the recorded one is used")
         if runner or workers > 1:
-            raise InputError("--repeat: takes no --runner or --workers; they are the recorded ones")
+            raise InputError(
+                "--repeat: allows no --runner or --workers; the recorded ones are used"
+            )
         _repeat(repeat, results, data, View(json_))
         return
     if runner == "reused" and workers > 1:
@@ -96,11 +102,11 @@ def _trial(
             "(with --repeat a URI is allowed)"
         )
     how = How(runner or ("reused" if workers == 1 else "train"), workers)
-    _run(_resolve(given, config, preset), how, Path(results), data, View(json_))
+    _run(_resolve(given, config, preset or recipe), how, Path(results), data, View(json_))
 
 
-def _resolve(given: dict[str, Any], file: Path | None, preset: str) -> TrialConfig:
-    """Options win over the file, the file over the preset, the preset over the defaults."""
+def _resolve(given: dict[str, Any], file: Path | None, name: str) -> TrialConfig:
+    """Options win over the file, the file over the recipe, the recipe over the defaults."""
     from study.yaml_files import load_yaml
     from trainables.recipes import recipe
 
@@ -110,11 +116,15 @@ def _resolve(given: dict[str, Any], file: Path | None, preset: str) -> TrialConf
         where = f"{file} and options"
         try:
             values = load_yaml(file.read_text(encoding="utf-8"), str(file))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"--config {file}: cannot be read: {error}") from None
+        except OSError as error:
+            raise InputError(f"--config {file}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"--config {file}: not UTF-8 text ({error.reason} at byte {error.start})"
+            ) from None
     values |= given
     method = values.get("method", TrialConfig.model_fields["method"].default)
-    return parse_config({**recipe(preset, method), **values}, where)
+    return parse_config({**recipe(name, method), **values}, where)
 
 
 class How(NamedTuple):
@@ -130,16 +140,9 @@ class How(NamedTuple):
         """The trial, with its workers for as long as it takes."""
         if self.runner == "train":
             from study.on_ray.local_workers import several_workers
-            from trainables.on_ray.steps import GaveUpError
 
-            try:
-                with several_workers(config, split, data, self.workers) as several:
-                    yield several
-            except GaveUpError as error:
-                if isinstance(error, InputError):
-                    raise
-                typer.echo(f"mixco: failed: {error}", err=True)
-                raise typer.Exit(1) from None
+            with several_workers(config, split, data, self.workers) as trial_of_workers:
+                yield trial_of_workers
             return
         from study.commands.loading import loading
         from trainables.trial import Trial
@@ -153,6 +156,7 @@ def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: 
     from reports.store.schema import COMPLETE
     from reports.store.tables import open_store
     from study import local_trial
+    from study.commands.interruption import Kept
     from trainables.data.sources import find_source
     from trainables.data_dir import default_data_dir
 
@@ -165,12 +169,14 @@ def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: 
         view.result(local_trial.find(store, trial_id))
         return
     checkpoint = local_trial.checkpoint_path(results, trial_id)
-    with how.start(config, "test", data) as trial:
+    view.work_is_kept_in(results)
+    with Kept(checkpoint, view) as kept, how.start(config, "test", data) as trial:
         if checkpoint.exists():
             trial.restore(checkpoint)
+            kept.epoch = trial.epoch
             view.note(f"continuing after epoch {trial.epoch} ({checkpoint})")
         with view.progress(trial):
-            row = local_trial.run(trial, store, checkpoint, view.epoch, view.step, how.runner)
+            row = local_trial.run(trial, store, checkpoint, kept.shown, view.step, how.runner)
     view.result(row)
     if row["status"] != COMPLETE:
         view.note(f"{row['status']}: {row['error']}")

@@ -6,11 +6,13 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
+
+from study.console import bar_columns, console, news_of, say, text_column, whole
 
 if TYPE_CHECKING:
     from trainables.on_ray.train import TrainTrial
@@ -35,34 +37,32 @@ _SHOWN = (
 
 
 class View:
-    """Output of one trial; notes and the bar go to standard error, rows to standard output."""
+    """Output of one trial. Notes and the bar go to standard error, rows to standard output."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.errors = Console(stderr=True)
+        self._errors = console(stderr=True)
         self._bar: Progress | None = None
         self._steps = 0
 
     def note(self, text: str) -> None:
-        """A line for the person at the terminal."""
-        self.errors.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Print a line for the person at the terminal."""
+        self._errors.print(whole(text), soft_wrap=True)
+
+    def work_is_kept_in(self, results: Path) -> None:
+        """From here on, a trial goes on although its output cannot be written."""
+        news_of(str(results), data=self.as_json)
 
     @contextlib.contextmanager
     def progress(self, trial: Trial | TrainTrial) -> Iterator[None]:
-        """Shows the trial's progress while it runs, where a person can see it."""
+        """Show a progress bar while the trial runs, unless rows are printed as JSON."""
         if self.as_json:
             yield
             return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-        )
+        columns = (*bar_columns(), text_column("{task.fields[figures]}"))
         total = trial.config.epochs * trial.steps_per_epoch
         self._steps = trial.epoch * trial.steps_per_epoch
-        with Progress(*columns, console=self.errors) as self._bar:
+        with Progress(*columns, console=self._errors) as self._bar:
             self._task = self._bar.add_task(
                 f"epoch {trial.epoch}/{trial.config.epochs}", total=total, figures=""
             )
@@ -71,15 +71,15 @@ class View:
             yield
 
     def step(self, step: int, steps: int) -> None:
-        """After each step of training."""
+        """Move the bar on by a step of training."""
         self._steps += 1
         if self._bar:
             self._bar.update(self._task, completed=self._steps)
 
     def epoch(self, row: dict[str, Any]) -> None:
-        """After each epoch."""
+        """Show the row of an epoch."""
         if self.as_json:
-            print(as_json_line(row), flush=True)
+            say(as_json_line(row))
         elif self._bar:
             knn = row["knn_accuracy"]
             figures = f"loss {row['loss']:.3f}  {row['images_per_second']:,.0f} images/s"
@@ -90,9 +90,9 @@ class View:
             )
 
     def result(self, row: dict[str, Any]) -> None:
-        """The trial's row."""
+        """Show the row of the finished trial."""
         if self.as_json:
-            print(as_json_line(row), flush=True)
+            say(as_json_line(row))
             return
         table = Table(show_header=False)
         split = row.get("split") or ""
@@ -101,9 +101,8 @@ class View:
             if value is not None and value == value:
                 label = f"{name} ({split})" if name == "accuracy" else name
                 table.add_row(label, form.format(value))
-        out = Console()
-        out.print(row["trial_id"], markup=False, highlight=False, soft_wrap=True)
-        out.print(table)
+        say(row["trial_id"])
+        console().print(table)
 
 
 def as_json_line(row: dict[str, Any]) -> str:
