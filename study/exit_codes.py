@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from trainables.errors import InputError, cause, shown
 
+DEBUG_OPTION = "--debug"
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 # The errors of the machine among the system's: nothing in the input would change them.
@@ -59,8 +60,8 @@ def ending(error: BaseException) -> Ending:
 
 
 def debugging() -> bool:
-    """Whether the user asked for tracebacks (``--debug`` sets this variable too)."""
-    return os.environ.get("MIXCO_DEBUG", "") not in ("", "0")
+    """Whether the user asked for tracebacks."""
+    return DEBUG_OPTION in sys.argv[1:] or os.environ.get("MIXCO_DEBUG", "") not in ("", "0")
 
 
 def _code(error: BaseException) -> int | None:

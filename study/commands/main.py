@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
-import os
 import sys
 import traceback
 import warnings
@@ -18,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from study.console import OutputError, close_streams, open_streams, say, tell
-from study.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED, debugging, ending
+from study.exit_codes import BAD_INPUT, DEBUG_OPTION, DONE, FAILED, INTERRUPTED, debugging, ending
 
 COMMANDS = {
     "trial": "Run one trial on this machine.",
@@ -28,7 +27,6 @@ COMMANDS = {
     "space": "Show what a search may vary.",
     "export": "Write a trained encoder as safetensors.",
 }
-_DEBUG = "--debug"
 
 
 class _LazyGroup(TyperGroup):
@@ -82,7 +80,7 @@ def root(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
     debug: bool = typer.Option(
-        False, _DEBUG, help="Print the traceback of an error; MIXCO_DEBUG=1 does the same."
+        False, DEBUG_OPTION, help="Print the traceback of an error; MIXCO_DEBUG=1 does the same."
     ),
 ) -> None:
     """The group itself: options that come before a command."""
@@ -91,9 +89,8 @@ def root(
 def main() -> None:
     """Run the command line; an error is one line on standard error, and an exit code."""
     open_streams()
-    if _DEBUG in sys.argv[1:]:  # of every command, so it may stand anywhere
-        os.environ["MIXCO_DEBUG"] = "1"
-    arguments = [argument for argument in sys.argv[1:] if argument != _DEBUG]
+    # An option of every command: it may stand anywhere.
+    arguments = [argument for argument in sys.argv[1:] if argument != DEBUG_OPTION]
     with warnings.catch_warnings():
         warnings.showwarning = cast(Any, _show_warning)
         code = _guarded(_command, arguments)

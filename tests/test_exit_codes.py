@@ -1,0 +1,218 @@
+"""Errors, signals, lost output: one line, and an exit code that says whether the work was done."""
+
+from __future__ import annotations
+
+import errno
+import json
+import lzma
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from reports.store.tables import StoreError
+from study.commands.interruption import Kept
+from study.commands.loading import loading
+from study.console import console, open_streams
+from study.exit_codes import ending
+from trainables.errors import InputError
+
+MIXCO = Path(sys.executable).with_name("mixco")
+PLAIN = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+def raised(code: Any) -> BaseException:
+    with pytest.raises(BaseException) as caught:
+        code()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("width: 0"), 2, "width: 0"),
+        (StoreError("r: cannot write results"), 1, "r: cannot write results"),
+        (OSError(errno.ENOSPC, "No space left on device", "x.pt"), 1, "x.pt: No space left"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "a\nb"), 2, "a\\nb: No such file"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "y" * 999), 2, "File name too long"),
+        (PermissionError(errno.EACCES, "Permission denied", b"\xff"), 2, "\\xff: Permission"),
+        (OSError("cannot identify image file"), 2, "cannot identify image file"),
+        (MemoryError(), 1, "out of memory"),
+        (RecursionError("maximum recursion depth exceeded"), 2, "nested too deeply"),
+        (EOFError(), 2, "a file ends too early"),
+        (raised(lambda: b"\xff".decode()), 2, "not utf-8 text: invalid start byte at byte 0"),
+        (raised(lambda: "a\u2026".encode("ascii")), 2, "PYTHONUTF8=1"),
+        (raised(lambda: json.loads("{")), 2, "line 1"),
+        (zipfile.BadZipFile("File is not a zip file"), 2, "not a zip file"),
+        (tarfile.ReadError("truncated header"), 2, "truncated header"),
+        (lzma.LZMAError("Corrupt input data"), 2, "Corrupt input data"),
+        (pa.ArrowInvalid("magic bytes not found\nin footer"), 2, "bytes not found in footer"),
+        (subprocess.CalledProcessError(1, "c++"), 1, "c++"),
+    ],
+)  # fmt: skip
+def test_each_error_has_its_exit_code_and_one_line(
+    error: BaseException, code: int, said: str
+) -> None:
+    end = ending(error)
+    assert end.code == code
+    assert said in end.line
+    assert end.line.isprintable() and len(end.line) <= 1500
+
+
+def test_a_bug_is_said_to_be_one_and_its_traceback_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    end = ending(raised(lambda: len(7)))  # type: ignore[arg-type]
+    assert end.code == 1
+    assert end.line.startswith("a bug in mixco-study: TypeError: object of type 'int' has no len()")
+    (kept,) = tmp_path.iterdir()
+    assert str(kept) in end.line
+    assert "Traceback (most recent call last)" in kept.read_text()
+
+
+@pytest.mark.parametrize("asked", ["--debug", "MIXCO_DEBUG"])
+def test_a_traceback_is_printed_where_it_is_asked_for(asked: str) -> None:
+    arguments = ["space", "show", "moco", "nope", *([asked] if asked == "--debug" else [])]
+    environment = {**os.environ, **({} if asked == "--debug" else {asked: "1"})}
+    done = run(*arguments, env=environment)
+    assert done.returncode == 2
+    assert b"Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(b"mixco: ")
+
+
+def test_a_wrong_command_line_is_one_line() -> None:
+    done = run("trial", "--widht", "8")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"mixco: No such option: --widht")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["locale", "ascii", "latin-1"])
+def test_streams_that_are_not_utf8_get_plain_signs(encoding: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"}
+    environment |= PLAIN if encoding == "locale" else {"PYTHONIOENCODING": encoding}
+    done = run("trial", "--help", env={**environment, "COLUMNS": "60"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"--recipe" in done.stdout
+    assert done.stdout.isascii()
+
+
+def test_signs_that_an_encoding_lacks_are_spelt_with_those_it_has() -> None:
+    open_streams()
+    said = "\u22121.5 \u00b1 \u2026 \u2500\u2502 caf\u00e9 \u4e2d \udcff"
+    assert said.encode("ascii", "mixco") == b"-1.5 +/- ... -| cafe \\u4e2d \\xff"
+    assert "caf\u00e9 \u2212".encode("latin-1", "mixco") == "caf\u00e9 -".encode("latin-1")
+    assert "\u4e2d \udcff".encode("utf-8", "mixco") == "\u4e2d \\xff".encode()
+
+
+WORK = """
+import sys
+from study.commands import main
+from study.console import news_of, say
+def work(arguments):
+    {declare}
+    for line in range(20_000):
+        say("line of output")
+    open("done", "w").close()
+    return 0
+main._command = work
+main.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("declare", "output", "code", "said", "done"),
+    [
+        ("pass", "full", 1, "mixco: standard output: No space left on device\n", False),
+        ("pass", "closed", 0, "", False),  # the reader has read what it wanted
+        ("news_of('results/x')", "full", 0, "the work is done: results/x\n", True),
+        ("news_of('results/x', data=True)", "full", 1, "the work is done: results/x\n", True),
+        ("news_of('results/x', data=True)", "closed", 0, "", True),
+    ],
+)
+def test_lost_output_ends_a_command_that_only_prints_and_no_other(
+    declare: str, output: str, code: int, said: str, done: bool, tmp_path: Path
+) -> None:
+    if output == "full":
+        sink = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, sink = os.pipe()
+        os.close(reader)
+    command = [sys.executable, "-c", WORK.format(declare=declare)]
+    ended = subprocess.run(
+        command, cwd=tmp_path, stdout=sink, stderr=subprocess.PIPE, text=True, timeout=100
+    )
+    os.close(sink)
+    assert ended.returncode == code
+    assert ended.stderr.endswith(said) and ended.stderr.count("\n") == bool(said)
+    assert (tmp_path / "done").exists() == done
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_that_cannot_be_written_is_one_line(option: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([MIXCO, option], stdout=full, stderr=subprocess.PIPE, timeout=100)
+    assert done.returncode == 1
+    assert done.stderr == b"mixco: standard output: No space left on device\n"
+
+
+def test_names_are_text_in_tables_and_bars(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.table import Table
+
+    name = "[red]ant[/red] [/b] :cat:"
+    table = Table(title=name)
+    table.add_column(name)
+    table.add_row(name)
+    out = console()
+    out.print(table)
+    out.print(name)
+    assert capsys.readouterr().out.count(name) == 4
+    monkeypatch.setenv("FORCE_COLOR", "1")  # bars are drawn on terminals
+    with loading() as progress:
+        progress(name, 1, 2)
+    assert "[/b]" in capsys.readouterr().err
+
+
+class Notes:
+    """Stands for the view of a trial."""
+
+    def __init__(self) -> None:
+        self.said = ""
+
+    def note(self, text: str) -> None:
+        self.said += text
+
+    def epoch(self, row: dict[str, Any]) -> None: ...
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_says_what_is_kept_and_how_to_go_on(
+    number: str, code: int, tmp_path: Path
+) -> None:
+    view, checkpoint = Notes(), tmp_path / "trial.pt"
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
+    with pytest.raises(SystemExit) as ended, Kept(checkpoint, view) as kept:
+        kept.shown({"epoch": 3})
+        os.kill(os.getpid(), getattr(signal, number))
+    assert ended.value.code == code
+    assert "after epoch 3" in view.said and str(checkpoint) in view.said
+    assert "the same command goes on" in view.said
+    assert {n: signal.getsignal(n) for n in before} == before
+    early = Notes()
+    with pytest.raises(SystemExit), Kept(checkpoint, early):
+        os.kill(os.getpid(), getattr(signal, number))
+    assert "nothing is kept" in early.said
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([MIXCO, *arguments], capture_output=True, timeout=100, env=env)
