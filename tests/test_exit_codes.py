@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from reports.store.tables import StoreError
+from reports.store.files import StoreError
 from study.commands.interruption import Kept
 from study.commands.loading import loading
 from study.console import console, open_streams
