@@ -51,15 +51,19 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
     Raises:
         InputError: a data set is not there.
     """
-    from trainables.data.dataset import load_dataset
-    from trainables.device.flops import training_flops
-
     speeds: dict[tuple[str, str, int], float] = {}
     found = {}
     for name, state in agenda.cells.items():
         config = state.cell.config
         planned = agenda.spec.trials + agenda.planned_confirms(state)
         trials = planned - agenda.done_in(state)
+        if not trials:
+            found[name] = Work()
+            continue
+        # Imported lazily: torch takes seconds, and a complete study needs neither.
+        from trainables.data.dataset import load_dataset
+        from trainables.device.flops import training_flops
+
         data = load_dataset(
             config.dataset,
             image_size=config.image_size,
@@ -73,7 +77,7 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
             epochs = work.epochs / len(state.cell.configs)
             flops = training_flops(sized, data.image_size, data.channels) * images * epochs
             work.flops += flops
-            if timed and trials:
+            if timed:
                 key = (sized.dataset, sized.encoder, sized.width)
                 if key not in speeds:
                     speeds[key] = _flops_per_second(sized, data_dir)
@@ -132,8 +136,16 @@ def gain_spread(trials: pd.DataFrame) -> float | None:
     return math.sqrt(sum(squares.values()) / freedom) if freedom else None
 
 
-def encoder_sizes(configs: Iterable[TrialConfig]) -> list[int]:
-    """Capacities of distinct encoders, parameters."""
-    from trainables.device.flops import encoder_parameters
+def encoder_sizes(configs: Iterable[TrialConfig], trials: pd.DataFrame) -> list[int]:
+    """Capacities of distinct encoders, parameters: as ``trials`` recorded them, else counted."""
+    rows = trials[["dataset", "encoder", "width", "stem", "parameters"]].dropna()
+    recorded = {tuple(key): int(size) for *key, size in rows.itertuples(index=False, name=None)}
+    sizes = set()
+    for config in configs:
+        size = recorded.get((config.dataset, config.encoder, config.width, config.stem))
+        if size is None:
+            from trainables.device.flops import encoder_parameters
 
-    return sorted({encoder_parameters(config) for config in configs})
+            size = encoder_parameters(config)
+        sizes.add(size)
+    return sorted(sizes)

@@ -33,9 +33,6 @@ class Node(NamedTuple):
         ]
         return min(shares) + _ROUNDING
 
-    def __str__(self) -> str:
-        return f"{_count(self.cpus, 'CPU')} and {_count(self.gpus, 'GPU')}"
-
 
 class Misfit(NamedTuple):
     """Trials of some widths that can never start on the machines offered."""
@@ -55,10 +52,13 @@ class Misfit(NamedTuple):
         shown += f" and {more} more" if more > 0 else ""
         width = "width" if len(self.widths) == 1 else "widths"
         workers, cpus, gpus = self.wanted
-        wants = _count(cpus, "CPU") + (f" and {_count(gpus, 'GPU')}" if gpus else "")
+        wants, has = _count(cpus, "CPU"), _count(self.largest.cpus, "CPU")
+        if gpus:
+            wants += f" and {_count(gpus, 'GPU')}"
+            has += f" and {_count(self.largest.gpus, 'GPU')}"
         if workers > 1:
             wants = f"{workers} workers with {wants} each"
-        line = f"{width} {shown}: a trial wants {wants}; the largest node has {self.largest}"
+        line = f"{width} {shown}: a trial wants {wants}; the largest node has {has}"
         if self.room:
             line += f", and all nodes together have room for {_count(self.room, 'such worker')}"
         return line
@@ -82,12 +82,19 @@ def misfits(spec: StudySpec, nodes: Sequence[Node]) -> list[Misfit]:
     return found
 
 
-def this_machine() -> Node:
-    """What this machine offers: the CPUs that this process may use, and the GPUs that it sees."""
-    import joblib
-    import torch
+def this_machine(spec: StudySpec) -> Node:
+    """What this machine offers: the CPUs that this process may use, and the GPUs that it sees.
 
-    return Node(float(joblib.cpu_count()), float(torch.cuda.device_count()))
+    GPUs are looked for only if ``spec`` wants some, since that takes seconds (torch).
+    """
+    import joblib
+
+    gpus = 0
+    if any(spec.resources.of(width).gpus for width in spec.widths):
+        import torch
+
+        gpus = torch.cuda.device_count()
+    return Node(float(joblib.cpu_count()), float(gpus))
 
 
 def _count(number: float, unit: str) -> str:

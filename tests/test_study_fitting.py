@@ -32,7 +32,7 @@ def lines(resources: str, *nodes: Node) -> list[str]:
             "{cpus: 4}",
             [LAPTOP],
             [
-                "widths 8, 16, 64: a trial wants 4 CPUs; the largest node has 2 CPUs and 0 GPUs",
+                "widths 8, 16, 64: a trial wants 4 CPUs; the largest node has 2 CPUs",
             ],
         ),
         (
@@ -55,8 +55,8 @@ def lines(resources: str, *nodes: Node) -> list[str]:
             "{workers: {8: 1, 64: 4}}",
             [LAPTOP, Node(1, 0)],
             [
-                "width 64: a trial wants 4 workers with 1 CPU each; the largest node has 2 CPUs "
-                "and 0 GPUs, and all nodes together have room for 3 such workers"
+                "width 64: a trial wants 4 workers with 1 CPU each; the largest node has 2 CPUs"
+                ", and all nodes together have room for 3 such workers"
             ],
         ),
         (
@@ -64,7 +64,7 @@ def lines(resources: str, *nodes: Node) -> list[str]:
             [],
             [
                 "widths 8, 16, 64: a trial wants 4 workers with 1 CPU each; the largest node has "
-                "0 CPUs and 0 GPUs"
+                "0 CPUs"
             ],
         ),
     ],

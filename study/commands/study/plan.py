@@ -38,11 +38,11 @@ def plan(
     from study.overview import recorded_rows
 
     console = Console()
-    if not os.environ.get("RAY_ADDRESS"):  # else `run` uses that cluster
-        for misfit in misfits(study, [this_machine()]):
-            console.print(f"does not fit on this machine: {misfit}", soft_wrap=True, markup=False)
     store = open_store(results or f"results/{study.name}", create=True)
     agenda = Agenda(study, recorded_rows(store))
+    if not agenda.finished and not os.environ.get("RAY_ADDRESS"):  # else `run` uses that cluster
+        for misfit in misfits(study, [this_machine(study)]):
+            console.print(f"does not fit on this machine: {misfit}", soft_wrap=True, markup=False)
     work = cost.missing_work(agenda, data.absolute() if data else None, timed)
     table = Table(box=None, pad_edge=False)
     table.add_column("cell", overflow="fold")
@@ -57,7 +57,8 @@ def plan(
     table.add_row("missing in all", *_cells_of(total, timed))
     console.print(table)
 
-    spread = cost.gain_spread(store.read("trials"))
+    trials = store.read("trials")
+    spread = cost.gain_spread(trials)
     source = "of the gains in these results"
     if spread is None:
         spread = cost.TYPICAL_SPREAD * math.sqrt(2)
@@ -69,7 +70,7 @@ def plan(
             for config in state.cell.configs
             if config.encoder == encoder
         ]
-        slopes = _detectable(study, cost.encoder_sizes(configs), spread)
+        slopes = _detectable(study, cost.encoder_sizes(configs, trials), spread)
         console.print(
             f"{encoder}: {slopes} (spread of a gain over seeds {spread:.2f}, {source})",
             soft_wrap=True,
