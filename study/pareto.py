@@ -26,13 +26,13 @@ _SCHEMA = pa.schema(
 
 
 def fronts(agenda: Agenda) -> pa.Table:
-    """The tune trials on the front of each joint cell, from few FLOPs to many."""
+    """The tune trials on the Pareto front of each joint cell, by increasing FLOPs."""
     rows = []
     for name, state in agenda.cells.items():
         if "width" not in state.cell.space:
             continue
         config = state.cell.config
-        for number in state.search.front:
+        for number in state.search.pareto_front:
             outcome = state.search.outcomes[number]
             rows.append(
                 {
@@ -51,7 +51,7 @@ def fronts(agenda: Agenda) -> pa.Table:
 
 
 def write(store: Store, agenda: Agenda) -> None:
-    """Writes the fronts of a study that searches width; nothing for any other.
+    """Writes the Pareto fronts of a study that searches width; writes nothing for other studies.
 
     Raises:
         StoreError: the file system refused.

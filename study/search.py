@@ -1,9 +1,9 @@
 """Suggestions for one cell: an Optuna study that depends on nothing but the cell's own results.
 
 Suggestion n is computed from the outcomes of exactly the trials 0 to n - k (k is
-`parallel_per_cell`) and the parameters of the k - 1 trials between, by a sampler whose seed comes
+`parallel_per_cell`) and from the parameters of the k - 1 trials between. The sampler's seed comes
 from the study's seed, the cell's name and n. So neither timing, nor other cells, nor interruptions
-change it, and it can be computed again from the stored rows.
+change a suggestion, and it can be computed again from the stored rows.
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from reports.store.schema import COMPLETE, PRUNED
 from search_spaces.spaces import nearest
 from study.plan import Cell
+from study.samplers import SAMPLERS
 from study.spec import Search
 from trainables.config import TrialConfig
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-_REPLAYED = ("cmaes", "nsgaii")
-"""Samplers that keep their state in the trials they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Outcome:
     progress: Mapping[int, float] = field(default_factory=dict)
     """kNN accuracy by epoch, of a pruned trial."""
     flops: float | None = None
-    """Of one image through the encoder: the second objective where width is searched too."""
+    """FLOPs of one image through the encoder: the second objective where width is searched."""
 
 
 class CellSearch:
@@ -49,10 +47,11 @@ class CellSearch:
     def __init__(self, cell: Cell, search: Search, trials: int, seed: int) -> None:
         self.cell = cell
         self.warm_start: Callable[[], Mapping[str, Any] | None] | None = None
-        """Parameters for the second trial, asked for once it is due; None: not known yet."""
+        """Called when the second trial is due; returns its parameters, or None: not known yet."""
         self.trials = trials
         self.outcomes: dict[int, Outcome] = {}
         self._search = search
+        self._sampler = SAMPLERS[search.sampler]
         self._seed = seed
         self._asked = 0
         self._told = 0
@@ -86,17 +85,20 @@ class CellSearch:
         return None
 
     def record(self, number: int, outcome: Outcome) -> None:
-        """Notes how a trial ended; of one that an earlier run did, too."""
+        """Takes in how a trial ended, in this run or an earlier one."""
         self.outcomes[number] = outcome
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """The first trial: the cell's fixed values, moved into the space where they lie outside."""
+        """The first trial's parameters: the cell's fixed values, each moved into its range."""
         return self._defaults(self.cell.config)
 
     @property
-    def front(self) -> list[int]:
-        """The complete trials that no other beats in accuracy without more FLOPs, by FLOPs."""
+    def pareto_front(self) -> list[int]:
+        """The Pareto front: complete trials that none beats in accuracy at equal or fewer FLOPs.
+
+        Ordered by FLOPs.
+        """
         study = _study(joint=True)
         complete = {
             number: (outcome.accuracy, outcome.flops)
@@ -117,7 +119,10 @@ class CellSearch:
         }
 
     def _start(self, number: int) -> Mapping[str, Any] | None:
-        """What a trial is told to take: the defaults (of each width), a warm start, or nothing."""
+        """Parameters that trial ``number`` must have: defaults, a warm start, or none.
+
+        None: they are not known yet.
+        """
         if number < len(self.cell.widths):
             return self._defaults(self.cell.configs[number])
         if number == 1 and self.warm_start is not None:
@@ -132,21 +137,21 @@ class CellSearch:
         }
         if given:
             self._study.enqueue_trial(given)
-        self._study.sampler = self._sampler(number)
+        self._study.sampler = self._seeded(number)
         trial = self._study.ask(self.cell.space)
         assert trial.number == number
         return dict(trial.params)
 
     def _adopt(self, number: int, outcome: Outcome, start: Mapping[str, Any]) -> None:
-        """Puts a trial that ran before in its place."""
+        """Adds a recorded trial to the Optuna study, as if it had been asked for now."""
         space: dict[str, BaseDistribution] = {
             name: distribution
             for name, distribution in self.cell.space.items()
             if distribution._contains(distribution.to_internal_repr(outcome.parameters[name]))
         }
         parameters = {name: outcome.parameters[name] for name in space}
-        if self._search.sampler in _REPLAYED:
-            # Of a search space that has changed since, it is none of this sampler's trials.
+        if self._sampler.replayed:
+            # If the search space has changed since, this sampler did not suggest the trial.
             if self._ask(number, start) != outcome.parameters:
                 self._foreign.add(number)
             return
@@ -172,24 +177,10 @@ class CellSearch:
     def _trial(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
 
-    def _sampler(self, number: int) -> BaseSampler:
+    def _seeded(self, number: int) -> BaseSampler:
         key = f"{self._seed}/{self.cell.name}/{number}"
         seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little") >> 1
-        startup = self._search.startup_trials
-        samplers = optuna.samplers
-        match self._search.sampler:
-            case "random":
-                return samplers.RandomSampler(seed=seed)
-            case "gp":
-                return samplers.GPSampler(seed=seed, n_startup_trials=startup)
-            case "cmaes":
-                return samplers.CmaEsSampler(
-                    seed=seed, n_startup_trials=startup, warn_independent_sampling=False
-                )
-            case "nsgaii":
-                return samplers.NSGAIISampler(seed=seed, population_size=max(2, startup))
-            case _:
-                return samplers.TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True)
+        return self._sampler.make(seed, self._search.startup_trials)
 
 
 def _study(joint: bool) -> optuna.Study:

@@ -13,12 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from search_spaces import Space, narrow, space
 from study.matching import match_compute
 from study.resources import Resources
+from study.samplers import SAMPLERS
 from study.suggestions import check_suggestions, check_workers
 from study.yaml_files import MAX_CHARACTERS, dump_yaml, load_yaml
 from trainables.config import (
     ArmName,
     EncoderName,
     MethodName,
+    NameOf,
     Role,
     TrialConfig,
     describe,
@@ -40,9 +42,7 @@ class _Section(BaseModel):
 class Search(_Section):
     """How configurations are suggested within a cell."""
 
-    sampler: Annotated[
-        Literal["tpe", "random", "gp", "cmaes", "nsgaii"], Field(description="Optuna's sampler")
-    ] = "tpe"
+    sampler: Annotated[str, NameOf(SAMPLERS), Field(description="Optuna's sampler")] = "tpe"
     startup_trials: Annotated[
         int, Field(ge=1, le=1_000_000, description="random trials before the model is used")
     ] = 8
@@ -183,8 +183,11 @@ class StudySpec(_Section):
             )
 
     def _joint_is_possible(self) -> None:
-        if self.search.sampler == "cmaes":
-            raise ValueError("search.sampler: cmaes has one objective, treat_width: joint has two")
+        sampler = SAMPLERS[self.search.sampler]
+        if not sampler.two_objectives:
+            raise ValueError(
+                f"search.sampler: {sampler.name} has one objective, treat_width: joint has two"
+            )
         if self.stopping.rule != "none":
             raise ValueError(
                 "stopping: with treat_width: joint a ladder would stop the small encoders "
