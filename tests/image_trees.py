@@ -110,6 +110,17 @@ def write_parquet(
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), path)
 
 
+def write_columns(path: Path, names: list[str] | None = None, **columns: pa.Array) -> None:
+    """A Parquet file of any columns; ``names`` are the class names of the column ``label``."""
+    table = pa.table(columns)
+    if names is not None:
+        features = {"label": {"names": names, "_type": "ClassLabel"}}
+        text = json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": text})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+
+
 def idx_bytes(values: npt.NDArray[np.uint8]) -> bytes:
     """An IDX file of bytes."""
     header = bytes((0, 0, 8, values.ndim))

@@ -1,9 +1,8 @@
-"""The data sources by name, and the way from a data set's name to its files."""
+"""Data sources: where images come from. A new source is a file here and a name in `SOURCES`."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 
 from trainables.data.records import LocatedData
@@ -15,14 +14,15 @@ from trainables.data.sources.image_folder import ImageFolder
 from trainables.data.sources.parquet import Parquet
 from trainables.data.sources.tiny_imagenet import TinyImageNet
 from trainables.errors import InputError, cause, shown
+from trainables.registry import Registry
 
 _STALLED_SECONDS = 60.0
 
-_OBJECTS: tuple[DataSource, ...] = (
+_SHIPPED: tuple[DataSource, ...] = (
     *(Digits(), FashionMnist(), Cifar10(), Cifar100(), TinyImageNet()),
     *(ImageFolder(), Parquet()),
 )
-SOURCES: Mapping[str, DataSource] = {source.name: source for source in _OBJECTS}
+SOURCES: Registry[DataSource] = Registry("dataset", {source.name: source for source in _SHIPPED})
 
 
 def find_source(name: str, data_dir: Path) -> LocatedData:
