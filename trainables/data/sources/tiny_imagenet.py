@@ -111,7 +111,7 @@ def _root_among(place: Path, files: Files, passed_over: Counter[str]) -> str:
     highest = min(root.count("/") for root in roots)
     root = _only(place, [root for root in roots if root.count("/") == highest])
     if len(roots) > 1:
-        passed_over["further copies of the layout in the archive"] += len(roots) - 1
+        passed_over[f"other {_CLASSES} in a deeper folder"] += len(roots) - 1
     return root
 
 
