@@ -7,7 +7,7 @@ import torchvision
 from trainables.config import TrialConfig
 from trainables.device.flops import encoder_flops, encoder_parameters, training_flops
 from trainables.encoders import ENCODERS
-from trainables.encoders.embedding import Embedding, Projection
+from trainables.encoders.embedding import Embedding, Encoder, Projection, build_encoder
 from trainables.encoders.resnet import ResNet
 
 
@@ -67,3 +67,15 @@ def test_embeddings_are_unit_vectors() -> None:
     encoder = ResNet("resnet10", 4)
     z = Embedding(encoder, Projection(encoder.features, 16))(torch.randn(5, 3, 16, 16))
     torch.testing.assert_close(z.norm(dim=1), torch.ones(5))
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_every_registered_encoder_keeps_the_contract(name: str) -> None:
+    for stem in ENCODERS[name].stems:
+        encoder = build_encoder(TrialConfig(encoder=name, width=2, stem=stem), channels=1)
+        assert isinstance(encoder, Encoder)
+        assert encoder(torch.randn(2, 1, 16, 16)).shape == (2, encoder.features)
+        assert encoder.torchvision_class is None  # that class has width 64 and three channels
+        wider = build_encoder(TrialConfig(encoder=name, width=4, stem=stem), channels=1)
+        counts = [sum(p.numel() for p in model.parameters()) for model in (encoder, wider)]
+        assert counts[1] > 2 * counts[0]

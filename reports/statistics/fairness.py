@@ -8,12 +8,12 @@ import optuna
 import pandas as pd
 
 from reports.statistics.selection import BASELINE, CELL, LINE, best_tune_trials
-from reports.store.schema import COMPLETE, CONFIG_FIELDS, STATUSES, TUNE
+from reports.store.schema import COMPLETE, STATUSES, TUNE
+from trainables.config import Role, fields_with
 
 LATE = 0.8
 """A best trial found in the last fifth of a search is a hint that it was cut short."""
 _SEARCH = ["study", *CELL]
-NOT_SEARCHED = {"dataset", "method", "arm", "encoder", "width", "seed", "device", "eval_datasets"}
 
 
 def search_curves(trials: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +142,7 @@ def _listed(column: pd.Series) -> str:
 def searched(trials: pd.DataFrame) -> list[str]:
     """Hyperparameters that the tune trials of some cell vary."""
     tune = trials[trials["phase"] == TUNE]
-    names = [name for name, _ in CONFIG_FIELDS if name not in NOT_SEARCHED]
+    names = list(fields_with(Role.HYPERPARAMETER))
     if tune.empty:
         return []
     varied = (
