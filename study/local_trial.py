@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -90,9 +89,9 @@ def recorded_how(row: dict[str, Any]) -> tuple[str, int]:
 
 
 def recorded_threads(row: dict[str, Any]) -> int | None:
-    """Threads of each worker of a trial recorded on a CPU: on others its sums round otherwise."""
-    found = re.search(r"(\d+) threads?,", row["hardware"] or "")
-    return int(found[1]) if found else None
+    """Threads of each worker of a trial on a CPU: with another number, sums round differently."""
+    threads = row["threads"]
+    return int(threads) if threads and threads == threads else None
 
 
 def recorded_split(row: dict[str, Any]) -> str:

@@ -38,6 +38,11 @@ def recorded_rows(store: Store) -> list[dict[str, Any]]:
     return rows
 
 
+def missing_trials(store: Store, agenda: Agenda) -> list[str]:
+    """The trials that ended, as the agenda knows, and whose rows the results lack."""
+    return sorted(set(agenda.ended) - store.ids())
+
+
 def knn_by_epoch(store: Store, trial_ids: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
     """(epoch, kNN accuracy) of each trial, in order, where it was measured."""
     epochs = store.read("epochs", ["trial_id", "epoch", "knn_accuracy"], trial_ids=trial_ids)

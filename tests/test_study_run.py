@@ -25,6 +25,7 @@ from study.on_ray.tune_patches import forget_finished
 from study.overview import Overview
 from study.spec import StudySpec, parse_spec
 from tests.synthetic_trial import MakeSynthetic, SyntheticTrial
+from trainables.atomic_write import atomic_write
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.on_ray import tune
@@ -327,14 +328,12 @@ def test_incomparable_changes_are_refused_by_name(store: Store, undisturbed: Und
 def test_results_that_cannot_be_written_stop_the_study(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Store._write_through
-
-    def full(self: Store, path: str, data: Any) -> None:
-        if "trials/" in path and len(list(Path(self.root, "trials").glob("*.parquet"))) >= 5:
+    def full(path: Path, content: Any) -> None:
+        if path.parent.name == "trials" and len(list(path.parent.glob("*.parquet"))) >= 5:
             raise OSError(28, "No space left on device")
-        write(self, path, data)
+        atomic_write(path, content)
 
-    monkeypatch.setattr(Store, "_write_through", full)
+    monkeypatch.setattr("reports.store.files.atomic_write", full)
     with pytest.raises(StudyError, match="No space left"):
         run(store, spec_of(widths=(4,)))
     assert len(store.ids()) == 5

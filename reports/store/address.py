@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from trainables.errors import shown
 
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:/+")
 _SECRET_OPTION = re.compile(
     r"(?P<name>[?&][^=&]*(?:key|secret|token|password|credential|sig)[^=&]*=)[^&]*", re.IGNORECASE
 )
@@ -16,7 +16,8 @@ _SECRET_OPTION = re.compile(
 
 def is_uri(root: str | Path) -> bool:
     """Whether ``root`` begins with a scheme; a `Path` and any other text is a path."""
-    return isinstance(root, str) and _SCHEME.match(root) is not None
+    found = _SCHEME.match(str(root))
+    return isinstance(root, str) and found is not None and found[0].endswith("://")
 
 
 def public(root: str | Path) -> str:
@@ -26,9 +27,9 @@ def public(root: str | Path) -> str:
     's3://bucket/prefix?region=eu-west-1'
     """
     text = str(root)
-    if is_uri(root):
-        scheme, rest = text[: text.index("://") + 3], text.partition("://")[2]
-        text = scheme + rest.removeprefix(_credentials(rest))
+    if scheme := _SCHEME.match(text):  # A `Path` made of a URI has one slash only.
+        rest = text[scheme.end() :]
+        text = scheme[0] + rest.removeprefix(_credentials(rest))
         text = _SECRET_OPTION.sub(r"\g<name>...", text)
     return shown(text, 500)
 

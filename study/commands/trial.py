@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from reports.store.address import is_uri, public
 from trainables.config import TrialConfig, choices, parse_config, value_types
 from trainables.errors import InputError
 
@@ -96,10 +97,10 @@ def _trial(
         return
     if runner == "reused" and workers > 1:
         raise InputError(f"--runner: reused is for one worker, not {workers} (allowed: train)")
-    if "://" in results:
+    if is_uri(results):
         raise InputError(
-            f"--results {results}: a trial keeps its checkpoint beside its row, in a local folder "
-            "(with --repeat a URI is allowed)"
+            f"--results {public(results)}: a trial keeps its checkpoint beside its row, in a "
+            "local folder (with --repeat a URI is allowed)"
         )
     how = How(runner or ("reused" if workers == 1 else "train"), workers)
     _run(_resolve(given, config, preset or recipe), how, Path(results), data, View(json_))
@@ -165,7 +166,7 @@ def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: 
     trial_id = local_trial.identity(config)["trial_id"]
     store = open_store(results, create=True)
     if trial_id in store.ids():
-        view.note(f"{trial_id} is recorded in {results} already; --repeat runs it again")
+        view.note(f"{trial_id} is recorded in {store.name} already; --repeat runs it again")
         view.result(local_trial.find(store, trial_id))
         return
     checkpoint = local_trial.checkpoint_path(results, trial_id)

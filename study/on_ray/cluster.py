@@ -18,6 +18,7 @@ from pyarrow.fs import FileType
 from ray._private.services import get_webui_url_from_internal_kv
 from ray.exceptions import AuthenticationError
 
+from reports.store.address import is_uri
 from reports.store.tables import Store
 from trainables.errors import InputError
 
@@ -212,7 +213,7 @@ def check_shared(results: str, why: str) -> None:
     Raises:
         InputError: neither a URI nor an absolute path.
     """
-    if not re.match(r"[a-z0-9]+://", results) and not Path(results).is_absolute():
+    if not is_uri(results) and not Path(results).is_absolute():
         raise InputError(
             f"{why}, which does not see {results}: give --results a URI (s3://bucket/prefix) or "
             "the absolute path of a folder that the cluster's nodes share"

@@ -28,11 +28,12 @@ from study.on_ray.gpu_shares import GpuShares
 from study.on_ray.stopping import CellLadders
 from study.on_ray.trackers import check_usable, trackers
 from study.on_ray.tune_patches import ForgettingScheduler, NoProgress
-from study.overview import knn_by_epoch, recorded_rows
+from study.overview import knn_by_epoch, missing_trials, recorded_rows
 from study.plan import DueTrial
 from study.progress import Progress
 from study.resources import Allotment
 from study.spec import StudySpec
+from trainables.errors import listed
 from trainables.on_ray.steps import MakeTrial, local_trial, remove_group
 from trainables.on_ray.tune import TrialTrainable
 
@@ -95,6 +96,11 @@ def run_study(
         provenance.write(store, spec)
         pareto.write(store, agenda)
         store.compact()
+        if agenda.finished and (missing := missing_trials(store, agenda)):
+            raise StudyError(
+                f"{store.name}: {len(missing)} trials ended, but their results are gone: "
+                f"{listed(missing, 5)}; the same command runs them again"
+            )
         return agenda.finished
 
 

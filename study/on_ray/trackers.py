@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import shutil
 import tempfile
 import threading
@@ -30,6 +31,7 @@ from trainables.errors import InputError
 
 _PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}
 _MLFLOW_URI = "MLFLOW_TRACKING_URI"
+_PLAIN = re.compile(r"[A-Za-z0-9/._+-]+")
 _WAITING = 10_000
 """Events that may wait for a tracker before the driver does."""
 _END_SECONDS = 600.0
@@ -219,7 +221,7 @@ def _logger(name: str, folder: Path, spec: StudySpec) -> LoggerCallback:
     if name == "mlflow":
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-        uri = os.environ.get(_MLFLOW_URI) or f"sqlite:///{folder}/mlflow.db"
+        uri = os.environ.get(_MLFLOW_URI) or f"sqlite:///{plain_path(folder)}/mlflow.db"
         return MLflowLoggerCallback(uri, experiment_name=spec.name)
     from ray.air.integrations.wandb import WandbLoggerCallback
 
@@ -230,6 +232,19 @@ def _logger(name: str, folder: Path, spec: StudySpec) -> LoggerCallback:
         dir=str(folder / "wandb"),
         mode=os.environ.get("WANDB_MODE", "online"),
     )
+
+
+def plain_path(folder: Path) -> Path:
+    """A path to ``folder`` that may stand in a URI as it is: the folder's own, or a link to it.
+
+    MLflow and SQLAlchemy disagree on how ``?``, ``#`` and ``%`` in the path of a database are
+    escaped, so one of them would put the database somewhere else.
+    """
+    if _PLAIN.fullmatch(str(folder)):
+        return folder
+    link = Path(tempfile.mkdtemp(prefix="mixco-trackers-")) / "results"
+    link.symlink_to(folder, target_is_directory=True)
+    return link
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:

@@ -7,13 +7,22 @@ from typing import Annotated
 
 import typer
 
+RESULTS_VARIABLE = "MIXCO_RESULTS"
+"""The environment variable that may hold ``--results``: a URI with a secret, for a Ray job."""
+
 Spec = Annotated[
     str,
     typer.Argument(metavar="SPEC", help="A study's YAML file, a preset, or - (standard input)."),
 ]
 Results = Annotated[
     str | None,
-    typer.Option("--results", metavar="DIR", help="Results folder or URI; default results/NAME."),
+    typer.Option(
+        "--results",
+        metavar="DIR",
+        envvar=RESULTS_VARIABLE,
+        show_envvar=False,
+        help="Results folder or URI; default results/NAME.",
+    ),
 ]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder with data sets.")]
 Stored = Annotated[str, typer.Argument(metavar="RESULTS", help="Results folder or URI.")]

@@ -39,8 +39,7 @@ def run(
     from reports.store.tables import open_store
     from study.on_ray.driver import StudyError, run_study
 
-    place = results or f"results/{study.name}"
-    store = open_store(place, create=True)
+    store = open_store(results or f"results/{study.name}", create=True)
     options: dict[str, Any] = {
         "address": address,
         "data_dir": data.absolute() if data else None,
@@ -58,6 +57,6 @@ def run(
         typer.echo(f"mixco: {error}", err=True)
         raise typer.Exit(1) from None
     if not complete:
-        typer.echo(f"interrupted; finished trials are in {place}; the same command goes on")
+        typer.echo(f"interrupted; finished trials are in {store.name}; the same command goes on")
         raise typer.Exit(130)
-    typer.echo(f"complete: {place} (next: mixco report {shlex.quote(str(place))})")
+    typer.echo(f"complete: {store.name} (next: mixco report {shlex.quote(store.name)})")

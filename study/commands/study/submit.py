@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from study.commands.study.logs import follow
-from study.commands.study.options import Dashboard, Spec
+from study.commands.study.options import RESULTS_VARIABLE, Dashboard, Spec
 
 
 def submit(
@@ -34,13 +34,15 @@ def submit(
     """Run SPEC on a cluster as a Ray job, and follow its log (Ctrl-C leaves it running)."""
     import os
 
+    from reports.store.address import public
     from study.on_ray.cluster import check_shared
     from study.on_ray.jobs import Jobs
     from study.spec import load_spec
 
     study = load_spec(spec)
     check_shared(results, "a job runs in a folder of its own on the cluster")
-    options = ["--results", results]
+    secret = public(results) != results
+    options = [] if secret else ["--results", results]
     options += ["--data", data] if data else []
     options += ["--accept-mixed"] if accept_mixed else []
     options += ["--retry-failed"] if retry_failed else []
@@ -48,6 +50,8 @@ def submit(
     for item in env or ():
         name, given, value = item.partition("=")
         environment[name] = value if given else os.environ.get(name, "")
+    if secret:  # A job's command line is shown to all who see the dashboard.
+        environment[RESULTS_VARIABLE] = results
     jobs = Jobs(address)
     job_id = jobs.submit(study, options, environment)
     again = f"mixco study logs {job_id} --address {address}"
