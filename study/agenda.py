@@ -1,4 +1,4 @@
-"""What a study has still to run, in which order. Pure bookkeeping: no Ray, no files."""
+"""Which trials of a study are missing, and in which order they run. No Ray, no files."""
 
 from __future__ import annotations
 
@@ -81,7 +81,10 @@ class Agenda:
     """Hands out the trials that are missing, and takes in how they ended."""
 
     def __init__(self, spec: StudySpec, recorded: Iterable[Mapping[str, Any]] = ()) -> None:
-        """``recorded``: rows of ``trials``, with ``progress`` (epoch to kNN accuracy) if pruned."""
+        """Takes the rows of ``trials`` that are recorded.
+
+        The row of a pruned trial has ``progress``, too: its kNN accuracy by epoch.
+        """
         self.spec = spec
         self.cells = {cell.name: CellState(cell, spec) for cell in cells(spec)}
         if spec.warm_start:
@@ -89,9 +92,9 @@ class Agenda:
                 state.search.warm_start = self._warm_start(state)
         self.running: dict[str, DueTrial] = {}
         self.ended: dict[str, str] = {}
-        """Status of every trial that ended, by id, earlier runs' included."""
+        """Status of every trial that ended in this run or an earlier one, by id."""
         self._ready: deque[DueTrial] = deque()
-        """Trials that no search must suggest first: to confirm, or given back."""
+        """Trials to hand out before a search is asked: confirm trials, and trials given back."""
         self._counts: Counter[str] = Counter()
         for row in recorded:
             self._end(row)
@@ -101,9 +104,9 @@ class Agenda:
             self._open_confirm(state)
 
     def next(self) -> DueTrial | None:
-        """A trial to start now; None where all that is left waits for running ones.
+        """A trial to start now; None if every missing trial must wait for a running one.
 
-        A trial with an ``error`` is not to be started, but recorded as failed with that error.
+        Do not start a trial that has an ``error``: record it as failed with that error.
         """
         due = self._ready.popleft() if self._ready else self._next_tune()
         if due:
@@ -111,12 +114,12 @@ class Agenda:
         return due
 
     def give_back(self, due: DueTrial) -> None:
-        """Takes back a trial that was handed out and has not ended; it is the next to start."""
+        """Takes back a trial that was handed out and has not ended; `next` returns it again."""
         del self.running[due.trial_id]
         self._ready.appendleft(due)
 
     def record(self, row: Mapping[str, Any]) -> None:
-        """Takes in a trial that ended, as a row like those of ``recorded``."""
+        """Takes in the row of a trial that ended, with ``progress`` if it was pruned."""
         self.running.pop(row["trial_id"], None)
         self._end(row)
         state = self.cells[row["cell"]]
@@ -135,7 +138,7 @@ class Agenda:
 
     @property
     def unconfirmed(self) -> list[str]:
-        """Cells that are tuned, but without a complete trial: there is nothing to confirm."""
+        """Cells whose search has ended without a complete trial: there is nothing to confirm."""
         return [name for name, state in self.cells.items() if state.confirm == []]
 
     @property
@@ -144,7 +147,10 @@ class Agenda:
         return sum(self.spec.trials + self.planned_confirms(state) for state in self.cells.values())
 
     def planned_confirms(self, state: CellState) -> int:
-        """Confirm trials of one cell: so many seeds at each width, fewer where none completed."""
+        """Confirm trials of one cell: every seed at each width that has a complete tune trial.
+
+        Before the search has ended, every seed at each width.
+        """
         if state.confirm is None:
             return planned_confirms(self.spec, state.cell.widths)
         return len(state.confirm)
@@ -159,7 +165,7 @@ class Agenda:
         return state.tuned + state.confirmed
 
     def count(self, status: str) -> int:
-        """Trials that ended so, earlier runs' included."""
+        """Trials that ended with ``status``, in this run or an earlier one."""
         assert status in STATUSES
         return self._counts[status]
 
@@ -168,7 +174,7 @@ class Agenda:
         self._counts[row["status"]] += 1
 
     def _next_tune(self) -> DueTrial | None:
-        # The cell that is furthest behind first, so that no cell is left alone at the end.
+        # Ask the cell with the fewest trials first, so that no cell is left alone at the end.
         for state in sorted(self.cells.values(), key=lambda state: len(state.search.outcomes)):
             suggestion = state.search.next()
             if suggestion:
@@ -183,7 +189,8 @@ class Agenda:
         if not narrower:
             return None
         width = max(narrower)
-        source = self.cells[Cell(config.model_copy(update={"width": width}), {}, (width,)).name]
+        narrow = config.model_copy(update={"width": width})  # only for the cell's name
+        source = self.cells[Cell(narrow, {}, (width,)).name]
 
         def parameters() -> Mapping[str, Any] | None:
             if not source.search.done:

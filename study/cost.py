@@ -1,11 +1,10 @@
-"""What a study will cost, and how far seeds spread, before it runs."""
+"""What a study will cost, and how far a gain spreads over seeds, before the study runs."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import time
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reports.store.schema import COMPLETE, CONFIRM
+from reports.statistics.gain import WIDTH, pairs
+from reports.statistics.selection import select
 from study.agenda import Agenda
-from trainables.arms import BASELINE
 from trainables.config import TrialConfig
 
 TYPICAL_SPREAD = 0.3
@@ -25,7 +24,7 @@ _WARM_UP, _TIMED = 1, 3
 
 @dataclass
 class Work:
-    """What is missing of some cells. FLOPs count training; hours are of the devices allotted."""
+    """The work that some cells lack. FLOPs are those of training, hours those of the devices."""
 
     trials: int = 0
     epochs: int = 0
@@ -43,10 +42,15 @@ class Work:
 
 
 def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> dict[str, Work]:
-    """What each cell lacks, by cell.
+    """The work that each cell lacks, by cell.
 
-    ``timed``: hours from a few steps of the first cell of each (data set, encoder, width), scaled
-    to the others by their FLOPs. Pruned trials are counted in full: an upper bound.
+    Args:
+        agenda: the study, with its recorded trials.
+        data_dir: where data sets are.
+        timed: estimate hours, too: time a few steps of the first cell of each (data set, encoder,
+            width), and scale them to the other cells by their FLOPs.
+
+    Pruned trials are counted in full, so the estimate is an upper bound.
 
     Raises:
         InputError: a data set is not there.
@@ -72,7 +76,7 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
         )
         images = len(data.train) // config.batch_size * config.batch_size
         work = Work(trials, trials * config.epochs)
-        # Where width is searched, how many trials it gives each is not known: as many to each.
+        # A search of widths has not chosen yet: assume equally many trials of each width.
         for sized in state.cell.configs:
             epochs = work.epochs / len(state.cell.configs)
             flops = training_flops(sized, data.image_size, data.channels) * images * epochs
@@ -83,7 +87,7 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
                     speeds[key] = _flops_per_second(sized, data_dir)
                 hours = flops / speeds[key] / 3600
                 resources = agenda.spec.resources.of(sized.width)
-                # Of several workers each does its share of the time.
+                # Each of several workers is busy for its share of the hours.
                 work.cpu_hours += hours * resources.cpus
                 work.gpu_hours += hours * resources.gpus
         found[name] = work
@@ -118,22 +122,14 @@ def _flops_per_second(config: TrialConfig, data_dir: Path | None) -> float:
 
 
 def gain_spread(trials: pd.DataFrame) -> float | None:
-    """Standard deviation of paired gains over seeds, points, over all cells; None without any."""
-    rows = trials[(trials["phase"] == CONFIRM) & (trials["status"] == COMPLETE)]
-    keys = ["dataset", "method", "encoder", "width", "seed"]
-    rows = rows.drop_duplicates([*keys, "arm"], keep="last")
-    wide = rows.pivot(index=keys, columns="arm", values="accuracy")
-    if BASELINE not in wide:
-        return None
-    squares: dict[str, float] = defaultdict(float)
-    freedom = 0
-    for arm in wide.columns.drop(BASELINE):
-        gains = (wide[arm] - wide[BASELINE]).dropna()
-        for _, group in gains.groupby(level=keys[:-1]):
-            if len(group) > 1:
-                squares[arm] += float(((group - group.mean()) ** 2).sum())
-                freedom += len(group) - 1
-    return math.sqrt(sum(squares.values()) / freedom) if freedom else None
+    """Standard deviation of a gain over seeds, points, pooled over all cells of ``trials``.
+
+    Trials are selected and paired by the report's rules. None without a cell of two pairs.
+    """
+    gains = pairs(select(trials)).groupby(WIDTH)["gain"]
+    freedom = (gains.size() - 1).sum()
+    squares = (gains.var() * (gains.size() - 1)).sum()  # a cell of one pair has no variance
+    return math.sqrt(squares / freedom) if freedom else None
 
 
 def encoder_sizes(configs: Iterable[TrialConfig], trials: pd.DataFrame) -> list[int]:

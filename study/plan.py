@@ -1,6 +1,6 @@
 """A study's cells, and the trials that fill them.
 
-Identity is deterministic: the same study gives the same ids, so results are found again by id.
+Ids are deterministic: the same study gives the same ids, so a recorded trial is found by its id.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Cell:
     """One tuning problem: a dataset, method, encoder, width and arm."""
 
     config: TrialConfig
-    """What holds before anything is tuned; the values of the cell's first trial."""
+    """The configuration before anything is tuned: the values of the cell's first trial."""
     space: Space
     widths: tuple[int, ...]
-    """The cell's width; all of the study's where width is searched with the rest."""
+    """The cell's width; all widths of the study if width is searched with the rest."""
 
     @property
     def name(self) -> str:
@@ -45,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class DueTrial:
-    """A trial that is due: one to run."""
+    """A trial that is due: nothing that it waits for is missing, so it can be started."""
 
     trial_id: str
     cell: str
@@ -146,7 +146,10 @@ def confirm_trial(cell: Cell, best: TrialConfig, tuned_from: str, seed: int) -> 
 
 
 def _changed(config: TrialConfig, changes: Mapping[str, Any]) -> tuple[TrialConfig, str | None]:
-    """``config`` with other values, and what is wrong with them; such a one is not validated."""
+    """``config`` with ``changes``, and what is wrong with them.
+
+    A configuration that is wrong is returned without validation, so that it can be recorded.
+    """
     values = {**dict(config), **changes}
     try:
         return parse_config(values, "suggestion"), None

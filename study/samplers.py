@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from trainables.errors import InputError
 from trainables.registry import Registry
 
 if TYPE_CHECKING:
@@ -24,6 +26,20 @@ class Sampler:
     asked for again when a search is resumed."""
     two_objectives: bool = True
     """Whether it can search for accuracy and FLOPs at once."""
+    package: str | None = None
+    """The package that it needs besides Optuna; this tool's extra of that name installs it."""
+
+    def check_installed(self) -> None:
+        """Refuses a sampler that cannot be used here.
+
+        Raises:
+            InputError: its package is missing.
+        """
+        if self.package and find_spec(self.package) is None:
+            raise InputError(
+                f"search.sampler: {self.name} needs the package {self.package}, which is not "
+                f"installed: pip install 'mixco-study[{self.package}]', or choose another sampler"
+            )
 
 
 def _tpe(seed: int, startup: int) -> BaseSampler:
@@ -60,7 +76,7 @@ _SHIPPED = (
     Sampler("tpe", _tpe),
     Sampler("random", _random),
     Sampler("gp", _gp),
-    Sampler("cmaes", _cmaes, replayed=True, two_objectives=False),
+    Sampler("cmaes", _cmaes, replayed=True, two_objectives=False, package="cmaes"),
     Sampler("nsgaii", _nsgaii, replayed=True),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from study.samplers import SAMPLERS
 from study.search import CellSearch, Outcome
 from study.spec import Search, StudySpec, parse_spec
 from tests.synthetic_trial import SyntheticTrial
+from trainables.errors import InputError
 
 SPEC = """
 name: search
@@ -306,3 +308,11 @@ def test_the_searcher_records_a_wrong_suggestion_and_goes_on(tmp_path: Path) -> 
     assert 0 < len(failed) < 18
     assert failed["error"].str.contains("batch_size: 255 is odd").all()
     assert set(failed["batch_size"]) == {255}
+
+
+def test_a_sampler_without_its_package_is_refused_in_one_line() -> None:
+    for sampler in SAMPLERS.values():
+        sampler.check_installed()  # the tests' environment has them all
+    missing = replace(SAMPLERS["cmaes"], package="no_such_package")
+    with pytest.raises(InputError, match=r"cmaes needs the package no_such_package.*pip install"):
+        missing.check_installed()

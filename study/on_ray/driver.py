@@ -32,6 +32,7 @@ from study.overview import knn_by_epoch, missing_trials, recorded_rows
 from study.plan import DueTrial
 from study.progress import Progress
 from study.resources import Allotment
+from study.samplers import SAMPLERS
 from study.spec import StudySpec
 from trainables.errors import listed
 from trainables.on_ray.steps import MakeTrial, local_trial, remove_group
@@ -79,6 +80,7 @@ def run_study(
         InputError: the results are another study's, or another driver runs it.
         StudyError: no trial succeeds, or results cannot be written.
     """
+    SAMPLERS[spec.search.sampler].check_installed()
     check_usable(spec, store)
     # A cluster that cannot be used leaves no trace in the results.
     there = cluster.connected(address) if address else nullcontext()
