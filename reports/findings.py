@@ -9,15 +9,18 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.output.sentences.equivalence import equivalence_words
+from reports.output.sentences.limits import batch_words, ceiling_words, limits, method_words
 from reports.output.sentences.records import mixed_words, partial
 from reports.output.sentences.tuning import compute_match, fairness_words
-from reports.output.sentences.verdict import ceiling_words, headline, limits, method_words
+from reports.output.sentences.verdict import headline
 from reports.statistics import (
-    aggregate,
+    aggregates,
+    batches,
     equivalence,
     fairness,
     gain,
     hierarchy,
+    pooled,
     scaling,
     transfer,
     trend,
@@ -28,7 +31,7 @@ from reports.store.schema import EVALUATIONS
 
 @dataclass(frozen=True)
 class Gains:
-    """The gain at each width; `gain`, `aggregate` and `transfer` describe the frames."""
+    """The gain at each width; `gain`, `aggregates` and `transfer` describe the frames."""
 
     pairs: pd.DataFrame
     unpaired: pd.DataFrame
@@ -40,7 +43,7 @@ class Gains:
 
 @dataclass(frozen=True)
 class Trends:
-    """The gain against capacity; `trend`, `aggregate` and `hierarchy` describe the frames."""
+    """The gain against capacity; `trend`, `pooled` and `hierarchy` describe the frames."""
 
     lines: pd.DataFrame
     log_odds_lines: pd.DataFrame
@@ -160,6 +163,7 @@ def find(
                 *notes,
                 *mixed_words(tuning.mixed, selection.overlaps),
                 *partial(trials, gains.table, gains.unpaired),
+                *batch_words(batches.seed_batches(selection.confirm)),
                 *limits(gains.table, trends.pooled),
                 *method_words(trends.lines),
                 *ceiling_words(trends.pooled, trends.log_odds_pooled),
@@ -180,7 +184,7 @@ def _gains(trials: pd.DataFrame, evaluations: pd.DataFrame | None, selection: Se
         unpaired=gain.unpaired(trials),
         table=gain.gain_from_pairs(pairs),
         accuracies=gain.accuracy_table(selection),
-        aggregates=aggregate.aggregates(pairs),
+        aggregates=aggregates.aggregates(pairs),
         transfer=transfer.transfer_table(selection, evaluations),
     )
 
@@ -189,8 +193,8 @@ def _trends(pairs: pd.DataFrame) -> Trends:
     return Trends(
         lines=trend.trend_table(pairs),
         log_odds_lines=trend.trend_table(pairs, "logit_gain"),
-        pooled=aggregate.pooled_trend(pairs),
-        log_odds_pooled=aggregate.pooled_trend(pairs, "logit_gain"),
+        pooled=pooled.pooled_trend(pairs),
+        log_odds_pooled=pooled.pooled_trend(pairs, "logit_gain"),
         second_opinions=hierarchy.second_opinions(pairs),
     )
 

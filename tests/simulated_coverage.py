@@ -1,27 +1,34 @@
-"""Simulated studies with known truth: how often intervals hold it and tests cry wolf.
+"""Simulated studies with known truth: how often intervals hold it and verdicts are false.
 
-    python -m tests.simulated_coverage [STUDIES]
+    python -m tests.simulated_coverage STUDIES [GROUP...]
 
-prints the table in docs/statistics.md. The slow tests run the same functions.
+prints the tables in docs/statistics.md: all groups, or those that are named. The slow tests run the
+same functions.
 """
 
 from __future__ import annotations
 
+import gc
+import math
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports.statistics import aggregate, trend
+from reports.statistics import trend
 from reports.statistics.equivalence import WITHIN, equivalence_table
 from reports.statistics.hierarchy import bootstrap_lines
-from reports.statistics.intervals import bca_interval, t_interval
+from reports.statistics.intervals import ALPHA, bca_interval, t_interval
+from reports.statistics.lines import contrast, seed_slopes
+from reports.statistics.pooled import pooled_trend
 from reports.statistics.power import detectable_slope
 from reports.statistics.scaling import scaling_table
 from reports.statistics.selection import LINE, Selection
+from reports.statistics.shape import FALLS, FLAT, monotone_p
+from reports.statistics.verdict import CANNOT_TELL, CONTRADICTS, SUPPORTS
 from tests.synthetic_study import Truth
 
 STUDIES = 2000
@@ -62,6 +69,73 @@ def draw_pairs(truth: Truth, rng: np.random.Generator, spread: float = 0.0) -> p
     return pairs
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What a study may have that a straight line with equal, independent errors has not."""
+
+    curve: Sequence[float] = (0.0, 0.0, 0.0, 0.0)
+    """True gain at each width, points."""
+    luck: Sequence[float] = (0.0, 0.0, 0.0, 0.0)
+    """Standard deviation of each width's search, points."""
+    noise: Sequence[float] = (0.3, 0.3, 0.3, 0.3)
+    """Standard deviation of a gain over seeds at each width, points."""
+    shared: float = 0.0
+    """Correlation of the noise of one seed and width between lines."""
+    lost: float = 0.0
+    """Share of trials that were lost; a pair is lost with either half."""
+
+
+def draw_troubled(truth: Truth, trouble: Trouble, rng: np.random.Generator) -> pd.DataFrame:
+    """A `pairs` frame of the lines, widths and seeds of ``truth`` with the gains of ``trouble``."""
+    pairs = draw_pairs(replace(truth, gain=0.0, slope=0.0, luck=0.0, noise=0.0), rng)
+    lines = len(truth.datasets) * len(truth.methods)
+    shape = (lines, len(truth.widths), truth.seeds)
+    own, common = rng.normal(size=shape), rng.normal(size=shape[1:])
+    noise = math.sqrt(1 - trouble.shared) * own + math.sqrt(trouble.shared) * common
+    luck = rng.normal(size=shape[:2])[:, :, None] * np.array(trouble.luck)[None, :, None]
+    curve = np.array(trouble.curve)[None, :, None]
+    pairs["gain"] = (curve + luck + noise * np.array(trouble.noise)[None, :, None]).ravel()
+    return pairs[rng.random(len(pairs)) < (1 - trouble.lost) ** 2]
+
+
+def verdicts(truth: Truth, trouble: Trouble, studies: int) -> dict[str, float]:
+    """Percent of verdicts of each kind on all lines together, and of intervals with the slope.
+
+    The true slope is that of the least-squares line through the true course. "all along" counts
+    the headlines that say that the gain falls from the smallest encoder to the largest.
+    """
+    rng = np.random.default_rng(truth.seeds)
+    sizes = np.array([float(truth.parameters(width)) for width in truth.widths])
+    slope = float(contrast(sizes) @ np.array(trouble.curve))
+    curved = len(set(trouble.curve)) > 1
+    names = ("coverage", SUPPORTS, CONTRADICTS, *(["supports, all along"] if curved else []))
+    counts = dict.fromkeys(names, 0)
+    for _ in range(studies):
+        pairs = draw_troubled(truth, trouble, rng)
+        row = pooled_trend(pairs, brief=not curved).iloc[0]
+        counts["coverage"] += held((row["low"], row["high"]), slope)
+        if row["verdict"] != CANNOT_TELL:
+            counts[row["verdict"]] += 1
+        if curved:
+            counts[names[-1]] += row["verdict"] == SUPPORTS and row["shape"] in (FALLS, FLAT)
+    return {name: 100 * value / studies for name, value in counts.items()}
+
+
+def any_verdict_of_many_looks(truth: Truth, studies: int) -> dict[str, float]:
+    """Percent of studies without a trend that have a verdict at some look, one after each seed."""
+    rng = np.random.default_rng(0)
+    counts = dict.fromkeys(("one look, at the end", "a look after each seed from 3 on"), 0)
+    for _ in range(studies):
+        pairs = draw_troubled(truth, Trouble(), rng)
+        found = [
+            pooled_trend(pairs[pairs["seed"] < seeds], brief=True)["verdict"].item() != CANNOT_TELL
+            for seeds in range(3, truth.seeds + 1)
+        ]
+        counts["one look, at the end"] += found[-1]
+        counts["a look after each seed from 3 on"] += any(found)
+    return {name: 100 * value / studies for name, value in counts.items()}
+
+
 def held(interval: tuple[float, float], truth: float) -> bool:
     """Whether an interval holds the truth."""
     return interval[0] <= truth <= interval[1]
@@ -82,44 +156,45 @@ def gain_coverage(seeds: int, studies: int, noise: str = "normal") -> dict[str, 
 
 
 def slope_coverage(truth: Truth, studies: int, seed: int = 0) -> dict[str, float]:
-    """Percent of intervals of the first line's slope that hold it, and of false alarms.
+    """Percent of intervals of the first line's slope that hold it, and of false verdicts.
 
-    A false alarm is a verdict "supports" where the slope is zero.
+    The slope must be zero: then every verdict is false, on either side.
     """
     rng = np.random.default_rng(seed)
     counts = dict.fromkeys(("over seeds", "over widths", "the wider"), 0)
-    alarms = dict.fromkeys(("alarm, seeds only", "alarm", "alarm, any line after Holm"), 0)
+    alarms = dict.fromkeys(("false, seeds only", "false", "false, any line after Holm"), 0)
     for _ in range(studies):
         table = trend.trend_table(draw_pairs(truth, rng), brief=True)
         row = table.iloc[0]
         counts["over seeds"] += held((row["seeds_low"], row["seeds_high"]), truth.slope)
         counts["over widths"] += held((row["widths_low"], row["widths_high"]), truth.slope)
         counts["the wider"] += held((row["low"], row["high"]), truth.slope)
-        alarms["alarm, seeds only"] += row["p_seeds"] < trend.ALPHA
-        alarms["alarm"] += row["p"] < trend.ALPHA
-        alarms["alarm, any line after Holm"] += (table["verdict"] == trend.SUPPORTS).any()
+        alarms["false, seeds only"] += row["p_seeds"] < ALPHA
+        alarms["false"] += row["p"] < ALPHA
+        alarms["false, any line after Holm"] += (table["verdict"] != CANNOT_TELL).any()
     return {name: 100 * value / studies for name, value in (counts | alarms).items()}
 
 
 def pooled_coverage(
     truth: Truth, studies: int, spread: float = 0.0, seed: int = 0
 ) -> dict[str, float]:
-    """Percent of pooled intervals that hold the mean slope, and of "supports" (of the pool).
+    """Percent of pooled intervals that hold the mean slope, and of verdicts (of the pool).
 
     "pooled" speaks of the data sets drawn, the others of those they were drawn from.
     """
     rng = np.random.default_rng(seed)
-    names = ("pooled", "data sets like these", "hierarchical bootstrap", "supports")
+    names = ("pooled", "data sets like these", "hierarchical bootstrap", SUPPORTS, CONTRADICTS)
     counts = dict.fromkeys(names, 0)
     for _ in range(studies):
         pairs = draw_pairs(truth, rng, spread)
-        row = aggregate.pooled_trend(pairs, brief=True).iloc[0]
+        row = pooled_trend(pairs, brief=True).iloc[0]
         lines = [line for _, line in pairs.groupby(LINE)]
-        slopes = [trend.seed_slopes(line) for line in lines]
+        slopes = [seed_slopes(line) for line in lines]
         counts["pooled"] += held((row["low"], row["high"]), pairs.attrs["slope"])
         counts["data sets like these"] += held((row["like_low"], row["like_high"]), truth.slope)
         counts["hierarchical bootstrap"] += held(bootstrap_lines(slopes, rng, 499), truth.slope)
-        counts["supports"] += row["verdict"] == trend.SUPPORTS
+        if row["verdict"] != CANNOT_TELL:
+            counts[row["verdict"]] += 1
     return {name: 100 * value / studies for name, value in counts.items()}
 
 
@@ -142,15 +217,15 @@ def verdict_power(truth: Truth, studies: int, luck: float = 0.0) -> dict[str, fl
     found = {"all lines": 0, "one line": 0}
     for _ in range(studies):
         pairs = draw_pairs(replace(truth, slope=-promise[0]), rng)
-        pooled = aggregate.pooled_trend(pairs, brief=True).iloc[0]
-        found["all lines"] += pooled["verdict"] == trend.SUPPORTS
+        pooled = pooled_trend(pairs, brief=True).iloc[0]
+        found["all lines"] += pooled["verdict"] == SUPPORTS
         pairs = draw_pairs(replace(truth, slope=0.0), rng)
         first = (pairs["dataset"] == truth.datasets[0]) & (pairs["method"] == truth.methods[0])
         x = np.log2(pairs["parameters"].astype(float))
         pairs.loc[first, "gain"] -= promise[1] * x[first]
         table = trend.trend_table(pairs, brief=True)
         own = (table["dataset"] == truth.datasets[0]) & (table["method"] == truth.methods[0])
-        found["one line"] += table.loc[own, "verdict"].item() == trend.SUPPORTS
+        found["one line"] += table.loc[own, "verdict"].item() == SUPPORTS
     return {name: 100 * count / studies for name, count in found.items()}
 
 
@@ -171,7 +246,7 @@ def monotone_alarms(truth: Truth, studies: int) -> float:
     rng = np.random.default_rng(1)
     truth = replace(truth, methods=("moco",))
     return 100 * float(
-        np.mean([trend.monotone_p(draw_pairs(truth, rng)) < trend.ALPHA for _ in range(studies)])
+        np.mean([monotone_p(draw_pairs(truth, rng)) < ALPHA for _ in range(studies)])
     )
 
 
@@ -218,38 +293,96 @@ def draw_confirm(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def main(studies: int) -> None:
-    """Print every figure as a Markdown table."""
-    print(f"| what | setting | {' | '.join(f'{n} seeds' for n in (3, 6, 10))} |")
-    print("| --- | --- | --- | --- | --- |")
+SEEDS = (3, 6, 10)
 
-    def table(setting: str, measure: Callable[[int], dict[str, float]]) -> None:
-        columns = [measure(n) for n in (3, 6, 10)]
-        for name in dict.fromkeys(name for column in columns for name in column):
-            cells = [f"{c[name]:.1f}" if name in c else "none" for c in columns]
-            print(f"| {name} | {setting} | {' | '.join(cells)} |", flush=True)
 
+def table(setting: str, measure: Callable[[int], dict[str, float]]) -> None:
+    """Print the rows of one setting, with a column for each number of seeds."""
+    columns = [measure(n) for n in SEEDS]
+    for name in dict.fromkeys(name for column in columns for name in column):
+        cells = [f"{c[name]:.1f}" if name in c else "none" for c in columns]
+        print(f"| {name} | {setting} | {' | '.join(cells)} |", flush=True)
+
+
+def gains(studies: int) -> None:
+    """Intervals of one gain."""
     for noise in NOISES:
         table(f"gain, {noise}", lambda n, noise=noise: gain_coverage(n, studies, noise))
+
+
+def slopes(studies: int) -> None:
+    """Intervals and verdicts of single lines."""
     for luck in (0.0, 0.5):
         for widths in ((4, 8, 16), (4, 8, 16, 32, 64)):
             truth = Truth(widths=widths, luck=luck, slope=0.0)
             setting = f"slope, {len(widths)} widths x 2 lines, luck {luck:g}"
             table(setting, lambda n, t=truth: slope_coverage(replace(t, seeds=n), studies))
+
+
+def pools(studies: int) -> None:
+    """Intervals and verdicts of all lines together."""
     for spread, luck in ((0.0, 0.0), (0.0, 0.5), (0.2, 0.0)):
         truth = Truth(datasets=("a", "b", "c", "d"), luck=luck, slope=0.0)
         setting = f"pooled slope, 4 data sets, luck {luck:g}, spread {spread:g}"
         table(
             setting, lambda n, t=truth, s=spread: pooled_coverage(replace(t, seeds=n), studies, s)
         )
+
+
+TROUBLES: dict[str, tuple[Truth, Trouble]] = {
+    "flat, 4 lines share seeds (0.3)": (Truth(datasets=("a", "b")), Trouble(shared=0.3)),
+    "flat, 4 lines share seeds (0.3), luck 0.15": (
+        Truth(datasets=("a", "b")),
+        Trouble(shared=0.3, luck=(0.15,) * 4),
+    ),
+    "flat, luck 0.1, at the largest 0.9": (Truth(), Trouble(luck=(0.1, 0.1, 0.1, 0.9))),
+    "flat, luck 0.1, at an isolated largest 0.9": (
+        Truth(widths=(4, 8, 16, 128)),
+        Trouble(luck=(0.1, 0.1, 0.1, 0.9)),
+    ),
+    "flat, noise 0.1, at the largest 0.9": (Truth(), Trouble(noise=(0.1, 0.1, 0.1, 0.9))),
+    "flat, unequal spacing": (Truth(widths=(4, 8, 12)), Trouble((0,) * 3, (0,) * 3, (0.3,) * 3)),
+    "flat, 5 % of trials lost": (Truth(), Trouble(lost=0.05)),
+    "falls by 0.06 a doubling, all pairs": (Truth(), Trouble(curve=(0.36, 0.24, 0.12, 0.0))),
+    "falls by 0.06 a doubling, 5 % of trials lost": (
+        Truth(),
+        Trouble(curve=(0.36, 0.24, 0.12, 0.0), lost=0.05),
+    ),
+    "step from 2 to 0.5": (Truth(), Trouble(curve=(2.0, 2.0, 0.5, 0.5))),
+    "hump 1.0, 2.3, 0.6, 0.4, 0.2": (
+        Truth(widths=(4, 8, 16, 32, 64)),
+        Trouble((1.0, 2.3, 0.6, 0.4, 0.2), (0.0,) * 5, (0.3,) * 5),
+    ),
+}
+"""Settings of two lines and four widths, where a name does not say otherwise."""
+
+
+def troubles(studies: int) -> None:
+    """Verdicts where the errors are not equal or not independent, or the course is not straight."""
+    for setting, (truth, trouble) in TROUBLES.items():
+        table(setting, lambda n, t=truth, e=trouble: verdicts(replace(t, seeds=n), e, studies))
+
+
+def looks(studies: int) -> None:
+    """Verdicts where someone looks after each seed."""
+    for name, share in any_verdict_of_many_looks(Truth(seeds=20), studies).items():
+        print(f"| any verdict | flat, {name}, 20 seeds | {share:.1f} |", flush=True)
+
+
+def capacities(studies: int) -> None:
+    """Page's test, capacity factors and scaling exponents."""
     flat = Truth(slope=0.0)
     table(
         "Page's test, no trend",
-        lambda n: {"alarm": monotone_alarms(replace(flat, seeds=n), studies)},
+        lambda n: {"false": monotone_alarms(replace(flat, seeds=n), studies)},
     )
     wide = Truth(widths=(4, 8, 16, 32, 64), slope=-0.2)
     table("capacity factor", lambda n: factor_coverage(replace(wide, seeds=n), studies))
     table("scaling", lambda n: exponent_coverage(replace(wide, seeds=n), studies))
+
+
+def powers(studies: int) -> None:
+    """Verdicts where `mixco study plan` promises 80 % power."""
     for luck in (0.0, 0.3):
         for widths in ((4, 8, 16), (4, 8, 16, 32, 64)):
             four = Truth(datasets=("a", "b"), widths=widths)
@@ -260,5 +393,22 @@ def main(studies: int) -> None:
                 )
 
 
+GROUPS = {
+    group.__name__: group for group in (gains, slopes, pools, troubles, looks, capacities, powers)
+}
+
+
+def main(studies: int, groups: Sequence[str]) -> None:
+    """Print the figures of the groups as a Markdown table."""
+    gc.freeze()  # statsmodels collects garbage at each call: leave it little to look at
+    error = 100 * math.sqrt(0.05 * 0.95 / studies)
+    half = 100 * math.sqrt(0.25 / studies)
+    print(f"{studies} studies; standard error {error:.1f} at 5 and 95 %, {half:.1f} at 50 %\n")
+    print(f"| what | setting | {' | '.join(f'{n} seeds' for n in SEEDS)} |")
+    print("| --- | --- | --- | --- | --- |", flush=True)
+    for name in groups:
+        GROUPS[name](studies)
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else STUDIES)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else STUDIES, sys.argv[2:] or list(GROUPS))

@@ -40,7 +40,7 @@ def test_intervals_of_the_slope_cover_and_its_test_does_not_cry_wolf(seeds):
     found = slope_coverage(replace(ONE_LINE, seeds=seeds), STUDIES)
     assert found["over seeds"] == pytest.approx(95, abs=MARGIN)
     assert found["over widths"] == pytest.approx(95, abs=MARGIN)
-    assert found["alarm"] <= 5
+    assert found["false"] <= 5
 
 
 @SEEDS
@@ -49,7 +49,7 @@ def test_luck_in_each_search_is_covered_too(seeds):
     assert found["over seeds"] < 90  # what the interval over widths is there for
     assert found["over widths"] == pytest.approx(95, abs=HALF_MARGIN)
     assert found["the wider"] >= 95 - HALF_MARGIN
-    assert found["alarm"] <= 6  # 5 % and the simulation's own error
+    assert found["false"] <= 6  # 5 % and the simulation's own error
 
 
 @SEEDS
@@ -63,7 +63,7 @@ def test_pooled_intervals_cover(seeds):
 
 def test_every_line_at_once_is_wrong_in_one_study_of_twenty():
     truth = Truth(datasets=("a", "b"), widths=(4, 8, 16), slope=0.0, luck=0.3)
-    assert slope_coverage(truth, STUDIES // 2)["alarm, any line after Holm"] <= 5
+    assert slope_coverage(truth, STUDIES // 2)["false, any line after Holm"] <= 5
 
 
 @SEEDS

@@ -1,5 +1,7 @@
 """Trends and pools against other libraries, closed forms and slow, obvious code."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,13 +12,20 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from reports.findings import find
-from reports.output.sentences.verdict import headline, limits, method_words
-from reports.statistics import aggregate, trend
+from reports.output.sentences.limits import limits, method_words
+from reports.output.sentences.verdict import headline
+from reports.statistics import aggregates, trend
+from reports.statistics.batches import seed_batches
 from reports.statistics.gain import gain_from_pairs, pairs
 from reports.statistics.hierarchy import mixed_model
-from reports.statistics.intervals import expanded_level
-from reports.statistics.power import detectable_slope, seeds_needed, squares, widths_needed
+from reports.statistics.intervals import ALPHA, expanded_level
+from reports.statistics.lines import lines_of, seed_slopes
+from reports.statistics.pooled import pooled_trend
+from reports.statistics.power import detectable_slope, seeds_needed, widths_needed
 from reports.statistics.selection import select
+from reports.statistics.shape import monotone_p
+from reports.statistics.slope import over_seeds, pooled_scatter
+from reports.statistics.verdict import holm
 from tests.simulated_coverage import draw_pairs
 from tests.synthetic_study import Truth, draw_trials
 
@@ -37,7 +46,7 @@ def test_a_slope_over_seeds_is_a_t_interval_of_regressions(table):
         np.polyfit(np.log2(group["parameters"]), group["gain"], 1)[0]
         for _, group in line.groupby("seed")
     ]
-    expected = stats.ttest_1samp(slopes, 0, alternative="less")
+    expected = stats.ttest_1samp(slopes, 0)
     row = trend.trend_table(line).iloc[0]
     assert row["slope"] == pytest.approx(np.mean(slopes))
     assert row["p_seeds"] == pytest.approx(expected.pvalue)
@@ -52,7 +61,7 @@ def test_a_slope_over_widths_is_the_regression_of_the_means(table):
     fit = smf.ols("gain ~ x", means).fit()
     row = trend.trend_table(line).iloc[0]
     assert (row["widths_low"], row["widths_high"]) == pytest.approx(tuple(fit.conf_int().loc["x"]))
-    assert row["p_widths"] == pytest.approx(stats.t.cdf(fit.tvalues["x"], fit.df_resid))
+    assert row["p_widths"] == pytest.approx(fit.pvalues["x"])
     assert row["low"] == min(row["seeds_low"], row["widths_low"])
     assert row["high"] == max(row["seeds_high"], row["widths_high"])
     assert row["p"] == max(row["p_seeds"], row["p_widths"])
@@ -64,28 +73,89 @@ def test_the_scatter_of_all_lines_of_an_arm_is_pooled(table):
     means["line"] = means["dataset"] + means["method"]
     fit = smf.ols("gain ~ line * x", means).fit()
     lines = [line for _, line in table.groupby(["dataset", "method"])]
-    scatter = trend.pooled_scatter(lines)
+    scatter = pooled_scatter(lines_of(lines))
     assert scatter.freedom == fit.df_resid == 12
     assert scatter.variance == pytest.approx(fit.mse_resid)
 
 
-def test_a_seed_that_lacks_a_width_is_left_out_of_the_slopes(table):
+def test_a_missing_pair_is_left_out_of_its_cell_alone(table):
     line = line_of(table)
     lost = line[~((line["seed"] == 2) & (line["width"] == 8))]
-    assert len(trend.seed_slopes(lost)) == 4
-    assert trend.seed_slopes(lost) == pytest.approx(trend.seed_slopes(line)[[0, 1, 3, 4]])
+    row = trend.trend_table(lost).iloc[0]
+    means = lost.groupby("parameters")["gain"].mean()
+    assert row["slope"] == pytest.approx(np.polyfit(np.log2(means.index), means, 1)[0])
+    assert row["lost"] == 1
+    assert row["seeds"] == 5
+    # Nearly all data are there, so nearly the same error and as many degrees of freedom.
+    whole, part = (over_seeds(*weighted(frame)) for frame in (line, lost))
+    assert part.error == pytest.approx(whole.error, rel=0.5)
+    assert whole.freedom == pytest.approx(4)
+    assert 3 < part.freedom < 4
+
+
+def weighted(frame: pd.DataFrame):
+    """One line, and its slope as weights."""
+    lines = lines_of([frame])
+    x = np.log2(lines[0].sizes)
+    return lines, [(x - x.mean()) / np.sum((x - x.mean()) ** 2)]
+
+
+def test_missing_pairs_say_so_and_leave_a_verdict_that_all_pairs_would_give():
+    found = draw_pairs(Truth(slope=-0.6, seeds=6, widths=(4, 8, 16, 32)), np.random.default_rng(0))
+    # No seed has every width of both lines any more.
+    lost = found[~((found["width"] == 4) & (found["method"] == "moco") & (found["seed"] < 3))]
+    lost = lost[~((lost["width"] == 32) & (lost["method"] == "moco") & (lost["seed"] >= 3))]
+    row = pooled_trend(lost).iloc[0]
+    assert row["verdict"] == pooled_trend(found)["verdict"].item() == "supports"
+    assert row["lost"] == 6
+    assert "mixco: 6 pairs are missing" in " ".join(limits(_gains(lost), pooled_trend(lost)))
+
+
+@pytest.mark.parametrize(("shared", "most"), [(0.0, 1.1), (2.0, 1.4)])
+def test_errors_are_not_too_small_where_pairs_are_missing(shared, most):
+    """The mean of the estimated variance is the variance of the estimates, or a little more.
+
+    ``shared`` is what a seed adds to all of its widths, beside a noise of one.
+    """
+    rng = np.random.default_rng(0)
+    lines, weights = weighted(line_of(draw_pairs(Truth(datasets=("a",), seeds=4), rng)))
+    values, squares_ = [], []
+    for _ in range(1500):
+        scores = rng.normal(size=(4, 4)) + shared * rng.normal(size=(4, 1))
+        scores[[0, 1], [0, 3]] = np.nan
+        found = over_seeds([replace(lines[0], scores=scores)], weights)
+        values.append(found.value)
+        squares_.append(found.error**2)
+    assert 0.9 < np.mean(squares_) / np.var(values) < most
+
+
+def test_lines_that_share_seeds_are_averaged_within_a_seed(table):
+    slopes = [seed_slopes(line) for _, line in table.groupby(["dataset", "method"])]
+    expected = stats.ttest_1samp(np.mean(slopes, axis=0), 0)
+    row = pooled_trend(table).iloc[0]
+    assert row["p_seeds"] == pytest.approx(expected.pvalue)
+    assert (row["seeds_low"], row["seeds_high"]) == pytest.approx(
+        tuple(expected.confidence_interval(0.95))
+    )
+
+
+def test_the_slopes_of_complete_seeds_leave_out_a_seed_that_lacks_a_width(table):
+    line = line_of(table)
+    lost = line[~((line["seed"] == 2) & (line["width"] == 8))]
+    assert len(seed_slopes(lost)) == 4
+    assert seed_slopes(lost) == pytest.approx(seed_slopes(line)[[0, 1, 3, 4]])
 
 
 @settings(max_examples=10, deadline=None)  # statsmodels' own collects garbage at every call
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_agrees_with_statsmodels(values):
     expected = multipletests(values, method="holm")[1]
-    assert trend.holm(pd.Series(values)).to_numpy() == pytest.approx(expected)
+    assert holm(pd.Series(values)).to_numpy() == pytest.approx(expected)
 
 
 def test_holm_leaves_what_is_not_known():
-    assert np.isnan(trend.holm(pd.Series([0.01, np.nan, 0.04]))[1])
-    assert trend.holm(pd.Series([0.01, np.nan, 0.04]))[0] == pytest.approx(0.02)
+    assert np.isnan(holm(pd.Series([0.01, np.nan, 0.04]))[1])
+    assert holm(pd.Series([0.01, np.nan, 0.04]))[0] == pytest.approx(0.02)
 
 
 def test_pages_test_agrees_with_counting_permutations():
@@ -98,15 +168,20 @@ def test_pages_test_agrees_with_counting_permutations():
     )
     # Of the 36 pairs of rankings, three are as steep or steeper: 123/123, 123/132 and 132/123,
     # and 123/213 and 213/123 tie with what was seen.
-    assert trend.monotone_p(scores) == pytest.approx(5 / 36)
+    assert monotone_p(scores) == pytest.approx(5 / 36)
 
 
 def test_two_estimates_pool_as_welch_does(table):
     one = stats.norm.rvs(size=6, random_state=1)
     two = 3 * stats.norm.rvs(size=4, random_state=2)
-    pooled = aggregate.mean_of(
-        [trend.Estimate(s.mean(), s.std(ddof=1) / len(s) ** 0.5, len(s) - 1) for s in (one, -two)]
-    )
+    frames = [
+        pd.DataFrame(
+            {"seed": first + np.arange(len(gain)), "gain": gain, "parameters": 1, "width": 1}
+        ).assign(dataset="a")
+        for first, gain in ((0, one), (100, -two))  # the lines share no seed
+    ]
+    half = np.array([0.5])
+    pooled = over_seeds(lines_of(frames), [half, half])
     welch = stats.ttest_ind(one, two, equal_var=False)
     assert pooled.value / pooled.error == pytest.approx(welch.statistic)
     assert pooled.freedom == pytest.approx(welch.df)
@@ -114,24 +189,22 @@ def test_two_estimates_pool_as_welch_does(table):
 
 def test_data_sets_like_these_is_a_t_test_over_data_sets(table):
     slopes = [
-        np.mean([trend.seed_slopes(line).mean() for _, line in group.groupby("method")])
+        np.mean([seed_slopes(line).mean() for _, line in group.groupby("method")])
         for _, group in table.groupby("dataset")
     ]
-    row = aggregate.pooled_trend(table).iloc[0]
+    row = pooled_trend(table).iloc[0]
     expected = stats.ttest_1samp(slopes, 0).confidence_interval(0.95)
     assert (row["like_low"], row["like_high"]) == pytest.approx(tuple(expected))
 
 
 def test_the_mixed_model_agrees_on_a_balanced_study(table):
-    assert mixed_model(table).value == pytest.approx(
-        aggregate.pooled_trend(table)["slope"].iloc[0], abs=0.01
-    )
+    assert mixed_model(table).value == pytest.approx(pooled_trend(table)["slope"].iloc[0], abs=0.01)
 
 
 def test_the_interquartile_mean_and_the_probability_of_improvement():
     trials = draw_trials(Truth(seeds=4), np.random.default_rng(2))
     both = pairs(select(trials))
-    row = aggregate.aggregates(both).set_index("method").loc["moco"]
+    row = aggregates.aggregates(both).set_index("method").loc["moco"]
     gains = both.loc[both["method"] == "moco", "gain"]
     assert row["iqm"] == pytest.approx(stats.trim_mean(gains, 0.25))
     chances = []
@@ -149,7 +222,7 @@ def test_verdicts(slope, verdict):
     truth = Truth(slope=slope, widths=(4, 8, 16, 32), noise=0.2)
     found = draw_pairs(truth, np.random.default_rng(1))
     assert set(trend.trend_table(found)["verdict"]) == {verdict}
-    pooled = aggregate.pooled_trend(found).iloc[0]
+    pooled = pooled_trend(found).iloc[0]
     assert pooled["verdict"] == verdict
     beginning = {"supports": "The gain of mixco falls", "contradicts": "The gain of mixco rises"}
     assert headline(pooled).startswith(beginning.get(verdict, "These results cannot tell"))
@@ -163,7 +236,7 @@ def test_luck_in_the_search_is_no_trend():
     row = trend.trend_table(found).iloc[0]
     assert row["p_seeds"] < 1e-6
     assert row["verdict"] == "cannot tell"
-    notes = " ".join(limits(_gains(found), aggregate.pooled_trend(found)))
+    notes = " ".join(limits(_gains(found), pooled_trend(found)))
     assert "More widths or data sets, not more seeds" in notes
 
 
@@ -176,7 +249,7 @@ def test_one_seed_and_two_widths_say_what_they_cannot_show():
     one = draw_pairs(Truth(seeds=1), np.random.default_rng(0))
     assert (
         "Where there is one seed, a gain has no interval"
-        in limits(_gains(one), aggregate.pooled_trend(one))[0]
+        in limits(_gains(one), pooled_trend(one))[0]
     )
     two = draw_pairs(Truth(widths=(4, 8)), np.random.default_rng(0))
     row = trend.trend_table(two).iloc[0]
@@ -186,7 +259,7 @@ def test_one_seed_and_two_widths_say_what_they_cannot_show():
     assert set(steep["verdict"]) == {
         "cannot tell"
     }  # a lucky search at one width would look the same
-    assert "Two widths" in " ".join(limits(_gains(two), aggregate.pooled_trend(two)))
+    assert "Two widths" in " ".join(limits(_gains(two), pooled_trend(two)))
 
 
 def test_equal_gains_are_no_verdict():
@@ -195,7 +268,7 @@ def test_equal_gains_are_no_verdict():
     for gain in (2.2, 2.2 - 0.1 * np.log2(found["parameters"]) + found["seed"] * 1e-15):
         equal = found.assign(gain=gain)
         assert set(trend.trend_table(equal)["verdict"]) == {"cannot tell"}
-        pooled = aggregate.pooled_trend(equal)
+        pooled = pooled_trend(equal)
         assert pooled["verdict"].item() == "cannot tell"
         assert np.isnan(pooled["low"].item())
         assert "no interval" in headline(pooled.iloc[0])
@@ -204,7 +277,7 @@ def test_equal_gains_are_no_verdict():
 def test_arms_are_a_family():
     found = draw_pairs(Truth(slope=-0.1, seeds=4), np.random.default_rng(3))
     three = pd.concat([found.assign(arm=arm) for arm in ("mixco", "i-mix", "un-mix")])
-    alone, together = aggregate.pooled_trend(found), aggregate.pooled_trend(three)
+    alone, together = pooled_trend(found), pooled_trend(three)
     assert together["p"].tolist() == pytest.approx(3 * [alone["p"].item()])
     assert together["p_holm"].tolist() == pytest.approx(3 * [3 * alone["p"].item()])
 
@@ -214,13 +287,19 @@ def test_power_is_that_of_both_tests_on_simulated_studies():
     rng = np.random.default_rng(0)
     seeds, x = 4, np.array([0.0, 2.0, 4.0, 6.0])
     slope = detectable_slope(2.0**x * 1000, seeds, spread=0.5)
-    gains = -slope * x + rng.normal(0, 0.5, (3000, seeds, len(x)))
-    contrast = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
-    p_seeds = stats.ttest_1samp(gains @ contrast, 0, axis=1, alternative="less").pvalue
-    p_widths = np.array(
-        [stats.linregress(x, means, alternative="less").pvalue for means in gains.mean(axis=1)]
-    )
-    assert np.mean(np.maximum(p_seeds, p_widths) < 0.05) == pytest.approx(0.8, abs=0.025)
+    gains = -slope * x + rng.normal(0, 0.5, (500, seeds, len(x)))
+    found = []
+    for draw in gains:
+        frame = pd.DataFrame(
+            {
+                "seed": np.repeat(np.arange(seeds), len(x)),
+                "parameters": np.tile(2.0**x * 1000, seeds),
+                "width": np.tile(x, seeds),
+                "gain": draw.ravel(),
+            }
+        ).assign(dataset="a", method="m", encoder="e", arm="mixco")
+        found.append(trend.trend_table(frame, brief=True)["verdict"].item() == "supports")
+    assert np.mean(found) == pytest.approx(0.8, abs=0.05)
 
 
 def test_detectable_slopes_keep_their_order():
@@ -235,12 +314,11 @@ def test_detectable_slopes_keep_their_order():
 
 
 def test_seeds_needed_are_the_fewest_whose_detectable_slope_is_small_enough():
-    sizes = [1000, 4000, 16000, 64000]
-    per_seed = 0.5 / np.sqrt(squares(np.log2(sizes)))
+    sizes = np.array([1000.0, 4000, 16000, 64000])
     for slope in (0.05, 0.1):
-        n = int(seeds_needed(slope, per_seed, lines=1, scatter_freedom=2, alpha=0.05))
+        n = int(seeds_needed(slope, sizes, 0.5, lines=1, alpha=ALPHA))
         assert detectable_slope(sizes, n, 0.5) <= slope < detectable_slope(sizes, n - 1, 0.5)
-    assert np.isinf(seeds_needed(1e-9, per_seed, lines=1, scatter_freedom=2, alpha=0.05))
+    assert np.isinf(seeds_needed(1e-9, sizes, 0.5, lines=1, alpha=ALPHA))
 
 
 def test_widths_needed_show_the_slope_through_their_scatter():
@@ -251,18 +329,18 @@ def test_widths_needed_show_the_slope_through_their_scatter():
     for count in (found - 1, found):
         x = np.linspace(0, span, count)
         means = slope * x + rng.normal(0, scatter, (4000, count))
-        p = [stats.linregress(x, row, alternative="less").pvalue for row in means]
-        power[count] = np.mean(np.array(p) < 0.05)
+        fits = [stats.linregress(x, row) for row in means]
+        power[count] = np.mean([fit.pvalue < 0.05 and fit.slope < 0 for fit in fits])
     assert power[found - 1] < 0.815
     assert power[found] > 0.785
 
 
 def test_a_verdict_that_is_missing_says_what_it_would_take():
     found = draw_pairs(Truth(slope=-0.05, seeds=3, methods=("moco",)), np.random.default_rng(4))
-    row = aggregate.pooled_trend(found).iloc[0]
+    row = pooled_trend(found).iloc[0]
     assert row["verdict"] == "cannot tell"
     assert row["seeds_needed"] > 3
-    notes = " ".join(limits(_gains(found), aggregate.pooled_trend(found)))
+    notes = " ".join(limits(_gains(found), pooled_trend(found)))
     assert f"about {int(row['seeds_needed'])} seeds for each line (now 3)" in notes
 
 
@@ -300,3 +378,94 @@ def test_methods_that_differ_in_sign_are_named():
     assert "\u22120.5" in words[0]
     assert "with moco" in words[0]
     assert not method_words(trend.trend_table(found[found["method"] == "moco"], brief=True))
+
+
+def course(gains: list[float], noise: float = 0.05, seeds: int = 6) -> pd.DataFrame:
+    """Pairs of two lines with these true gains at the widths 4, 8, 16, ..."""
+    widths = tuple(4 * 2**place for place in range(len(gains)))
+    truth = Truth(widths=widths, gain=0, slope=0, noise=noise, seeds=seeds)
+    found = draw_pairs(truth, np.random.default_rng(0))
+    return found.assign(
+        gain=found["gain"] + found["width"].map(dict(zip(widths, gains, strict=True)))
+    )
+
+
+def test_a_hump_is_named_and_not_called_a_fall_from_the_smallest_on():
+    row = pooled_trend(course([1.0, 2.3, 0.6, 0.4, 0.2])).iloc[0]
+    assert (row["shape"], row["turn"]) == ("hump", 8)
+    assert "from the smallest encoder" not in headline(row)
+    notes = " ".join(limits(_gains(course([1.0, 2.3, 0.6, 0.4, 0.2])), row.to_frame().T))
+    assert "it has a hump: width 8 gains more than the smallest and the largest" in notes
+    dip = pooled_trend(course([2.0, 0.3, 0.6, 2.4])).iloc[0]
+    assert (dip["shape"], dip["turn"]) == ("dip", 8)
+
+
+def test_a_step_is_a_fall_that_is_not_straight_and_not_blamed_on_luck_alone():
+    found = course([2.0, 2.0, 0.5, 0.5], noise=0.2)
+    row = pooled_trend(found).iloc[0]
+    assert row["shape"] == "falls"
+    assert row["fall_low"] < 1.5 < row["fall_high"] < 2
+    assert row["p_straight"] < 0.01
+    alone = found[found["method"] == "moco"]  # two degrees of freedom: no verdict
+    notes = " ".join(limits(_gains(alone), pooled_trend(alone)))
+    assert "Either the course is curved, or some searches had luck" in notes
+    straight = pooled_trend(course([2.0, 1.5, 1.0, 0.5], noise=0.2)).iloc[0]
+    assert straight["p_straight"] > 0.05
+    assert headline(straight).startswith("The gain of mixco falls from the smallest encoder to")
+
+
+def test_the_interval_excludes_zero_exactly_where_a_verdict_falls():
+    rng = np.random.default_rng(0)
+    verdicts = []
+    for _ in range(20):
+        table = pooled_trend(draw_pairs(Truth(slope=-0.12, widths=(4, 8, 16)), rng), brief=True)
+        row = table.iloc[0]
+        excludes = row["high"] < 0 or row["low"] > 0
+        assert excludes == (row["p_holm"] < ALPHA)
+        verdicts.append(row["verdict"])
+        assert row["verdict"] == "cannot tell" or excludes
+    assert len(set(verdicts)) > 1
+
+
+def test_one_isolated_width_does_not_decide_alone():
+    """Luck of one far width alone: the line goes through it, so no scatter shows."""
+    found = course([1.0, 1.0, 1.0, 1.0], noise=0.1)
+    found["parameters"] = found["width"].map({4: 2**10, 8: 2**11, 16: 2**12, 32: 2**20})
+    found.loc[found["width"] == 32, "gain"] -= 2.0
+    row = pooled_trend(found).iloc[0]
+    assert row["p"] < 0.05
+    assert row["verdict"] == "cannot tell"
+    assert row["deciding_width"] == 32
+    notes = " ".join(limits(_gains(found), pooled_trend(found)))
+    assert "width 32 alone decides" in notes
+
+
+def test_one_seed_has_no_verdict_and_says_why():
+    found = course([3.0, 2.01, 1.0, 0.01], noise=0.001, seeds=1)
+    row = pooled_trend(found).iloc[0]
+    assert row["p_widths"] < 0.05
+    assert row["verdict"] == "cannot tell"
+    notes = " ".join(limits(_gains(found), pooled_trend(found)))
+    assert "there is no verdict, because there is one seed" in notes
+
+
+def test_a_missing_verdict_is_no_invitation_to_look_again():
+    found = draw_pairs(Truth(slope=-0.05, seeds=3, methods=("moco",)), np.random.default_rng(4))
+    notes = " ".join(limits(_gains(found), pooled_trend(found)))
+    assert "a new study" in notes
+    assert "Do not add seeds to this study and look again" in notes
+
+
+def test_seeds_that_were_added_later_are_named():
+    trials = draw_trials(Truth(seeds=4), np.random.default_rng(0))
+    start = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(np.arange(len(trials)), "min")
+    together = trials.assign(started_at=start, finished_at=start + pd.Timedelta("1min"))
+    assert seed_batches(together) == [[1000, 1001, 1002, 1003]]
+    assert not any("extended" in note for note in find(together).sentences.limits)
+    later = together["seed"] >= 1002
+    for name in ("started_at", "finished_at"):
+        together.loc[later, name] += pd.Timedelta("1D")
+    assert seed_batches(together) == [[1000, 1001], [1002, 1003]]
+    note = next(n for n in find(together).sentences.limits if "extended" in n)
+    assert "2 confirm seeds (1002, 1003) started only after all trials of 1000, 1001" in note
+    assert seed_batches(trials) == [[1000, 1001, 1002, 1003]]  # no times, nothing to be seen

@@ -73,8 +73,6 @@ def cell(row: dict[str, Any], kind: str) -> str:
         return numbers.span(*values)
     if style == "factors":
         return numbers.factor_span(*values)
-    if style == "needed":
-        return numbers.needed(float(values[0]))
     value = float(values[0])
     if style == "p":
         return numbers.probability(value)

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from reports.statistics.gain import WIDTH
+from reports.statistics.intervals import LEVEL
 
 
 def compare_gains(here: pd.DataFrame, there: pd.DataFrame) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def compare_gains(here: pd.DataFrame, there: pd.DataFrame) -> pd.DataFrame:
         low = high = np.nan
         if min(len(mine), len(other)) > 1:
             test = stats.ttest_ind(other, mine, equal_var=False)
-            low, high = test.confidence_interval(0.95)
+            low, high = test.confidence_interval(LEVEL)
         difference = float(other.mean() - mine.mean())
         parameters = int(group["parameters"].iloc[0])
         rows.append(

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from statsmodels.regression.mixed_linear_model import MixedLM
 
+from reports.statistics.estimate import Estimate
 from reports.statistics.intervals import LEVEL, Floats
+from reports.statistics.lines import seed_slopes
 from reports.statistics.selection import LINE
-from reports.statistics.trend import Estimate, seed_slopes
 
 RESAMPLES = 9999
 

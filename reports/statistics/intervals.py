@@ -11,7 +11,10 @@ from scipy import stats
 
 Floats = NDArray[np.float64]
 
-LEVEL = 0.95
+ALPHA = 0.05
+"""Level of every test, two-sided."""
+LEVEL = 1 - ALPHA
+"""Level of every interval: a test and an interval of one estimate agree."""
 ROUNDING = 1e-9
 """Spreads below this are the rounding of floats: equal values say nothing of their spread."""
 SMALLEST_BOOTSTRAP = 10

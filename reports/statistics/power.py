@@ -1,22 +1,26 @@
 """Power of the report's own verdict, before a study runs and after it could not tell.
 
-A verdict needs two tests to agree, over seeds and over widths (`trend`). Without luck in the
-searches their two errors and the slope are independent, so the power is a mean over draws of the
-errors alone, and smooth in the slope.
+A verdict needs both tests and every width that may be left out (`slope`, `verdict`). Each of these
+demands is met from some true slope on, whatever the errors of a study are. So the errors are drawn,
+the least slope that brings a verdict is computed for each draw, and a quantile of these is what a
+design detects.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
-from reports.statistics.intervals import Floats
+from reports.statistics.intervals import ALPHA, Floats
+from reports.statistics.lines import contrast
+from reports.statistics.slope import STEADY, Scatter
+from reports.statistics.verdict import CANNOT_TELL
 
 POWER = 0.8
-ALPHA = 0.05
 FEWEST_WIDTHS = 3
 """Two widths always lie on a line: they leave nothing to see the luck of a search by."""
 MOST_NEEDED = 1000
@@ -24,7 +28,7 @@ _DRAWS = 4000
 
 
 def detectable_slope(
-    parameters: Sequence[int],
+    parameters: Sequence[int] | Floats,
     seeds: int,
     spread: float,
     lines: int = 1,
@@ -48,72 +52,121 @@ def detectable_slope(
         Points per doubling of the parameters, above zero. NaN below three widths or two seeds, for
         which no verdict falls.
     """
-    x = np.log2(np.asarray(sorted(set(parameters)), dtype=float))
-    if len(x) < FEWEST_WIDTHS or seeds < 2:
+    sizes = np.unique(np.asarray(parameters, dtype=float))
+    if len(sizes) < FEWEST_WIDTHS or seeds < 2:
         return math.nan
-    variance = spread**2 / seeds + luck**2
-    judged = lines if together else 1
-    share = math.sqrt(spread**2 / seeds / variance)
-    freedom = lines * (len(x) - 2)
-    limits = critical_values(seeds, judged, freedom, ALPHA / tests, share)
-    effect = optimize.brentq(lambda e: power(e, limits) - POWER, 0.0, 1e4)
-    return float(effect) * math.sqrt(variance / judged / squares(x))
+    least = least_slopes(sizes, seeds, spread, luck, lines, together, ALPHA / tests)
+    return float(np.quantile(least, POWER))
 
 
-def squares(x: Floats) -> float:
-    """Sum of squares about the mean."""
-    return float(np.sum((x - x.mean()) ** 2))
-
-
-def power(effect: float, limits: Floats) -> float:
-    """Chance of a verdict at a true slope of so many standard errors, given `critical_values`."""
-    return float(np.mean(stats.norm.cdf(effect - limits)))
-
-
-def critical_values(
-    seeds: int, lines: int, scatter_freedom: int, alpha: float, share: float = 1.0
+def least_slopes(
+    sizes: Floats,
+    seeds: int,
+    spread: float,
+    luck: float,
+    lines: int,
+    together: bool,
+    alpha: float,
 ) -> Floats:
-    """What a slope must exceed in both tests, in true standard errors: one value for each draw.
+    """For each of some drawn studies, the least true slope on which its verdict falls.
 
     Args:
+        sizes: parameters of the encoders of a line.
         seeds: of each line.
-        lines: whose mean slope is judged.
-        scatter_freedom: degrees of freedom of the widths' scatter about the lines.
-        alpha: level of the one-sided tests.
-        share: standard error that the seeds see over the one that there is; 1 without luck.
+        spread: standard deviation of one paired gain over seeds, points.
+        luck: standard deviation of a width's gain over searches, points.
+        lines: of the study.
+        together: whether the mean slope of all lines is judged, or that of one of them.
+        alpha: level of the two-sided tests.
     """
     rng = np.random.default_rng(0)
-    freedom = seeds - 1
-    seen = rng.chisquare(freedom, (_DRAWS, lines)) / freedom
-    # Welch and Satterthwaite's degrees of freedom of the mean, as `aggregate.mean_of` has them.
-    welch = seen.sum(axis=1) ** 2 / (np.sum(seen**2, axis=1) / freedom)
-    over_seeds = stats.t.isf(alpha, welch) * np.sqrt(seen.mean(axis=1)) * share
-    scatter = rng.chisquare(scatter_freedom, _DRAWS) / scatter_freedom
-    over_widths = stats.t.isf(alpha, scatter_freedom) * np.sqrt(scatter)
-    return np.asarray(np.maximum(over_seeds, over_widths))
+    judged = lines if together else 1
+    whole, count = contrast(sizes), len(sizes)
+    x = np.log2(sizes)
+    errors = rng.normal(size=(_DRAWS, lines, count)) * math.hypot(spread / math.sqrt(seeds), luck)
+    fitted = errors.mean(axis=2, keepdims=True) + (errors @ whole)[:, :, None] * (x - x.mean())
+    freedom = lines * (count - 2)
+    scatter = np.sqrt(np.sum((errors - fitted) ** 2, axis=(1, 2)) / freedom)
+    noise = spread / math.sqrt(seeds) * np.sqrt(rng.chisquare(seeds - 1, _DRAWS) / (seeds - 1))
+    means = errors[:, :judged].mean(axis=1)
+
+    def least(places: list[int], by_seeds: float, by_widths: float) -> Floats:
+        weights = contrast(sizes[places])
+        length = math.sqrt(float(np.sum(weights**2)) / judged)
+        needed = np.maximum(by_seeds * noise, by_widths * scatter) * length
+        return np.asarray(needed - means[:, places] @ weights)
+
+    everything = list(range(count))
+    both = least(everything, stats.t.isf(alpha / 2, seeds - 1), stats.t.isf(alpha / 2, freedom))
+    for left_out in everything:
+        rest = [place for place in everything if place != left_out]
+        both = np.maximum(both, least(rest, STEADY, STEADY))
+    return both
 
 
-def seeds_needed(
-    slope: float, spread: float, lines: int, scatter_freedom: int, alpha: float
-) -> float:
+def needed(
+    row: Mapping[Hashable, Any],
+    sizes: Floats,
+    scatter: Scatter,
+    lines: int,
+    together: bool,
+    alpha: float,
+) -> tuple[float, float]:
+    """Seeds and widths of a new study that would show the slope found with 80 % power.
+
+    Args:
+        row: of a table of trends.
+        sizes: parameters of the encoders of a line.
+        scatter: of the widths about the lines of the arm.
+        lines: whose mean slope is judged.
+        together: whether the mean slope of all lines is judged, or that of one of them.
+        alpha: level of the tests.
+
+    Returns:
+        ``(seeds, widths)``; NaN where a verdict fell, or where they are not what is missing.
+    """
+    if row["verdict"] != CANNOT_TELL or not math.isfinite(row["p"]):
+        return math.nan, math.nan
+    seeds = widths = math.nan
+    if row["p_seeds"] >= alpha:
+        half = (row["seeds_high"] - row["seeds_low"]) / 2
+        error = half / stats.t.isf(ALPHA / 2, row["seeds"] - 1)
+        length = math.sqrt(float(np.sum(contrast(sizes) ** 2)) / lines)
+        spread = error * math.sqrt(row["seeds"]) / length
+        seeds = seeds_needed(row["slope"], sizes, spread, lines, alpha)
+    if row["p_widths"] >= alpha:
+        pooled = round(scatter.freedom / max(1, len(sizes) - 2))
+        span = float(np.ptp(np.log2(sizes)))
+        widths = widths_needed(
+            row["slope"], math.sqrt(scatter.variance), span, len(sizes), pooled, together, alpha
+        )
+    return seeds, widths
+
+
+def seeds_needed(slope: float, sizes: Floats, spread: float, lines: int, alpha: float) -> float:
     """Seeds that would show a slope, were it the true one and no search lucky, with 80 % power.
 
     Args:
         slope: points per doubling, either sign.
-        spread: standard deviation of one seed's slope on one line, same unit.
+        sizes: parameters of the encoders of a line.
+        spread: standard deviation of one paired gain over seeds, points.
         lines: whose mean slope is judged.
-        scatter_freedom: degrees of freedom of the widths' scatter about the lines.
-        alpha: level of the one-sided tests.
+        alpha: level of the two-sided tests.
 
     Returns:
         A whole number; infinity above `MOST_NEEDED`.
     """
 
     def enough(seeds: int) -> bool:
-        effect = abs(slope) * math.sqrt(seeds * lines) / spread
-        return power(effect, critical_values(seeds, lines, scatter_freedom, alpha)) >= POWER
+        least = least_slopes(sizes, seeds, spread, 0.0, lines, True, alpha)
+        return bool(np.quantile(least, POWER) <= abs(slope))
 
     return _fewest(enough, 2)
+
+
+def squares(x: Floats) -> float:
+    """Sum of squares about the mean."""
+    return float(np.sum((x - x.mean()) ** 2))
 
 
 def widths_needed(
@@ -134,7 +187,7 @@ def widths_needed(
         widths: that there are already.
         lines: that the scatter is pooled over.
         together: whether their mean slope is judged, or that of one of them.
-        alpha: level of the one-sided test.
+        alpha: level of the two-sided test.
 
     Returns:
         A whole number; infinity above `MOST_NEEDED`.
@@ -144,7 +197,7 @@ def widths_needed(
         freedom = lines * (count - 2)
         error = scatter / math.sqrt(squares(np.linspace(0, span, count)))
         error /= math.sqrt(lines if together else 1)
-        limit = stats.t.isf(alpha, freedom)
+        limit = stats.t.isf(alpha / 2, freedom)
         # The noncentral t underflows far out, where nothing is in doubt.
         effect = min(abs(slope) / error, 30.0)
         return bool(stats.nct.sf(limit, freedom, effect) >= POWER)

@@ -1,0 +1,196 @@
+"""What a study cannot show, and why a verdict is missing."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from reports.output.numbers import counted, needed, probability, signed, span
+from reports.output.sentences.verdict import course
+from reports.statistics.intervals import ALPHA, smallest_sign_flip_p
+from reports.statistics.shape import DIP, HUMP, TURNS
+from reports.statistics.verdict import CANNOT_TELL, SUPPORTS
+
+
+def limits(gains: pd.DataFrame, pooled: pd.DataFrame) -> list[str]:
+    """What this study is too small to show, one sentence each.
+
+    Args:
+        gains: `gain.gain_table`.
+        pooled: `pooled.pooled_trend`.
+    """
+    if gains.empty:
+        return ["No pair of confirm runs is complete yet, so there is no gain to report."]
+    notes = [*_few_pairs(int(gains["pairs"].min())), *_few_widths(gains)]
+    for _, row in pooled.iterrows():
+        of_arm = [*_records(row), *_missing_verdict(row), *_shape(row), *_others(row)]
+        notes += [f"{row['arm']}: {note}" for note in of_arm]
+    return notes
+
+
+def _few_pairs(fewest: int) -> list[str]:
+    floor = smallest_sign_flip_p(fewest)
+    if fewest < 2:
+        return ["Where there is one seed, a gain has no interval and no test: it is a single draw."]
+    if floor > ALPHA:
+        return [
+            f"With {fewest} seeds the exact sign-flip test cannot go below p = "
+            f"{probability(floor)}, however large the gain: single gains rest on Student's "
+            "interval, which assumes normal differences. Six seeds or more lift this limit."
+        ]
+    return []
+
+
+def _few_widths(gains: pd.DataFrame) -> list[str]:
+    widths = int(gains.groupby(["dataset", "method", "encoder", "arm"])["width"].nunique().min())
+    if widths < 2:
+        return ["One width has no trend: a study needs three widths or more."]
+    if widths == 2:
+        return [
+            "Two widths always lie on a line: luck in the search of one of them cannot be told "
+            "from a trend. The interval of the slope does not contain this luck, and there is no "
+            "verdict. A verdict takes three widths or more."
+        ]
+    return []
+
+
+def _records(row: pd.Series) -> list[str]:
+    if not row["lost"]:
+        return []
+    pairs = "pair is" if row["lost"] == 1 else "pairs are"
+    return [
+        f"{int(row['lost'])} {pairs} missing. Each cell counts with the pairs that it has, and the "
+        "errors are taken cell by cell."
+    ]
+
+
+def _missing_verdict(row: pd.Series) -> list[str]:
+    """Why there is no verdict, from a row of `pooled.pooled_trend` that has none."""
+    if row["verdict"] != CANNOT_TELL:
+        return []
+    if not math.isfinite(row["p_seeds"]):
+        if row["seeds"] < 2:
+            return [
+                "there is no verdict, because there is one seed. A slope has no error over seeds "
+                "then. A verdict takes two seeds or more at every line."
+            ]
+        return [
+            "there is no verdict, because the slope has no interval over seeds: on some line no "
+            "width has two pairs, or all seeds gave the same gains."
+        ]
+    notes = []
+    if math.isfinite(row["deciding_width"]):
+        notes.append(
+            f"there is no verdict, because width {row['deciding_width']:.0f} alone decides: "
+            f"without it the slope is {signed(row['deciding_slope'])}, which is less than one "
+            "standard error from zero or of the other sign. Luck in the search of this one width "
+            "would look the same."
+        )
+    elif row["p"] < ALPHA <= row["p_holm"]:
+        notes.append(
+            "the interval of this arm excludes 0, but the arms are tested together: after Holm's "
+            f"adjustment p is {probability(row['p_holm'])}."
+        )
+    elif row["p_seeds"] < ALPHA <= row["p_widths"]:
+        notes.append(
+            f"the seeds agree on a slope (p {probability(row['p_seeds'])}), but the widths scatter "
+            "about a straight line. Either the course is curved, or some searches had luck: one "
+            "search for each width cannot tell these apart. More widths or data sets, not more "
+            "seeds, would settle it."
+        )
+    return notes + _takes(row)
+
+
+def _takes(row: pd.Series) -> list[str]:
+    """What a new study would take, which is no invitation to go on with this one."""
+    parts = []
+    if not math.isnan(row["seeds_needed"]):
+        parts.append(
+            f"{needed(row['seeds_needed'])} seeds for each line (now {int(row['seeds'])}), if no "
+            "search is lucky"
+        )
+    if not math.isnan(row["widths_needed"]):
+        parts.append(
+            f"{needed(row['widths_needed'])} widths over the same range (now {int(row['widths'])}) "
+            "or more data sets, if widths scatter as here"
+        )
+    if not parts:
+        return []
+    return [
+        f"a new study that is to show a slope of {signed(row['slope'])} with 80 % power would "
+        f"take {'; and '.join(parts)}. Plan it with mixco study plan. Do not add seeds to this "
+        "study and look again: each look is another chance of a false verdict."
+    ]
+
+
+def _shape(row: pd.Series) -> list[str]:
+    notes = []
+    if row["shape"] in (HUMP, DIP, TURNS):
+        notes.append(
+            f"{course(row)} (over seeds, after Bonferroni). A straight line does not "
+            "describe this course. Luck in the search of one width would look the same."
+        )
+    elif row["p_straight"] < ALPHA:
+        notes.append(
+            f"the course over the widths is not straight (p {probability(row['p_straight'])} over "
+            "seeds): it is curved, or some searches had luck. The slope is its average."
+        )
+    return notes
+
+
+def _others(row: pd.Series) -> list[str]:
+    if row["datasets"] == 1:
+        return ["one data set says nothing about others; the verdict holds for this one."]
+    if not row["like_p"] < ALPHA and row["verdict"] == SUPPORTS:
+        return [
+            f"the verdict holds for these {row['datasets']} data sets. For others like them the "
+            f"slope may be anywhere from {span(row['like_low'], row['like_high'])}, so they cannot "
+            "tell."
+        ]
+    return []
+
+
+def ceiling_words(pooled: pd.DataFrame, log_odds: pd.DataFrame) -> list[str]:
+    """Where a falling gain may be the ceiling at 100 %, from `pooled_trend` in both scales."""
+    other = log_odds.set_index("arm")
+    notes = []
+    for row in pooled[pooled["verdict"] == SUPPORTS].to_dict("records"):
+        slope = other.loc[row["arm"]]
+        if slope["verdict"] != SUPPORTS:
+            notes.append(
+                f"{row['arm']}: in log odds, which the ceiling at 100 % does not shrink, the fall "
+                f"is not shown ({signed(slope['slope'], 3)} per doubling, 95 % interval "
+                f"{span(slope['low'], slope['high'], 3)}): it may be the ceiling's."
+            )
+    return notes
+
+
+def method_words(trends: pd.DataFrame) -> list[str]:
+    """Arms whose slope has another sign with each method, from `trend.trend_table`."""
+    notes = []
+    for arm, rows in trends.groupby("arm", sort=True):
+        slopes = rows.groupby("method", sort=True)["slope"].mean().dropna()
+        if len(slopes) > 1 and slopes.min() < 0 < slopes.max():
+            each = ", ".join(f"{signed(slope)} with {name}" for name, slope in slopes.items())
+            notes.append(f"{arm}: methods differ in sign ({each}); the slope above is their mean.")
+    return notes
+
+
+def batch_words(batches: list[list[int]]) -> list[str]:
+    """Seeds that were added after others had ended, from `batches.seed_batches`."""
+    if len(batches) < 2:
+        return []
+    first, *later = batches
+    added = counted(sum(map(len, later)), "confirm seed")
+    return [
+        f"This study was extended: {added} ({_listed([s for batch in later for s in batch])}) "
+        f"started only after all trials of {_listed(first)} had ended. If someone looked at "
+        "the verdict before, and would have stopped there, a false verdict is more likely than the "
+        "5 % that the intervals claim."
+    ]
+
+
+def _listed(seeds: list[int], most: int = 6) -> str:
+    names = ", ".join(map(str, seeds[:most]))
+    return names if len(seeds) <= most else f"{names} and {len(seeds) - most} more"

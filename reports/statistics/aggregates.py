@@ -1,0 +1,53 @@
+"""Gains over many problems in one number: interquartile mean and probability of improvement."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from reports.statistics.intervals import ALPHA
+from reports.statistics.selection import LINE
+
+
+def aggregates(pairs: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:
+    """Interquartile mean of the gain and probability of improvement, for each method and arm.
+
+    After Agarwal et al. 2021 ("Deep RL at the Edge of the Statistical Precipice"): the mean of the
+    middle half of all gains, and the chance that a run with the arm beats a run without, averaged
+    over problems (dataset, method, encoder, width), ties counted half. Intervals are percentiles of
+    a bootstrap that resamples pairs within each problem.
+
+    Returns:
+        Columns ``method``, ``arm``, ``problems``, ``pairs``, ``iqm`` (points), ``iqm_low``,
+        ``iqm_high``, ``improvement`` (0 to 1), ``improvement_low`` and ``improvement_high``.
+    """
+    rows = []
+    for (method, arm), group in pairs.groupby(["method", "arm"], sort=True):
+        problems = [p for _, p in group.groupby([*LINE, "width"], sort=True)]
+        rng = np.random.default_rng(0)
+        gains, wins = [], []
+        for problem in problems:
+            with_arm = problem["accuracy"].to_numpy(float)
+            without = problem["baseline"].to_numpy(float)
+            n = len(problem)
+            # The first row is the sample itself.
+            drawn = np.vstack([np.arange(n), rng.integers(n, size=(resamples, n))])
+            gains.append((with_arm - without)[drawn])
+            better = with_arm[:, None] > without[None, :]
+            score = better + 0.5 * (with_arm[:, None] == without[None, :])
+            wins.append(score[drawn[:, :, None], drawn[:, None, :]].mean(axis=(1, 2)))
+        iqm = stats.trim_mean(np.concatenate(gains, axis=1), 0.25, axis=1)
+        improvement = np.mean(wins, axis=0)
+        row = {"method": method, "arm": arm, "problems": len(problems), "pairs": len(group)}
+        for name, values in (("iqm", iqm), ("improvement", improvement)):
+            low, high = np.quantile(values[1:], [ALPHA / 2, 1 - ALPHA / 2])
+            row |= {name: float(values[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=_AGGREGATES)
+
+
+_AGGREGATES = [
+    "method", "arm", "problems", "pairs", "iqm", "iqm_low", "iqm_high",
+    "improvement", "improvement_low", "improvement_high",
+]  # fmt: skip

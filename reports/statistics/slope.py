@@ -1,0 +1,170 @@
+"""The slope of one or several lines, with its two errors: one rule for a line and for all of them.
+
+A slope is a weighted sum of the mean gains of cells. Two errors are kept apart:
+
+- Over seeds. Training noise varies with the seed. Lines share seeds, so a seed is the unit: what
+  a seed adds to the weighted sum is added up over widths and lines first.
+- Over widths. Each width was searched once, and all seeds of the width share the luck of that
+  search. The luck shows as widths that scatter about a straight line, and so does a course that is
+  curved: one search for each width cannot tell these two apart.
+
+The interval is the wider of the two, the p-value the larger.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.statistics.estimate import Estimate
+from reports.statistics.intervals import ALPHA, Floats
+from reports.statistics.lines import Line, contrast
+
+STEADY = 1.0
+"""Standard errors by which a slope must keep its sign when any one width is left out."""
+
+
+def over_seeds(lines: Sequence[Line], weights: Sequence[Floats]) -> Estimate:
+    """A weighted sum of the cells' mean values, its error from how seeds differ.
+
+    Without missing pairs this is Student's t over the seeds' own weighted sums, whatever the
+    correlation between the widths and lines of one seed. A missing pair is left out of its cell
+    alone: each residual is scaled by sqrt(n / (n - 1)) of its cell, which keeps the variance
+    unbiased (CR2, Bell and McCaffrey 2002), and the degrees of freedom are Satterthwaite's, with
+    each line's own variance. A cell with one pair takes the variance of its line.
+
+    Args:
+        lines: with common seeds, from `lines.lines_of`.
+        weights: one array for each line, one weight for each of its sizes.
+
+    Returns:
+        The sum; it has no error where a line has no cell with two pairs.
+    """
+    scores, weight = np.hstack([line.scores for line in lines]), np.concatenate(weights)
+    own = np.repeat(np.arange(len(lines)), [len(line.sizes) for line in lines])
+    there = ~np.isnan(scores)
+    count = there.sum(axis=0)
+    means = np.nansum(scores, axis=0) / count
+    value = float(weight @ means)
+    residuals = np.where(there, scores - means, 0.0)
+    freedoms = np.bincount(own, count - 1)
+    if (freedoms == 0).any():
+        return Estimate(value, math.nan, 0)
+    variance = (np.bincount(own, np.sum(residuals**2, axis=0)) / freedoms)[own]
+    scale = np.where(count > 1, weight / count * np.sqrt(count / np.maximum(1, count - 1)), 0.0)
+    single = float(np.sum(np.where(count > 1, 0.0, weight**2 * variance)))
+    error = math.sqrt(float(np.sum((residuals @ scale) ** 2)) + single)
+    spread = scale**2 * variance
+    expected = np.diag(there @ spread) - (there * (spread / count)) @ there.T
+    total = float(np.sum(expected**2))
+    return Estimate(value, error, float(np.trace(expected)) ** 2 / total if total > 0 else 0)
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Residuals of the widths' means about the lines: their mean square and degrees of freedom."""
+
+    variance: float
+    freedom: int
+
+
+def pooled_scatter(lines: Sequence[Line]) -> Scatter:
+    """Scatter of the widths' mean values about a straight line each, pooled over the lines."""
+    squares, freedom = 0.0, 0
+    for line in lines:
+        if len(line.sizes) < 3:
+            continue
+        means, x = line.means, np.log2(line.sizes)
+        fitted = means.mean() + (contrast(line.sizes) @ means) * (x - x.mean())
+        squares += float(np.sum((means - fitted) ** 2))
+        freedom += len(line.sizes) - 2
+    return Scatter(squares / freedom if freedom else math.nan, freedom)
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The mean slope of some lines, points per doubling, with both errors."""
+
+    seeds: Estimate
+    widths: Estimate
+
+    @property
+    def value(self) -> float:
+        """The slope."""
+        return self.seeds.value
+
+    @property
+    def error(self) -> float:
+        """The larger standard error."""
+        return extreme(max, self.seeds.error, self.widths.error)
+
+    @property
+    def p(self) -> float:
+        """The larger two-sided p-value; NaN unless both errors are known."""
+        p_values = self.seeds.p(), self.widths.p()
+        return max(p_values) if all(map(math.isfinite, p_values)) else math.nan
+
+    def columns(self) -> dict[str, float]:
+        """The columns of a table of trends."""
+        (seeds_low, seeds_high), (widths_low, widths_high) = (
+            self.seeds.interval(),
+            self.widths.interval(),
+        )
+        return {
+            "slope": self.value,
+            "low": extreme(min, seeds_low, widths_low),
+            "high": extreme(max, seeds_high, widths_high),
+            "seeds_low": seeds_low,
+            "seeds_high": seeds_high,
+            "p_seeds": self.seeds.p(),
+            "widths_low": widths_low,
+            "widths_high": widths_high,
+            "p_widths": self.widths.p(),
+            "p": self.p,
+        }
+
+
+def slope_of(lines: Sequence[Line], scatter: Scatter) -> Slope:
+    """The mean slope of ``lines``, each counted once.
+
+    Args:
+        lines: with two sizes or more each.
+        scatter: of all lines of the arm: luck is taken to be as large on each of them.
+    """
+    weights = [contrast(line.sizes) / len(lines) for line in lines]
+    seeds = over_seeds(lines, weights)
+    error = math.sqrt(scatter.variance * sum(float(np.sum(w**2)) for w in weights))
+    return Slope(seeds, Estimate(seeds.value, error, scatter.freedom))
+
+
+def deciding_width(lines: Sequence[Line], scatter: Scatter, slope: Slope) -> tuple[float, float]:
+    """The width without which the slope is in doubt, and the slope of the other widths.
+
+    Scatter is pooled over widths, as if luck were equally large at each of them. An end that lies
+    apart pulls the line to itself and leaves no residual, so its luck is not seen. Therefore the
+    slope of the other widths must have the same sign, by `STEADY` standard errors at least.
+
+    Returns:
+        (width, slope without it), of the width that matters most; NaN twice where every width may
+        be left out, or where the slope's p-value is not below `ALPHA`.
+    """
+    doubtful = (STEADY, math.nan, math.nan)
+    if not slope.p < ALPHA:
+        return math.nan, math.nan
+    for width in sorted({width for line in lines for width in line.widths}):
+        rest = [line.without(width) for line in lines]
+        rest = [line for line in rest if len(line.sizes) >= 2]
+        if rest:
+            other = slope_of(rest, scatter)
+            errors = math.copysign(1.0, slope.value) * other.value / other.error
+            doubtful = min(doubtful, (errors, float(width), other.value))
+    return doubtful[1:]
+
+
+def extreme(choose: Callable[[list[float]], float], *values: float) -> float:
+    """The extreme of the values that exist; two widths, for example, have no scatter."""
+    finite = [value for value in values if math.isfinite(value)]
+    return choose(finite) if finite else math.nan
