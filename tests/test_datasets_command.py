@@ -59,6 +59,25 @@ def test_info_and_contact_sheet(tmp_path: Path) -> None:
         assert len(image.getcolors(1 << 20)) > 1000
 
 
+def test_info_shows_names_as_they_are_and_what_was_passed_over(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    tree = make_image_folder(tmp_path / "[bold]tree", classes=("[red]ant", ":smile:", "b\nee"))
+    for number in range(6):
+        (tree / f"train/[red]ant/{number}.gif").write_bytes(b"GIF89a")
+    name, data_dir = f"imagefolder:{tree}", tmp_path / "data"
+
+    output = " ".join(mixco_data("info", name, data_dir=data_dir).split())
+
+    assert r"3: :smile:, [red]ant, b\nee" in output
+    assert "[bold]tree" in output
+    assert "passed over 6 .gif" in output
+    again = " ".join(mixco_data("info", name, data_dir=data_dir).split())
+    assert again == output
+    assert "passed over" not in capfd.readouterr().err
+
+
 def test_contact_sheet_shows_the_originals_enlarged_and_is_repeatable(tmp_path: Path) -> None:
     data = load_dataset("digits", data_dir=tmp_path)
     sheets = [contact_sheet(data, columns=8, seed=seed) for seed in (0, 0, 1)]

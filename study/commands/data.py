@@ -101,6 +101,8 @@ def info(
             note=lambda line: None,  # the table says it
         )
     table = Table(show_header=False, box=None)
+    table.add_column()
+    table.add_column(overflow="fold")  # a long path is never cut
     colours = "colour" if data.colour else "grey"
     sizes = f"{data.image_size} x {data.image_size} pixels, {colours}"
     for heading, value in (
