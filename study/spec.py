@@ -63,10 +63,10 @@ class Stopping(_Section):
         "none"
     )
     grace_epochs: Annotated[
-        int, Field(ge=1, le=100_000, description="no trial is stopped before")
+        int, Field(ge=1, le=100_000, description="no trial is stopped before this epoch")
     ] = 10
     reduction_factor: Annotated[
-        float, Field(gt=1, le=100, description="one trial in so many climbs each rung")
+        float, Field(gt=1, le=100, description="of so many trials on a rung, one goes on")
     ] = 3.0
 
 
@@ -105,7 +105,7 @@ class StudySpec(_Section):
     search: Search = Search()
     stopping: Stopping = Stopping()
     match: Annotated[
-        Literal["epochs", "compute"], Field(description="what the arms have in common")
+        Literal["epochs", "compute"], Field(description="what every arm gets as much of")
     ] = "epochs"
     warm_start: Annotated[
         bool, Field(description="a cell's second trial is the best one of the next narrower width")
