@@ -1,10 +1,10 @@
 // Training batch norm with ReLU and residual addition in one pass each way, for channels-last
 // images on the CPU: rows of C channels, x[M][C], in float or bfloat16 with float arithmetic.
 //
-// A row is made as long as a multiple of the vector length by taking `fold` rows as one, so that
-// small encoders (8 channels) use whole vectors. Sums are taken relative to the first row, in float
-// over a block and in double over blocks: the variance does not cancel. Every thread has a fixed
-// share of the blocks, so that results depend on the number of threads alone.
+// `fold` rows are treated as one long row, whose length is a multiple of the vector length. So small
+// encoders (8 channels) use whole vectors. Sums are relative to the first row, in float within a
+// block and in double over blocks, so the variance does not cancel. Every thread has a fixed share of
+// the blocks, so results depend on nothing but the number of threads.
 
 #include <omp.h>
 
@@ -18,7 +18,7 @@
 namespace {
 
 constexpr int64_t kLanes = 16;
-constexpr int64_t kBlock = 512;  // long rows at once: a block stays in the second-level cache
+constexpr int64_t kBlock = 512;  // long rows in a block, which stays in the second-level cache
 
 typedef float Vector __attribute__((vector_size(4 * kLanes)));
 typedef uint32_t Bits __attribute__((vector_size(4 * kLanes)));
@@ -34,7 +34,7 @@ Vector load(const uint16_t* from) {
     Half half;
     std::memcpy(&half, from, sizeof half);
     const Bits bits = __builtin_convertvector(half, Bits) << 16;
-    return (Vector)bits;  // of the same size: the bits as they are
+    return (Vector)bits;  // same size: reinterprets the bits
 }
 
 void store(float* to, Vector value) { std::memcpy(to, &value, sizeof value); }

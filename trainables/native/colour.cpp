@@ -1,7 +1,7 @@
-// Colour jitter of a batch of RGB images in one pass, as colour.py does it by torch's operators: an
-// image stays in the first-level cache while brightness, contrast, saturation, hue and grey are
-// applied to it, in its own order. Images are taken apart, so that results depend on no number of
-// threads.
+// Colour jitter of a batch of RGB images in one pass, equal to torch's operators in views/colour.py.
+// An image stays in the first-level cache while brightness, contrast, saturation, hue and grey are
+// applied to it, in the order drawn for it. Each image is computed alone, so results do not depend on
+// the number of threads.
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 
 namespace {
 
-constexpr float kRed = 0.2989f, kGreen = 0.587f, kBlue = 0.114f;  // colour.py's
+constexpr float kRed = 0.2989f, kGreen = 0.587f, kBlue = 0.114f;  // as in views/colour.py
 
 struct Image {
     float *red, *green, *blue;
@@ -23,7 +23,7 @@ inline float luma(const Image& image, int64_t i) {
     return kRed * image.red[i] + kGreen * image.green[i] + kBlue * image.blue[i];
 }
 
-// All channels times `factor`, plus `offset` and `share` of the pixel's luma.
+// Multiplies all channels by `factor`; adds `offset`, and `share` times the pixel's luma.
 void blend(const Image& image, float factor, float offset, float share) {
 #pragma omp simd
     for (int64_t i = 0; i < image.pixels; ++i) {
