@@ -124,7 +124,7 @@ def close_streams() -> int:
         sys.stdout.flush()
     if _lost.error is None or _lost.kept is None or _lost.error.errno == errno.EPIPE:
         return 0  # a reader that leaves has read what it wanted
-    tell(f"mixco: standard output: {_lost.error.strerror}; the work is done: {_lost.kept}")
+    tell(f"mixco: standard output: {_lost.error.strerror}; that output is lost; see {_lost.kept}")
     return int(_lost.data)
 
 

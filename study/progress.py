@@ -14,6 +14,8 @@ from rich.text import Text
 
 from reports.store.schema import DIVERGED, FAILED, PRUNED
 from study.agenda import Agenda
+from study.console import console as default_console
+from study.console import whole
 
 _SHOWN_CELLS = 30
 
@@ -26,7 +28,7 @@ class Progress:
     ) -> None:
         self._agenda = agenda
         self._dashboard = dashboard
-        self._console = console or Console()
+        self._console = console or default_console()
         self._start = time.monotonic()
         self._done_before = agenda.done
         self._live = (
@@ -82,7 +84,7 @@ class Progress:
         return duration((time.monotonic() - self._start) / done * missing)
 
     def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(whole(text), soft_wrap=True)
 
     def _render(self) -> Group:
         lines = [f"{self._agenda.spec.name}: {self.headline()}"]

@@ -81,6 +81,10 @@ def test_help_imports_neither_torch_nor_ray_and_answers_within_half_a_second(
         (["trial", "--config", "bad.yaml"], "bad.yaml"),
         (["trial", "--config", "typo.yaml"], "widht"),
         (["trial", "--preset", "slow"], "paper"),
+        (["trial", "--recipe", "slow"], "--recipe: no recipe 'slow'"),
+        (["trial", "--config", "latin.yaml"], "latin.yaml: not UTF-8 text"),
+        (["trial", "--config", "empty"], "--config empty: Is a directory"),
+        (["trial", "--config", "y" * 5000], "File name too long"),
         (["trial", "--repeat", "x", "--results", "none"], "none"),
         (["trial", "--results", "s3://bucket/x"], "local folder"),
         (["study", "run", "demo", "--results", "s4://bucket/x"], "s4"),
@@ -101,6 +105,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(
     here: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     (tmp_path / "bad.yaml").write_text("width: [1\n")
+    (tmp_path / "latin.yaml").write_bytes(b"\xff")
     (tmp_path / "typo.yaml").write_text("widht: 8\n")
     (tmp_path / "empty").mkdir()
     before = sorted(tmp_path.rglob("*"))
@@ -111,6 +116,15 @@ def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(
     assert said in result.stderr
     assert result.stdout == ""
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_results_folder_that_cannot_be_made_is_found_before_training(
+    tmp_path: Path, here: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    result = here(*QUICK, "--results", "taken", "--json")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("mixco: taken") and result.stderr.count("\n") == 1
 
 
 def test_the_installed_command_shows_no_traceback(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import errno
 import json
 import lzma
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -16,12 +18,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import torch
 
 from reports.store.files import StoreError
 from study.commands.interruption import Kept
 from study.commands.loading import loading
 from study.console import console, open_streams
 from study.exit_codes import ending
+from trainables import checkpoint
 from trainables.errors import InputError
 
 MIXCO = Path(sys.executable).with_name("mixco")
@@ -133,8 +137,14 @@ main.main()
     [
         ("pass", "full", 1, "mixco: standard output: No space left on device\n", False),
         ("pass", "closed", 0, "", False),  # the reader has read what it wanted
-        ("news_of('results/x')", "full", 0, "the work is done: results/x\n", True),
-        ("news_of('results/x', data=True)", "full", 1, "the work is done: results/x\n", True),
+        ("news_of('results/x')", "full", 0, "is lost; see results/x\n", True),
+        (
+            "news_of('results/x', data=True)",
+            "full",
+            1,
+            "is lost; see results/x\n",
+            True,
+        ),
         ("news_of('results/x', data=True)", "closed", 0, "", True),
     ],
 )
@@ -216,3 +226,19 @@ def test_a_signal_says_what_is_kept_and_how_to_go_on(
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([MIXCO, *arguments], capture_output=True, timeout=100, env=env)
+
+
+def test_a_full_disk_names_the_checkpoint_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "trial.pt"
+    checkpoint.save(path, {"weights": torch.zeros(3)})
+    whole = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # as a full disk: write() fails
+    try:
+        with pytest.raises(OSError, match=re.escape(str(path))) as full:
+            checkpoint.save(path, {"weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ending(full.value) == (1, f"{path}: File too large")
+    assert path.read_bytes() == whole
+    assert list(tmp_path.iterdir()) == [path]

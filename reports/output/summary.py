@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from reports.findings import Findings
 from reports.output.numbers import probability, signed, span
@@ -16,13 +16,13 @@ from reports.statistics.trend import LINE_ARM
 
 def print_summary(findings: Findings, console: Console) -> None:
     """Print the verdicts, the gains and the trends."""
-    console.print(f"[bold]{escape(findings.name)}[/bold]")
+    console.print(Text(findings.name, style="bold"))
     for sentence in findings.sentences.headlines:
-        console.print(escape(sentence), highlight=False)
+        console.print(Text(sentence))
     for sentence in findings.sentences.limits:
-        console.print(f"[yellow]{escape(sentence)}[/yellow]", highlight=False)
+        console.print(Text(sentence, style="yellow"))
     if findings.sentences.compute:
-        console.print(escape(findings.sentences.compute), highlight=False, style="dim")
+        console.print(Text(findings.sentences.compute, style="dim"))
     if not findings.gains.table.empty:
         console.print(_gains(findings))
         console.print(_trends(findings))
@@ -39,8 +39,8 @@ def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
     return table
 
 
-def _line(row: dict[Any, Any]) -> str:
-    return escape(" ".join(str(row[name]) for name in LINE_ARM))
+def _line(row: dict[Any, Any]) -> Text:
+    return Text(" ".join(str(row[name]) for name in LINE_ARM))
 
 
 def _gains(findings: Findings) -> Table:
@@ -50,7 +50,7 @@ def _gains(findings: Findings) -> Table:
         ("line",),
         ("width", "pairs", "none", "gain", "95 % interval", "p"),
     )
-    before = ""
+    before = Text()
     for row in findings.gains.table.to_dict("records"):
         line = _line(row)
         table.add_row(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from study.console import console, say
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -49,7 +48,7 @@ def list_(data_dir: DataDir = None) -> None:
         if source.path_summary:
             options = "".join(f"?{option}=..." for option in source.options[:1])
             table.add_row(f"{name}:PATH{options}", source.path_summary, "PATH")
-    _console().print(table)
+    console().print(table)
 
 
 @app.command()
@@ -63,7 +62,7 @@ def fetch(
 
     folder = data_dir or default_data_dir()
     place = sources.fetch(name, folder)
-    typer.echo(f"{name}: downloaded to {place}")
+    say(f"{name}: downloaded to {place}")
 
 
 @app.command()
@@ -117,19 +116,12 @@ def info(
         ("cache", shown(data.cache_dir)),
     ):
         table.add_row(heading, value)
-    _console(soft_wrap=True).print(table)
+    console().print(table, soft_wrap=True)
     if sheet:
         from trainables.data.contact_sheet import contact_sheet
 
         contact_sheet(data).save(sheet)
-        typer.echo(f"{sheet}: originals, two views of each, and mixed images")
+        say(f"{sheet}: originals, two views of each, and mixed images")
 
 
 _SPLITS = ("train", "validation", "test")
-
-
-def _console(**options: Any) -> Console:
-    """A console that prints text as it is: names may hold what Rich reads as markup."""
-    from rich.console import Console
-
-    return Console(markup=False, emoji=False, highlight=False, **options)

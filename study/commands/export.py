@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from study.console import news_of, say
 from trainables.errors import InputError
 
 app = typer.Typer()
@@ -51,7 +52,8 @@ def export(
     card = {name: _plain(row[name]) for name in _RECORDED}
     folder = out or results / "exports" / trial_id
     write(path, config, {**card, "config": config.model_dump(mode="json")}, folder)
-    typer.echo(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
+    news_of(str(folder))
+    say(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from study.console import console, news_of, say, tell
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -65,7 +67,7 @@ def _watch(
     try:
         while True:
             if latest.trials.empty and tables is None:
-                typer.echo(f"{public(results[0])}: waiting for the first finished trial", err=True)
+                tell(f"{public(results[0])}: waiting for the first finished trial")
             elif tables is None or len(latest.trials) != len(tables.trials):
                 findings = _write(latest, other, results, folder, False, REFRESH_SECONDS)
                 _print(findings, folder, as_json)
@@ -138,17 +140,15 @@ def _check_writable(folder: Path) -> None:
 def _print(findings: Findings, folder: Path, as_json: bool) -> None:
     import json
 
-    from rich.console import Console
-
     from reports.findings import as_json as plain
     from reports.output.summary import print_summary
 
+    news_of(str(folder), data=as_json)
     if as_json:
-        typer.echo(json.dumps(plain(findings), ensure_ascii=False))
+        say(json.dumps(plain(findings)))  # ASCII, so that every stream can carry it
         return
-    console = Console()
-    print_summary(findings, console)
-    console.print(f"report: {folder / 'index.html'}", highlight=False, soft_wrap=True)
+    print_summary(findings, console())
+    say(f"report: {folder / 'index.html'}")
 
 
 def _default_folder(results: list[str]) -> Path:
@@ -165,7 +165,7 @@ def _read(results: list[str], waiting: bool = False) -> Tables:
 
     tables = read_results(results, waiting)
     for note in tables.notes:
-        typer.echo(f"mixco: {note}", err=True)
+        tell(f"mixco: {note}")
     return tables
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from study.console import console
 from trainables.arms import ARMS
 from trainables.methods import METHODS
 
@@ -24,7 +25,6 @@ def show(
 ) -> None:
     """Print the search space of METHOD and ARM as a table."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-    from rich.console import Console
     from rich.table import Table
 
     from search_spaces import space
@@ -42,4 +42,4 @@ def show(
             scale = "log" if distribution.log else "linear"
         field = TrialConfig.model_fields[name]
         table.add_row(name, values, scale, str(field.default), field.description)
-    Console().print(table)
+    console().print(table)

@@ -172,6 +172,7 @@ def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: 
     checkpoint = local_trial.checkpoint_path(results, trial_id)
     view.work_is_kept_in(results)
     with Kept(checkpoint, view) as kept, how.start(config, "test", data) as trial:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)  # fail now, not after an epoch
         if checkpoint.exists():
             trial.restore(checkpoint)
             kept.epoch = trial.epoch

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from study.commands.study.options import Stored
+from study.console import say
 
 
 def dashboard(
@@ -17,4 +18,4 @@ def dashboard(
     from reports.store.tables import open_store
     from study.dashboard import serve
 
-    serve(open_store(results), port, lambda url: typer.echo(f"{url} (Ctrl-C ends)"))
+    serve(open_store(results), port, lambda url: say(f"{url} (Ctrl-C ends)"))

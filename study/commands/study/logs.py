@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from study.commands.study.options import Dashboard
+from study.console import tell
 
 
 def logs(
@@ -22,8 +23,8 @@ def logs(
 def follow(jobs: Any, job_id: str, again: str) -> None:
     """Follows the log of a job, and exits with its code; Ctrl-C leaves the job running."""
     try:
-        code = jobs.follow(job_id, lambda text: typer.echo(text, nl=False))
+        code = jobs.follow(job_id, lambda text: print(text, end="", flush=True))
     except KeyboardInterrupt:
-        typer.echo(f"\nleft running; follow it again with: {again}", err=True)
+        tell(f"left running; follow it again with: {again}")
         raise typer.Exit(130) from None
     raise typer.Exit(code)

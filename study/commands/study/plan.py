@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from study.commands.study.options import Data, Results, Spec
+from study.console import console
 
 if TYPE_CHECKING:
     from study.spec import StudySpec
@@ -28,7 +29,6 @@ def plan(
     import math
     import os
 
-    from rich.console import Console
     from rich.table import Table
 
     from reports.store.tables import open_store
@@ -37,12 +37,12 @@ def plan(
     from study.fitting import misfits, this_machine
     from study.overview import recorded_rows
 
-    console = Console()
+    out = console()
     store = open_store(results or f"results/{study.name}", create=True)
     agenda = Agenda(study, recorded_rows(store))
     if not agenda.finished and not os.environ.get("RAY_ADDRESS"):  # else `run` uses that cluster
         for misfit in misfits(study, [this_machine(study)]):
-            console.print(f"does not fit on this machine: {misfit}", soft_wrap=True, markup=False)
+            out.print(f"does not fit on this machine: {misfit}", soft_wrap=True)
     work = cost.missing_work(agenda, data.absolute() if data else None, timed)
     table = Table(box=None, pad_edge=False)
     table.add_column("cell", overflow="fold")
@@ -55,7 +55,7 @@ def plan(
         table.add_row(name, *_cells_of(cell, timed))
     table.add_section()
     table.add_row("missing in all", *_cells_of(total, timed))
-    console.print(table)
+    out.print(table)
 
     trials = store.read("trials")
     spread = cost.gain_spread(trials)
@@ -71,7 +71,7 @@ def plan(
             if config.encoder == encoder
         ]
         slopes = _detectable(study, cost.encoder_sizes(configs, trials), spread)
-        console.print(
+        out.print(
             f"{encoder}: {slopes} (spread of a gain over seeds {spread:.2f}, {source})",
             soft_wrap=True,
         )

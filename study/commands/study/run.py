@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from study.commands.study.options import Data, Results, Spec
+from study.console import news_of, say
 
 
 def run(
@@ -35,9 +36,8 @@ def run(
 
     study = load_spec(spec)
 
-    from reports.store.files import StoreError
     from reports.store.tables import open_store
-    from study.on_ray.driver import StudyError, run_study
+    from study.on_ray.driver import run_study
 
     store = open_store(results or f"results/{study.name}", create=True)
     options: dict[str, Any] = {
@@ -46,17 +46,14 @@ def run(
         "accept_mixed": accept_mixed,
         "retry_failed": retry_failed,
     }
-    try:
-        if address and address.startswith("ray://"):
-            from study.on_ray.client import run_through_client
+    news_of(store.name)
+    if address and address.startswith("ray://"):
+        from study.on_ray.client import run_through_client
 
-            complete = run_through_client(study, store, **options)
-        else:
-            complete = run_study(study, store, **options)
-    except (StudyError, StoreError) as error:
-        typer.echo(f"mixco: {error}", err=True)
-        raise typer.Exit(1) from None
+        complete = run_through_client(study, store, **options)
+    else:
+        complete = run_study(study, store, **options)
     if not complete:
-        typer.echo(f"interrupted; finished trials are in {store.name}; the same command goes on")
+        say(f"interrupted; finished trials are in {store.name}; the same command goes on")
         raise typer.Exit(130)
-    typer.echo(f"complete: {store.name} (next: mixco report {shlex.quote(store.name)})")
+    say(f"complete: {store.name} (next: mixco report {shlex.quote(store.name)})")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from study.commands.study.options import Stored
+from study.console import console
 
 
 def status(
@@ -19,7 +20,6 @@ def status(
     """Show what is done, how trials ended, and the best of each cell."""
     import time
 
-    from rich.console import Console
     from rich.live import Live
 
     from reports.store.tables import open_store
@@ -27,11 +27,11 @@ def status(
 
     store = open_store(results)
     overview = Overview(store)
-    console = Console()
-    if not (watch and console.is_terminal):
-        console.print(overview.render())
+    out = console()
+    if not (watch and out.is_terminal):
+        out.print(overview.render())
         return
-    with Live(overview.render(), console=console, auto_refresh=False) as live:
+    with Live(overview.render(), console=out, auto_refresh=False) as live:
         while not overview.finished:
             time.sleep(every)
             overview = Overview(store)

@@ -8,6 +8,7 @@ import typer
 
 from study.commands.study.logs import follow
 from study.commands.study.options import RESULTS_VARIABLE, Dashboard, Spec
+from study.console import tell
 
 
 def submit(
@@ -55,6 +56,6 @@ def submit(
     jobs = Jobs(address)
     job_id = jobs.submit(study, options, environment)
     again = f"mixco study logs {job_id} --address {address}"
-    typer.echo(f"{job_id}: follow it with: {again}", err=True)
+    tell(f"{job_id}: follow it with: {again}")
     if not detach:
         follow(jobs, job_id, again)
