@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from study.plan import cells
+from study.spec import load_spec
 from tests.image_trees import encoded, picture, write_columns
 from trainables.data.dataset import Dataset, load_dataset
 from trainables.data.sources import parquet
@@ -235,6 +237,20 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
 def test_wrong_options_are_one_line(tmp_path: Path, options: str, part: str) -> None:
     two_labels(tmp_path / "set")
     refused(tmp_path / "set", part, options=options)
+
+
+def test_names_with_options_make_cells_of_their_own(tmp_path: Path) -> None:
+    names = [f"parquet:{tmp_path}{options}" for options in ("", "?label=a", "?label=b")]
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        f"name: some\ndatasets: {names}\nmethods: [simclr]\nwidths: [4]\narms: [none]\n"
+        f'base: {{eval_datasets: ["{names[1]}"]}}\n'.replace("'", '"')
+    )
+    found = cells(load_spec(str(study)))
+    assert [cell.config.dataset for cell in found] == names
+    assert found[0].config.eval_datasets == (names[1],)
+    assert len({cell.name for cell in found}) == 3
+    assert all("?" not in cell.name and "/" not in cell.name for cell in found)
 
 
 def test_a_question_mark_in_a_folder_name_is_no_option(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ from trainables.data.survey import (
     survey_path,
 )
 from trainables.data_dir import default_data_dir
-from trainables.errors import InputError, listed, shown
+from trainables.errors import InputError, cause, listed, shown
 
 _KEPT_LOADED = 8
 
@@ -181,7 +181,11 @@ class _Opened:
 
     @cached_property
     def contents(self) -> Contents:
-        return self.source.read()
+        try:
+            return self.source.read()
+        except OSError as error:  # a file that has gone since it was found
+            place = shown(error.filename or self.source.place)
+            raise InputError(f"{place}: {cause(error)}") from None
 
     def _survey(self) -> Survey:
         """The survey of the source as it is now: remembered, or made and remembered."""
