@@ -1,0 +1,158 @@
+"""Damaged results under the commands that read them: one line, or the rest is read."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from reports.findings import find
+from reports.reading import read_results
+from reports.store.schema import TABLES
+from reports.store.tables import open_store
+from study import provenance
+from study.agenda import Agenda
+from study.dashboard import cell_studies
+from study.spec import parse_spec
+from tests.in_process import mixco
+from tests.trial_rows import complete_study
+from trainables.errors import InputError
+
+SPEC = """
+name: fuzzed
+datasets: [digits]
+methods: [moco]
+widths: [4, 8]
+arms: [none, mixco]
+base: {epochs: 2}
+trials: 3
+seeds: 2
+search: {sampler: random}
+trackers: []
+"""
+RUNS = 2
+"""Damaged copies for each kind of damage."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete study's results, made without training."""
+    return complete_study(tmp_path_factory.mktemp("whole"), parse_spec(SPEC, "test"))
+
+
+Change = Callable[[Path, random.Random], None]
+
+
+def rewrite(change: Callable[[pa.Table, str], pa.Table]) -> Change:
+    """Change one column of one file; its schema version says that it is an older one, or not."""
+
+    def apply(root: Path, rng: random.Random) -> None:
+        path = rng.choice(sorted(root.glob("*/*.parquet")))
+        table = pq.read_table(path)
+        name = rng.choice(TABLES[path.parent.name].names)
+        changed = change(table, name)
+        version = str(rng.choice([1, 2, 3]))
+        pq.write_table(changed.replace_schema_metadata({"mixco_schema": version}), path)
+
+    return apply
+
+
+def replaced(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, values)
+
+
+def null(table: pa.Table, name: str) -> pa.Table:
+    return replaced(table, name, pa.nulls(len(table), table.schema.field(name).type))
+
+
+def other_type(table: pa.Table, name: str) -> pa.Table:
+    kind = table.schema.field(name).type
+    if pa.types.is_list(kind) or pa.types.is_string(kind):
+        return replaced(table, name, pa.array(range(len(table)), pa.int64()))
+    return replaced(table, name, pc.cast(table[name], pa.string()))
+
+
+def damage_bytes(root: Path, rng: random.Random) -> None:
+    path = rng.choice([path for path in sorted(root.rglob("*")) if path.is_file()])
+    content = bytearray(path.read_bytes())
+    for _ in range(rng.randint(1, 5)):
+        content[rng.randrange(len(content))] = rng.randrange(256)
+    path.write_bytes(content[: rng.choice([len(content), rng.randrange(len(content))])])
+
+
+def not_utf8(root: Path, rng: random.Random) -> None:
+    path = root / rng.choice(["study.yaml", "provenance.json"])
+    path.write_bytes(path.read_bytes().replace(b"fuzzed", b"f\xff\xfezed") + b"\x80")
+
+
+CHANGES: dict[str, Change] = {
+    "dropped": rewrite(lambda table, name: table.drop_columns([name])),
+    "null": rewrite(null),
+    "type": rewrite(other_type),
+    "bytes": damage_bytes,
+    "not utf-8": not_utf8,
+}
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def commands(root: Path) -> dict[str, Callable[[], object]]:
+    spec = root.parent / "fuzzed.yaml"
+    spec.write_text(SPEC)
+    store = str(root)
+    confirm = next(iter(sorted(root.glob("trials/*confirm*.parquet")))).stem
+
+    def run() -> None:  # what `study run` does before the first trial starts
+        from study.overview import recorded_rows
+
+        opened = open_store(root)
+        provenance.check_same_study(opened, parse_spec(SPEC, "test"))
+        Agenda(parse_spec(SPEC, "test"), recorded_rows(opened)).next()
+
+    return {
+        "status": lambda: mixco("study", "status", store),
+        "plan": lambda: mixco("study", "plan", str(spec), "--untimed", "--results", store),
+        "report": lambda: find(*read_results([store])),
+        "export": lambda: mixco("export", confirm, "--results", store),
+        "repeat": lambda: mixco("trial", "--repeat", f"{confirm}x", "--results", store),
+        "dashboard": lambda: cell_studies(open_store(root)),
+        "run": run,
+    }
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_damaged_results_end_in_one_line_or_the_rest_is_read(
+    change: str, whole: Path, tmp_path: Path
+) -> None:
+    rng = random.Random(change)
+    root = tmp_path / "results"
+    for number in range(RUNS):
+        shutil.copytree(whole, root)
+        CHANGES[change](root, rng)
+        for name, command in commands(root).items():
+            if name == "plan" and number:
+                continue  # It takes a second.
+            try:
+                ended = command()
+            except InputError as error:
+                assert "\n" not in str(error)
+                continue
+            if isinstance(ended, tuple):
+                code, _, err = ended
+                assert code in (0, 1, 2), (name, ended)
+                if code:
+                    told = [line for line in err.splitlines() if "damaged, skipped" not in line]
+                    assert len(told) == 1, (name, err)
+        shutil.rmtree(root)
