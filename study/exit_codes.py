@@ -35,8 +35,8 @@ _INPUT_TYPES = (
 _FAILURE_TYPES = (
     ("pyarrow", "ArrowMemoryError"), ("torch", "OutOfMemoryError"),
     ("subprocess", "SubprocessError"),
-    ("reports.store.files", "StoreError"), ("study.on_ray.driver", "StudyError"),
-    ("trainables.on_ray.steps", "GaveUpError"), ("ray.exceptions", "RayError"),
+    ("reports.store.files", "StoreError"), ("study.on_ray.halt", "StudyError"),
+    ("trainables.endings", "GaveUpError"), ("ray.exceptions", "RayError"),
 )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """One driver for one study: a lock file with an owner and a heartbeat.
 
-It survives `kill -9`: on the owner's own machine its process is looked for, elsewhere a heartbeat
-that does not change for `STALE_SECONDS` gives the lock up. Two machines' clocks are not compared:
-they may differ.
+A driver that was killed does not hold its lock. A driver in the same process-id namespace of the
+same start of the same machine looks for the owner's process. Every other driver watches the
+heartbeat: one that does not change for `STALE_SECONDS` is that of a dead owner. The clocks of two
+machines are not compared, since they may differ.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from trainables.errors import InputError
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
 _ANCIENT_SECONDS = 86_400.0
-"""No two clocks are so far apart: a heartbeat of so long ago needs no watching."""
+"""No two clocks differ by so much: an older heartbeat is not watched."""
 _SETTLE_SECONDS = 0.3
 _POLL_SECONDS = 1.0
 _FILE = "driver.lock"
@@ -48,8 +49,12 @@ class StudyLock:
         self._token = uuid.uuid4().hex
         self._stop = threading.Event()
         self._beat = threading.Thread(target=self._keep, daemon=True)
+        self._started = _start_time(os.getpid())
+        self._since = time.strftime(
+            "%Y-%m-%d %H:%M:%S", time.localtime(self._started or time.time())
+        )
         self.lost = False
-        """Whether another driver took the lock over (this one was thought dead)."""
+        """Whether another driver has taken the lock over, since it thought this one dead."""
 
     def __enter__(self) -> Self:
         """Takes the lock.
@@ -74,8 +79,8 @@ class StudyLock:
             if now and now["token"] != (owner or {}).get("token"):
                 raise self._refusal(now)
             self._write()
-        # Where nothing keeps two drivers from writing at the same moment, the later one has it; the
-        # other may take as long as this one took to look and to write.
+        # An object store does not keep two drivers from writing at the same moment. The later one
+        # then has the lock. The other may take as long as this one took to look and to write.
         time.sleep(max(_SETTLE_SECONDS, 2 * (time.monotonic() - started)))
         now = self._read()
         if now and now["token"] != self._token:
@@ -88,8 +93,15 @@ class StudyLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Gives the lock back; nothing if that was done before."""
         self._stop.set()
-        self._beat.join()
+        if self._beat.is_alive():
+            self._beat.join()
+        if self._token not in _held:
+            return
         _held.discard(self._token)
         with suppress(OSError):  # a file left behind holds nobody up
             if not self.lost:
@@ -102,7 +114,7 @@ class StudyLock:
         )
 
     def _lives(self, owner: dict[str, Any]) -> bool:
-        """Whether the owner is alive; one on another machine is watched until it shows."""
+        """Whether the owner is alive; one whose process is elsewhere is watched."""
         if _is_here(owner):
             return _process_lives(owner)
         if time.time() - owner["heartbeat"] > _ANCIENT_SECONDS:
@@ -130,17 +142,17 @@ class StudyLock:
                     return
                 self._write()
             except StoreError:
-                continue  # a full disk is the results' trouble first
+                continue  # where results cannot be written, the study ends for that reason
 
     def _write(self) -> None:
-        process = psutil.Process()
         owner = {
             "token": self._token,
             "host": socket.gethostname(),
             "boot": _boot(),
+            "pid_namespace": _pid_namespace(),
             "pid": os.getpid(),
-            "process_started": process.create_time(),
-            "since": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(process.create_time())),
+            "process_started": self._started,
+            "since": self._since,
             "heartbeat": time.time(),
         }
         self._store.write_bytes(_FILE, json.dumps(owner).encode())
@@ -166,7 +178,7 @@ def read_owner(store: Store) -> dict[str, Any] | None:
 
 
 def running(store: Store) -> bool:
-    """Whether a driver seems to run on this study; of one elsewhere its clock is believed."""
+    """Whether a driver seems to run on this study; trusts the clock of one that is elsewhere."""
     owner = read_owner(store)
     if owner is None:
         return False
@@ -176,18 +188,30 @@ def running(store: Store) -> bool:
 
 
 def _is_here(owner: dict[str, Any]) -> bool:
-    # Two machines may have one name.
-    return bool(owner["host"] == socket.gethostname() and owner.get("boot") == _boot())
+    """Whether the owner's process id means the same process here.
+
+    Two machines may have one name, and containers of one machine may share it.
+    """
+    return bool(
+        owner["host"] == socket.gethostname()
+        and owner.get("boot") == _boot()
+        and owner.get("pid_namespace") == _pid_namespace()
+    )
 
 
 def _process_lives(owner: dict[str, Any]) -> bool:
     if owner["pid"] == os.getpid():
         return owner["token"] in _held
+    started, recorded = _start_time(owner["pid"]), owner["process_started"]
+    return started is not None and recorded is not None and abs(started - recorded) < 1
+
+
+def _start_time(pid: int) -> float | None:
+    """When a process started, by this machine's clock; None if there is no such process."""
     try:
-        started = psutil.Process(owner["pid"]).create_time()
-        return abs(started - owner["process_started"]) < 1
+        return float(psutil.Process(pid).create_time())
     except psutil.Error:
-        return False
+        return None
 
 
 def _boot() -> str | None:
@@ -198,9 +222,17 @@ def _boot() -> str | None:
         return None
 
 
+def _pid_namespace() -> int | None:
+    """Tells the namespace in which process ids are counted; None where the system has none."""
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return None
+
+
 @contextmanager
 def _alone(store: Store) -> Iterator[None]:
-    """Keeps other processes of this machine from taking the lock meanwhile."""
+    """Keeps other processes of this machine from taking the lock at the same time."""
     if store.filesystem.type_name != "local":
         yield
         return

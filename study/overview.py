@@ -13,8 +13,8 @@ from reports.store.schema import FAILED, PRUNED, STATUSES
 from reports.store.tables import Store
 from study import lock
 from study.agenda import Agenda
+from study.display import cell_table, duration
 from study.pareto import fronts
-from study.progress import cell_table, duration
 from study.provenance import stored_spec
 from trainables.errors import InputError
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reports.store.address import is_uri, public
 from reports.store.tables import open_store
-from study.on_ray.trackers import plain_path
+from study.on_ray.trackers.mlflow import plain_path
 from tests.in_process import mixco
 from tests.trial_rows import trial_row
 from trainables.errors import InputError

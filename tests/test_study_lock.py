@@ -139,6 +139,31 @@ def test_a_host_of_the_same_name_is_another_host(
     beat.join()
 
 
+def test_a_process_id_of_another_namespace_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in two containers that share a host name: the owner's process is out of sight here."""
+    monkeypatch.setattr(lock, "STALE_SECONDS", 5.0)
+    monkeypatch.setattr(lock, "_POLL_SECONDS", 0.05)
+    store = open_store(tmp_path, create=True)
+    with StudyLock(store):
+        owner = json.loads((tmp_path / "driver.lock").read_text())
+    owner |= {"pid": 2**22 + 1, "token": "t", "pid_namespace": owner["pid_namespace"] + 1}
+
+    def beat() -> None:
+        text = json.dumps({**owner, "heartbeat": time.time()})
+        (tmp_path / ".new").write_text(text)
+        (tmp_path / ".new").rename(tmp_path / "driver.lock")
+
+    beat()
+    assert running(store)
+    later = threading.Timer(0.5, beat)
+    later.start()
+    with pytest.raises(InputError, match="another driver runs this study"), StudyLock(store):
+        pass
+    later.join()
+
+
 def test_a_driver_that_lost_its_lock_notices_and_leaves_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

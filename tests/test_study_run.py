@@ -19,9 +19,9 @@ import pandas as pd
 import pytest
 
 from reports.store.tables import Store, open_store
-from study.on_ray import driver
 from study.on_ray.driver import StudyError, run_study
-from study.on_ray.tune_patches import forget_finished
+from study.on_ray.recorder import Recorder
+from study.on_ray.tune_memory import drop_finished
 from study.overview import Overview
 from study.spec import StudySpec, parse_spec
 from tests.synthetic_trial import MakeSynthetic, SyntheticTrial
@@ -351,12 +351,12 @@ def test_provenance_lies_beside_the_tables(undisturbed: Undisturbed) -> None:
 
 
 def test_tune_forgets_trials_that_have_ended(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails where a new Ray keeps its trials in another way than `tune_patches` knows."""
+    """Fails where a new Ray keeps its trials in another way than `tune_memory` knows."""
     from ray.tune.experiment import Trial
 
     listed: list[int] = []
     alive: list[int] = []
-    record = driver._Recorder.on_trial_complete
+    record = Recorder.on_trial_complete
 
     def spy(self: Any, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         record(self, iteration, trials, trial, **info)
@@ -365,7 +365,7 @@ def test_tune_forgets_trials_that_have_ended(store: Store, monkeypatch: pytest.M
             gc.collect()
             alive.append(sum(type(some) is Trial for some in gc.get_objects()))
 
-    monkeypatch.setattr(driver._Recorder, "on_trial_complete", spy)
+    monkeypatch.setattr(Recorder, "on_trial_complete", spy)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert run(store, spec_of(trials=5, base={"epochs": 1}))
@@ -385,7 +385,7 @@ def test_a_ray_that_keeps_trials_in_another_way_is_left_alone() -> None:
     trials = [Finished()]
     another = SimpleNamespace(get_trials=lambda: trials, _live_trials=set(trials))
     with pytest.warns(UserWarning, match="remembers every trial"):
-        forget_finished(another)
+        drop_finished(another)
     assert len(trials) == len(another._live_trials) == 1
 
 
@@ -395,13 +395,13 @@ def checkpoint_always(config: TrialConfig, epoch: int) -> None:
 
 def test_checkpoints_go_with_their_trials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
-    record = driver._Recorder.on_trial_complete
+    record = Recorder.on_trial_complete
 
     def spy(self: Any, *known: Any, **info: Any) -> None:
         kept.append(len(list(Path(store.root).glob(".tune/run/*/checkpoint_*"))))
         record(self, *known, **info)
 
-    monkeypatch.setattr(driver._Recorder, "on_trial_complete", spy)
+    monkeypatch.setattr(Recorder, "on_trial_complete", spy)
     assert run(store, spec_of(), make_trial=MakeSynthetic(trouble=checkpoint_always))
     # Tune keeps two of each trial that runs, and is about to delete a third.
     assert 2 <= max(kept) <= 3 * 4

@@ -283,10 +283,11 @@ def test_a_confirm_seed_that_no_trial_accepts_fails_alone() -> None:
 
 
 def test_the_searcher_records_a_wrong_suggestion_and_goes_on(tmp_path: Path) -> None:
+    from study.progress import Progress
+
     from reports.store.tables import open_store
     from study.lock import StudyLock
     from study.on_ray.driver import _AgendaSearcher, _Run
-    from study.progress import Progress
 
     spec = StudySpec.model_validate(
         {**spec_of("random").model_dump(), "space": {"batch_size": [256, 255]}}

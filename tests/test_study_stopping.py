@@ -16,8 +16,8 @@ WIDTHS = (4, 16, 64)
 
 def trial(width: int, number: int, phase: str = "tune") -> Any:
     name = f"w{width}-{phase}-{number}"
-    job = {"trial_id": name, "cell": f"w{width}", "phase": phase}
-    return SimpleNamespace(trial_id=name, config={"job": job})
+    assignment = {"trial_id": name, "cell": f"w{width}", "phase": phase}
+    return SimpleNamespace(trial_id=name, config={"assignment": assignment})
 
 
 def accuracy(width: int, number: int, epoch: int) -> float:

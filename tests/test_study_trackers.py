@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from reports.store.tables import Store, open_store
-from study.on_ray import trackers
 from study.on_ray.driver import run_study
+from study.on_ray.trackers import base
 from study.spec import StudySpec, parse_spec
 from tests.synthetic_trial import MakeSynthetic
 from trainables.errors import InputError
@@ -149,7 +149,7 @@ def test_what_is_not_installed_is_named_before_anything_runs(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        trackers, "find_spec", lambda name: None if name in ("wandb", "mlflow") else found(name)
+        base, "find_spec", lambda name: None if name in ("wandb", "mlflow") else found(name)
     )
     store = open_store(tmp_path / "results", create=True)
     with pytest.raises(InputError, match=r"wandb, mlflow not installed: pip install 'mixco-study"):

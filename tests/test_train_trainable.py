@@ -17,8 +17,9 @@ from ray.util import placement_group_table
 
 from tests.synthetic_trial import MakeSynthetic
 from trainables.config import TrialConfig
-from trainables.on_ray.steps import GaveUpError, WrongInputError, local_trial, remove_group
-from trainables.on_ray.train import Order, TrainTrial
+from trainables.endings import GaveUpError, WrongInputError
+from trainables.on_ray.steps import TrialSetup, local_trial, remove_group
+from trainables.on_ray.train import TrainTrial
 from trainables.trial import Trial
 
 SMALL: dict[str, Any] = {
@@ -40,13 +41,13 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-def order(tmp_path: Path, **changes: Any) -> Order:
+def setup(tmp_path: Path, **changes: Any) -> TrialSetup:
     fields = {
         "name": "trial", "config": TrialConfig(**SMALL), "split": "validation", "data_dir": None,
         "workers": 1, "cpus": 1, "gpus": 0, "storage": str(tmp_path / "storage"),
         "make_trial": local_trial, "checkpoint_seconds": 0,
     }  # fmt: skip
-    return Order(**{**fields, **changes})
+    return TrialSetup(**{**fields, **changes})
 
 
 def left_behind(but: str | None = None) -> tuple[list[str], list[str]]:
@@ -80,7 +81,7 @@ def test_one_worker_gives_the_numbers_of_the_same_trial_here_bit_for_bit(
     rows = [here.advance() for _ in range(2)]
     expected = here.finish()
     torch.set_num_threads(threads)
-    trial = TrainTrial(order(tmp_path, data_dir=data_dir))
+    trial = TrainTrial(setup(tmp_path, data_dir=data_dir))
     try:
         assert [plain(trial.advance()) for _ in range(2)] == [plain(row) for row in rows]
         assert trial.done
@@ -114,7 +115,7 @@ def test_two_workers_go_on_after_one_was_killed(tmp_path: Path, data_dir: Path) 
     torch.set_num_threads(threads)
     # As a study does: a folder in the file system of its results.
     place = {"data_dir": data_dir, "filesystem": LocalFileSystem()}
-    trial = TrainTrial(order(tmp_path, config=config, workers=2, **place))
+    trial = TrainTrial(setup(tmp_path, config=config, workers=2, **place))
     try:
         rows = [trial.advance()]
         pids = worker_pids()
@@ -141,7 +142,7 @@ def diverge(config: TrialConfig, epoch: int) -> None:
 
 @pytest.mark.slow
 def test_divergence_ends_a_trial_by_name(tmp_path: Path) -> None:
-    trial = TrainTrial(order(tmp_path, make_trial=MakeSynthetic(trouble=diverge)))
+    trial = TrainTrial(setup(tmp_path, make_trial=MakeSynthetic(trouble=diverge)))
     try:
         assert trial.advance()["epoch"] == 1
         with pytest.raises(FloatingPointError, match="loss is nan in epoch 2"):
@@ -155,7 +156,7 @@ def test_divergence_ends_a_trial_by_name(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_wrong_input_is_no_matter_of_attempts(tmp_path: Path) -> None:
     config = TrialConfig(**{**SMALL, "dataset": f"imagefolder:{tmp_path}/nowhere"})
-    trial = TrainTrial(order(tmp_path, config=config))
+    trial = TrainTrial(setup(tmp_path, config=config))
     try:
         with pytest.raises(WrongInputError, match="nowhere"):
             trial.advance()
@@ -172,7 +173,7 @@ def fail(config: TrialConfig, epoch: int) -> None:
 def test_an_error_of_the_trial_is_its_ending_after_a_few_attempts(tmp_path: Path) -> None:
     started = tmp_path / "started"
     synthetic = MakeSynthetic(trouble=fail, started=started)
-    trial = TrainTrial(order(tmp_path, make_trial=synthetic, attempts=1))
+    trial = TrainTrial(setup(tmp_path, make_trial=synthetic, attempts=1))
     try:
         with pytest.raises(GaveUpError, match=r"ArithmeticError: no epoch 1 today \(test_train"):
             trial.advance()
@@ -193,7 +194,7 @@ def test_a_driver_that_is_killed_leaves_no_workers_behind(tmp_path: Path) -> Non
     @ray.remote(num_cpus=0)
     class Driver:
         def start(self) -> str | None:
-            self.trial = TrainTrial(order(tmp_path, make_trial=MakeSynthetic(0.5)))
+            self.trial = TrainTrial(setup(tmp_path, make_trial=MakeSynthetic(0.5)))
             self.trial.advance()
             return self.trial.group
 

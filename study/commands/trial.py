@@ -140,9 +140,9 @@ class How(NamedTuple):
     ) -> Iterator[Trial | TrainTrial]:
         """The trial, with its workers for as long as it takes."""
         if self.runner == "train":
-            from study.on_ray.local_workers import several_workers
+            from study.on_ray.local_workers import trial_on_workers
 
-            with several_workers(config, split, data, self.workers) as trial_of_workers:
+            with trial_on_workers(config, split, data, self.workers) as trial_of_workers:
                 yield trial_of_workers
             return
         from study.commands.loading import loading

@@ -1,20 +1,26 @@
-"""A study through Ray Client: the driver runs on the cluster, this process waits for it.
+"""A study through Ray Client: the driver runs on the cluster, and this process waits for it.
 
-Tune cannot run here then: its searcher and callbacks would live in an actor of Ray Client, away
-from the study's own objects. So the whole driver goes there, and results lie where both see them.
+Tune cannot run in a client: its searcher and callbacks would live in an actor of Ray Client, apart
+from the study's own objects. So the whole driver runs as a task on the head. Results must lie where
+both the head and this process reach them.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal, assert_never
 
 import ray
 
 from reports.store.tables import Store
 from study.on_ray import cluster
-from study.on_ray.driver import StudyError
+from study.on_ray.halt import StudyError
+from study.on_ray.interruption import Interruption, interrupted_line
 from study.spec import StudySpec, dump_spec
 from trainables.errors import InputError
+
+_POLL_SECONDS = 0.5
+_Ending = Literal["complete", "interrupted", "input", "study"]
 
 
 def run_through_client(
@@ -26,48 +32,65 @@ def run_through_client(
     accept_mixed: bool = False,
     retry_failed: bool = False,
 ) -> bool:
-    """`study.on_ray.driver.run_study`, its driver a task on the head that Ray Client leads to.
+    """As `study.on_ray.driver.run_study`, with the driver as a task on the head.
 
     Raises:
         InputError: as `run_study`, or results lie in a folder relative to this process's own.
         StudyError: as `run_study`.
     """
     cluster.check_shared(store.name, f"--address {address}: the driver runs on the cluster")
-    cluster.connect(address, {"py_modules": cluster.package_folders()})
-    try:
-        # In the file of this function, so that the cluster imports it and does not unpickle it.
-        driver = ray.remote(_drive).options(num_cpus=0, max_retries=0)
-        ref = driver.remote(
-            dump_spec(spec),
-            store.uri,
-            None if data_dir is None else str(data_dir),
-            accept_mixed,
-            retry_failed,
-        )
+    with Interruption(lambda: print(interrupted_line(store.name), flush=True)) as interruption:
+        cluster.connect(address, {"py_modules": cluster.package_folders()})
+        interruption.listen()
         try:
-            ending, text = ray.get(ref)
-        except KeyboardInterrupt:
-            ray.cancel(ref)
-            try:
-                ending, text = ray.get(ref)
-            except ray.exceptions.TaskCancelledError:
-                ending, text = "interrupted", ""
-    except ray.exceptions.RayError as error:
-        reason = " ".join(str(error).split())[-300:]
-        raise StudyError(f"the driver on the cluster ended: {reason}") from None
-    finally:
-        ray.shutdown()
-    if ending == "input":
-        raise InputError(text)
-    if ending == "study":
-        raise StudyError(text)
-    return bool(ending == "complete")
+            # In the file of this function, so that the cluster imports it and does not unpickle it.
+            driver = ray.remote(_drive).options(num_cpus=0, max_retries=0)
+            ending, text = _outcome(
+                driver.remote(
+                    dump_spec(spec),
+                    store.uri,
+                    None if data_dir is None else str(data_dir),
+                    accept_mixed,
+                    retry_failed,
+                ),
+                interruption,
+            )
+        except ray.exceptions.RayError as error:
+            reason = " ".join(str(error).split())[-300:]
+            raise StudyError(f"the driver on the cluster ended: {reason}") from None
+        finally:
+            ray.shutdown()
+    match ending:
+        case "input":
+            raise InputError(text)
+        case "study":
+            raise StudyError(text)
+        case "complete" | "interrupted":
+            return ending == "complete"
+        case _:
+            assert_never(ending)
+
+
+def _outcome(driver: Any, interruption: Interruption) -> tuple[_Ending, str]:
+    """Waits for the driver; interrupts it there once this process is interrupted."""
+    is_cancelled = False
+    while not ray.wait([driver], timeout=_POLL_SECONDS)[0]:
+        if interruption.requested and not is_cancelled:
+            ray.cancel(driver)
+            is_cancelled = True
+    try:
+        ending, text = ray.get(driver)
+    except ray.exceptions.RayError:
+        if is_cancelled:
+            return "interrupted", ""
+        raise
+    return ending, text
 
 
 def _drive(
     spec: str, results: str, data_dir: str | None, accept_mixed: bool, retry_failed: bool
-) -> tuple[str, str]:
-    """Runs the study here, on the cluster: how it ended, and the error's text."""
+) -> tuple[_Ending, str]:
+    """Runs the study on the cluster; returns how it ended, and the text of an error."""
     import logging
 
     from reports.store.files import StoreError

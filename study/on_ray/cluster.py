@@ -1,4 +1,4 @@
-"""Connect to a cluster: where a study's trials run, and where Ray keeps what it needs meanwhile."""
+"""Connects to the Ray that runs the trials of a study, and gives Tune a folder for a run."""
 
 from __future__ import annotations
 
@@ -7,41 +7,69 @@ import os
 import re
 import socket
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import ray
 from pyarrow.fs import FileType
+from ray._private import worker
 from ray._private.services import get_webui_url_from_internal_kv
 from ray.exceptions import AuthenticationError
 
 from reports.store.address import is_uri
 from reports.store.tables import Store
+from study.on_ray.process_group import own_process_groups
 from trainables.errors import InputError
 
 _SCRATCH = ".tune"
 _WAITING = 16
-"""Trials that may wait for a place at once."""
+"""Trials that may wait at the same time."""
+_LOCAL = "local"
+_ADDRESS_VARIABLE = "RAY_ADDRESS"
 _PACKAGES = ("trainables", "search_spaces", "study", "reports")
 _ADDRESS = re.compile(r"(?:ray://)?(?P<host>\[[0-9a-fA-F:]+\]|[^\s/:\[\]]+):(?P<port>\d{1,5})")
 _ANSWER_SECONDS = 5.0
 _CONNECT_TRIES = "1"
-"""How often Ray tries a head that refuses; its own default is 20 times, a second apart."""
+"""How often Ray tries a head that refuses; by default it tries 20 times, a second apart."""
 _CLIENT_TRIES = 3
-"""Ray Client's proxy forks a server for each client while gRPC's own threads run, and now and then
-that server dies before it has begun (ray-project/ray#63202)."""
+"""How often to ask for a server. Ray Client's proxy forks one for each client while threads of gRPC
+run, and now and then that server dies at its start (ray-project/ray#63202)."""
 TOKEN_HELP = (
     "set RAY_AUTH_MODE=token and the cluster's token in RAY_AUTH_TOKEN, in the file that "
     "RAY_AUTH_TOKEN_PATH names, or in ~/.ray/auth_token"
 )
 
 
+class Connection(NamedTuple):
+    """The Ray that this process is connected to.
+
+    Attributes:
+        dashboard: its URL; None where it does not run.
+        can_grow: whether nodes may join; not where this process has started Ray for itself.
+        control_store: host and port of the head's control store (GCS).
+    """
+
+    dashboard: str | None
+    can_grow: bool
+    control_store: tuple[str, int]
+
+    def answers(self) -> bool:
+        """Whether the control store is still there."""
+        try:
+            with socket.create_connection(self.control_store, _ANSWER_SECONDS):
+                return True
+        except OSError:
+            return False
+
+
 @contextmanager
-def connected(address: str | None) -> Iterator[str | None]:
-    """Ray, started here where nobody has; yields the address of its dashboard if it has one.
+def connected(address: str | None) -> Iterator[Connection]:
+    """Connects to Ray, or starts a Ray on this machine; nothing if Ray is connected already.
 
     Args:
         address: ``auto`` (the cluster that runs on this machine, or `RAY_ADDRESS`), ``HOST:PORT``,
@@ -51,8 +79,8 @@ def connected(address: str | None) -> Iterator[str | None]:
     Raises:
         InputError: malformed, nothing answers, the token is missing or wrong, other versions.
     """
-    # Workers keep the driver's folder (paths in a study are relative to it), and results are
-    # written by `_Recorder` alone.
+    # Workers stay in the driver's folder, since paths in a study are relative to it. Only
+    # `study.on_ray.recorder` writes results, not Tune's own loggers.
     os.environ.update(
         RAY_CHDIR_TO_TRIAL_DIR="0",
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
@@ -60,71 +88,93 @@ def connected(address: str | None) -> Iterator[str | None]:
         TUNE_GLOBAL_CHECKPOINT_S="3600",
         RAY_AIR_NEW_OUTPUT="0",
     )
-    # Tune keeps the process of a trial that ended only for a trial that waits: with just one that
-    # may, trials that end in quick succession lose theirs, and each new one takes seconds to start.
+    # Tune keeps the process of a trial that has ended only if another trial waits. If just one
+    # may wait, trials that end in quick succession lose their processes, and a new process takes
+    # seconds to start.
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(_WAITING))
     if ray.is_initialized():
-        yield _dashboard()
+        yield _connection()
         return
     # Without an address Ray would join whatever `ray start` left running on this machine.
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    connect(address)
+    connect(address or os.environ.get(_ADDRESS_VARIABLE) or _LOCAL, named=bool(address))
     try:
-        yield _dashboard()
+        yield _connection()
     finally:
         ray.shutdown()
 
 
-def connect(address: str, runtime_env: dict[str, object] | None = None) -> None:
+def connect(
+    address: str, runtime_env: dict[str, object] | None = None, *, named: bool = True
+) -> None:
     """`ray.init` whose failures are one line each and come soon.
 
+    Args:
+        address: as for `connected`, or ``local``.
+        runtime_env: Ray's.
+        named: whether the user named the address, or the environment did.
+
     Raises:
-        InputError: malformed, nothing answers, the token is missing or wrong, other versions.
+        InputError: malformed, nothing answers, the token is missing or wrong, other versions; or
+            Ray cannot start on this machine.
     """
-    local = address == "local"
-    if not local and address != "auto":
-        _check_answers(address)
+    if address == _LOCAL:
+        _start_local(runtime_env or {})
+        return
+    source = f"--address {address}" if named else f"{_ADDRESS_VARIABLE}={address} (environment)"
+    if address != "auto":
+        _check_answers(address, source)
     for left in reversed(range(_CLIENT_TRIES)):
         try:
-            with _soon() if not local else nullcontext():
+            with _soon():
                 _init(address, runtime_env or {})
             return
         except (OSError, ValueError, RuntimeError, AuthenticationError) as error:
             if not left or not _client_died(error):
-                raise InputError(f"--address {address}: {_reason(error)}") from None
+                raise InputError(f"{source}: {_reason(error)}") from None
             warnings.warn(
-                f"--address {address}: the head's server for this client died at its start, "
-                "asking for another",
+                f"{source}: the head's server for this client died at its start; trying again",
                 stacklevel=2,
             )
+
+
+def _start_local(runtime_env: dict[str, object]) -> None:
+    try:
+        with own_process_groups():
+            _init(_LOCAL, runtime_env)
+    except (OSError, ValueError, RuntimeError, AuthenticationError) as error:
+        text = " ".join(str(error).split())
+        if "AF_UNIX path length" in text:
+            raise InputError(
+                f"TMPDIR: the path {tempfile.gettempdir()} is too long for the sockets that Ray "
+                "keeps there: set TMPDIR to a shorter folder, /tmp for example"
+            ) from None
+        if "object store" in text:
+            text += " (Ray keeps its object store in /dev/shm; docker: --shm-size=1g)"
+        raise InputError(f"Ray does not start on this machine: {text[:400]}") from None
 
 
 def _init(address: str, runtime_env: dict[str, object]) -> None:
     ray.init(
         address=address,
-        include_dashboard=False if address == "local" else None,
+        include_dashboard=False if address == _LOCAL else None,
         log_to_driver=address.startswith("ray://"),
         logging_level=logging.ERROR,
         runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}, **runtime_env},
     )
 
 
-def _check_answers(address: str) -> None:
-    """Ray itself waits for minutes where nothing listens."""
+def _check_answers(address: str, source: str) -> None:
+    """Looks for itself whether anything answers: Ray would wait for minutes."""
     found = _ADDRESS.fullmatch(address)
     if not found or not 0 < int(found["port"]) < 65536:
-        raise InputError(
-            f"--address {address}: malformed (allowed: auto, HOST:PORT, ray://HOST:PORT)"
-        )
+        raise InputError(f"{source}: malformed (allowed: auto, HOST:PORT, ray://HOST:PORT)")
     try:
         with socket.create_connection(
             (found["host"].strip("[]"), int(found["port"])), _ANSWER_SECONDS
         ):
             pass
     except OSError as error:
-        raise InputError(
-            f"--address {address}: nothing answers there ({error.strerror or error})"
-        ) from None
+        raise InputError(f"{source}: nothing answers there ({error.strerror or error})") from None
 
 
 def _client_died(error: BaseException) -> bool:
@@ -156,7 +206,7 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def _soon() -> Iterator[None]:
-    """Ray gives up soon, and its C++ part does not write each refusal to standard error."""
+    """Makes Ray give up soon, without a line on standard error for each of its attempts."""
     name = "RAY_gcs_server_port_wait_time_s"
     before = os.environ.get(name)
     os.environ.setdefault(name, _CONNECT_TRIES)
@@ -174,15 +224,21 @@ def _soon() -> Iterator[None]:
             del os.environ[name]
 
 
-def _dashboard() -> str | None:
-    """The dashboard's URL, as the head recorded it; None where it does not run."""
+def _connection() -> Connection:
     url = get_webui_url_from_internal_kv()
-    return f"http://{url}" if url else None
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    # The node that this process started, or is connected to; a head: this process started it.
+    node = getattr(worker, "_global_node", None)
+    return Connection(
+        dashboard=f"http://{url}" if url else None,
+        can_grow=node is None or not node.is_head(),
+        control_store=(host.strip("[]"), int(port)),
+    )
 
 
 @contextmanager
 def scratch(store: Store) -> Iterator[str]:
-    """A folder for Tune's own state and checkpoints, beside the tables; gone afterwards."""
+    """A folder beside the tables for Tune's own state and checkpoints; deleted afterwards."""
     path = f"{store.root}/{_SCRATCH}"
 
     def clear() -> None:
@@ -193,13 +249,13 @@ def scratch(store: Store) -> Iterator[str]:
     try:
         yield path
     finally:
-        # A disk in trouble is the study's error, not this; the next run clears what is left.
+        # The study reports a disk in trouble itself. The next run deletes what is left here.
         with suppress(OSError):
             clear()
 
 
 def package_folders() -> list[str]:
-    """The folders of this tool's packages, to ship: the cluster runs this version of it."""
+    """The folders of this tool's packages: a cluster gets them, and so runs this version."""
     return [
         str(Path(found.origin).parent)
         for found in map(find_spec, _PACKAGES)
@@ -208,7 +264,7 @@ def package_folders() -> list[str]:
 
 
 def check_shared(results: str, why: str) -> None:
-    """Refuses results that only this machine's current folder leads to.
+    """Refuses a results folder that is relative to the current folder of this machine.
 
     Raises:
         InputError: neither a URI nor an absolute path.

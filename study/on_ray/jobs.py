@@ -1,28 +1,25 @@
-"""A study as a Ray job: shipped to a cluster, followed from here, left running, found again."""
+"""A study as a Ray job: submitted to a cluster, followed from this machine, or left running."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from study.on_ray.cluster import TOKEN_HELP, package_folders
-from study.spec import StudySpec, dump_spec
+from study.on_ray.job_folder import STUDY_FILE, job_folder
+from study.spec import StudySpec
 from trainables.errors import InputError
 
-EXCLUDED = (".venv", "venv", ".git", "/results", "/data", "*.pt", "__pycache__", ".*_cache")
-"""What of the working directory stays here."""
-_SPEC_VARIABLE = "MIXCO_STUDY"
 _LOST = 1
-"""Exit code of a job that ended without one: stopped, or its head died."""
+"""Exit code of a job that ended without one: it was stopped, or its head died."""
 
 
 class Jobs:
-    """The jobs of one cluster, through its dashboard."""
+    """The jobs of one cluster; its dashboard answers."""
 
     def __init__(self, address: str) -> None:
         """Connects.
@@ -47,42 +44,51 @@ class Jobs:
             os.environ.pop(name, None)
         self._client = self._ask(lambda: JobSubmissionClient(address))
 
-    def submit(self, study: StudySpec, options: list[str], environment: Mapping[str, str]) -> str:
-        """Starts `mixco study run` there; the job's id.
+    def submit(
+        self,
+        study: StudySpec,
+        options: list[str],
+        environment: Mapping[str, str],
+        includes: Iterable[str] = (),
+    ) -> str:
+        """Starts `mixco study run` on the cluster; returns the job's id.
 
-        The job gets the current folder, this version of the tool and the study itself, wherever
-        that came from.
+        The job gets this version of the tool, the study, the data sets of the current folder that
+        the study names, and ``includes``.
 
         Args:
             study: the study.
             options: of `mixco study run`.
             environment: variables of the job and its trials.
+            includes: further files and folders of the current folder.
 
         Raises:
-            InputError: the cluster refuses it, or the folder is too large to ship.
+            InputError: the cluster refuses the job, or its files cannot be shipped.
         """
-        run = shlex.join(
-            ["python", "-m", "study.commands.main", "study", "run", "-", "--address", "auto"]
+        entrypoint = shlex.join(
+            [
+                *("python", "-m", "study.commands.main", "study", "run", STUDY_FILE),
+                *("--address", "auto", *options),
+            ]
         )
-        entrypoint = f'printf %s "${_SPEC_VARIABLE}" | {run} {shlex.join(options)}'
-        runtime_env: dict[str, Any] = {
-            "working_dir": str(Path.cwd()),
-            "excludes": list(EXCLUDED),
-            "py_modules": package_folders(),
-            "env_vars": {**environment, _SPEC_VARIABLE: dump_spec(study)},
-        }
-        return str(
-            self._ask(
-                lambda: self._client.submit_job(
-                    entrypoint=entrypoint,
-                    runtime_env=runtime_env,
-                    metadata={"study": study.name},
+        with job_folder(study, includes) as folder:
+            runtime_env: dict[str, Any] = {
+                "working_dir": str(folder),
+                "py_modules": package_folders(),
+                "env_vars": dict(environment),
+            }
+            return str(
+                self._ask(
+                    lambda: self._client.submit_job(
+                        entrypoint=entrypoint,
+                        runtime_env=runtime_env,
+                        metadata={"study": study.name},
+                    )
                 )
             )
-        )
 
     def follow(self, job_id: str, write: Callable[[str], None]) -> int:
-        """Writes the job's log from its start until it ends; its exit code.
+        """Writes the job's log from its start until the job ends; returns its exit code.
 
         Raises:
             InputError: there is no such job, or the cluster does not answer any more.

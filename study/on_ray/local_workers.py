@@ -10,22 +10,22 @@ from pathlib import Path
 from study.on_ray.cluster import connected
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.on_ray.steps import local_trial
-from trainables.on_ray.train import Order, TrainTrial
+from trainables.on_ray.steps import TrialSetup, local_trial
+from trainables.on_ray.train import TrainTrial
 
 
 @contextmanager
-def several_workers(
+def trial_on_workers(
     config: TrialConfig, split: str, data_dir: Path | None, workers: int
 ) -> Iterator[TrainTrial]:
-    """A trial whose workers share this machine's CPUs, or have a GPU each.
+    """A trial whose workers share the CPUs of this machine, or have a GPU each.
 
     Raises:
-        InputError: there are more workers than CPUs, or than GPUs where those are asked for.
+        InputError: there are more workers than CPUs, or than GPUs if the config asks for those.
     """
     import torch
 
-    # As many threads in all as torch would take in one process.
+    # All workers together take as many threads as torch would take in one process.
     threads = torch.get_num_threads()
     if workers > threads:
         raise InputError(f"--workers: {workers} exceed the {threads} CPUs here")
@@ -36,7 +36,7 @@ def several_workers(
         )
     with tempfile.TemporaryDirectory() as storage, connected("local"):
         trial = TrainTrial(
-            Order(
+            TrialSetup(
                 name="trial",
                 config=config,
                 split=split,
@@ -46,12 +46,12 @@ def several_workers(
                 gpus=1 if gpus >= workers else 0,
                 storage=storage,
                 make_trial=local_trial,
-                checkpoint_seconds=0,  # it can be gone on with after any epoch, and exported
+                checkpoint_seconds=0,  # so that a user can continue or export it after any epoch
             )
         )
         try:
             yield trial
         except BaseException:
-            trial.close(seconds=1)  # nobody waits for the end of an epoch
+            trial.close(seconds=1)  # without waiting for the end of the epoch
             raise
         trial.close()

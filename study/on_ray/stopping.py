@@ -13,14 +13,15 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from reports.store.schema import TUNE
-from study.on_ray.tune_patches import ForgettingScheduler
+from study.on_ray.tune_memory import BoundedMemoryScheduler
 from study.spec import Stopping
+from trainables.on_ray.steps import Assignment
 
 METRIC = "knn_accuracy"
 TIME = "epoch"
 
 
-class CellLadders(ForgettingScheduler):
+class CellLadders(BoundedMemoryScheduler):
     """ASHA (Li et al. 2020, arXiv:1810.05934) within each cell; confirm trials run to their end."""
 
     def __init__(self, stopping: Stopping, epochs: Mapping[str, int]) -> None:
@@ -67,13 +68,13 @@ class CellLadders(ForgettingScheduler):
             ladder.on_trial_remove(tune_controller, _own(trial))
 
     def _ladder(self, trial: Trial) -> AsyncHyperBandScheduler | None:
-        job = trial.config["job"]
-        return self.ladders[job["cell"]] if job["phase"] == TUNE else None
+        assignment: Assignment = trial.config["assignment"]
+        return self.ladders[assignment["cell"]] if assignment["phase"] == TUNE else None
 
 
 def _own(trial: Trial) -> Any:
-    """``trial`` under the study's own id: begun again by Tune as another, it is the same."""
-    return _named(trial.config["job"]["trial_id"])
+    """``trial`` under the study's own id, which it keeps when Tune starts it again as another."""
+    return _named(trial.config["assignment"]["trial_id"])
 
 
 def _named(trial_id: str) -> Any:

@@ -1,34 +1,40 @@
-"""What a trial on Ray is, whoever runs it: its steps, its attempts, its errors."""
+"""What the driver of a study, a trial's process and the workers of a trial say to each other.
+
+- The driver hands an `Assignment` to a process, as Ray Tune's configuration of a trial.
+- The process answers with a `StepReport` after each epoch, as Ray Tune's result.
+- A trial of several workers has a conductor (`trainables.on_ray.conductor`) between its process and
+  its workers. The workers tell it a `WorkerMessage`; it tells the process a `ConductorAnswer`, and
+  the workers a `NextStep`.
+"""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 import ray
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from trainables.config import TrialConfig
-from trainables.errors import InputError
+from trainables.endings import Ending
+
+if TYPE_CHECKING:
+    from ray.train import Checkpoint
 
 ATTEMPTS = 3
 """How often a trial is started before its error is recorded."""
 CHECKPOINT_SECONDS = 60.0
-"""Work that a dying node may cost a trial."""
+"""Seconds of work that a trial may lose when its node dies."""
+CHECKPOINT_FILE = "trial.pt"
 
-
-class GaveUpError(RuntimeError):
-    """The trial has used up attempts of its own; the message is its error."""
-
-
-class WrongInputError(GaveUpError, InputError):
-    """No attempt can succeed: the input is wrong."""
+Row = dict[str, Any]
+"""Columns of one of the tables ``trials``, ``epochs`` or ``evaluations``."""
 
 
 class Steps(Protocol):
-    """What `trainables.trial.Trial` offers here."""
+    """What Ray's processes use of a trial; `trainables.trial.Trial` has it."""
 
     @property
     def epoch(self) -> int: ...
@@ -45,6 +51,117 @@ MakeTrial = Callable[[TrialConfig, str, Path | None, float], Steps]
 """(config, split, data folder, CPUs) -> trial."""
 
 
+class Assignment(TypedDict):
+    """One trial that a process is to run, and what it may use. All values are plain: Tune stores
+    them as JSON."""
+
+    trial_id: str
+    cell: str
+    phase: str
+    split: str
+    config: dict[str, Any]
+    """A `TrialConfig`, dumped."""
+    runner: Literal["reused", "train"]
+    workers: int
+    cpus: float
+    """Of each worker, as ``gpus``."""
+    gpus: float
+
+
+class StepReport(TypedDict, total=False):
+    """What a process reports after each epoch; ``status`` comes with its last report only."""
+
+    epoch: int
+    row: Row
+    """Of the table ``epochs``, without ``trial_id``."""
+    summary: Row
+    """What the trial knows of itself so far, for the table ``trials``."""
+    knn_accuracy: float
+    """Where it was measured; early stopping compares it."""
+    group: str
+    """Id of the workers' placement group, of a trial of several workers."""
+    status: str
+    trial: Row
+    """Columns of ``trials`` that only a complete trial has."""
+    evaluations: list[Row]
+    error: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """The workers have made or restored the trial."""
+
+    epoch: int
+    rows: list[Row]
+    """Of the epochs that the trial has trained already."""
+    summary: Row
+    group: str | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The workers have trained an epoch."""
+
+    row: Row
+    summary: Row
+    checkpoint: Checkpoint | None = None
+    """Where the workers have just saved the trial."""
+    group: str | None = None
+    """Id of the workers' placement group; the conductor adds it."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The workers have evaluated the trained trial."""
+
+    trial: Row
+    evaluations: list[Row]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The trial, or one attempt of it, has ended early."""
+
+    ending: Ending
+    summary: Row | None = None
+
+
+WorkerMessage = Started | Trained | Finished | Ended
+ConductorAnswer = WorkerMessage
+NextStep = Literal["advance", "finish", "end"]
+
+
+@dataclass(frozen=True)
+class TrialSetup:
+    """What the workers of a trial run, and on what.
+
+    Args:
+        name: of the run; one run of that name is under way at a time.
+        config, split, data_dir: the trial.
+        workers: processes that share each batch.
+        cpus, gpus: of each worker.
+        storage: folder that all workers reach, for checkpoints while the trial runs.
+        filesystem: pyarrow's, in which that folder is; default: this machine's.
+        make_trial: makes the trial in each worker.
+        attempts: how often the workers start again after one of them died or raised an error.
+        checkpoint_seconds: seconds of work that a trial may lose when a worker dies; 0: the
+            workers save the trial after every epoch.
+    """
+
+    name: str
+    config: TrialConfig
+    split: str
+    data_dir: Path | None
+    workers: int
+    cpus: float
+    gpus: float
+    storage: str
+    make_trial: MakeTrial
+    filesystem: Any = None
+    attempts: int = ATTEMPTS
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+
+
 def local_trial(config: TrialConfig, split: str, data_dir: Path | None, cpus: float) -> Steps:
     """A trial in this process, with as many torch threads as it was given CPUs."""
     import torch
@@ -53,19 +170,11 @@ def local_trial(config: TrialConfig, split: str, data_dir: Path | None, cpus: fl
 
     torch.set_num_threads(max(1, int(cpus)))
     if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()  # what the process's last trial kept; others may share the GPU
+        # Frees what the last trial of this process kept: other trials may share the GPU.
+        torch.cuda.empty_cache()
     return Trial(config, split=split, data_dir=data_dir)  # type: ignore[arg-type]
 
 
 def remove_group(group: str) -> None:
-    """Removes a worker group's placement group, if it is still there (``group``: its id)."""
+    """Removes a placement group of workers if Ray still has it (``group``: its id)."""
     remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))
-
-
-def describe(error: Exception) -> str:
-    """The error and the place it came from, in one line."""
-    if isinstance(error, GaveUpError):
-        return str(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split())[:500]
-    return f"{type(error).__name__}: {text} ({Path(frame.filename).name}:{frame.lineno})"

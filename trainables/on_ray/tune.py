@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from ray.tune import Trainable
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
 from trainables.config import TrialConfig
+from trainables.endings import Ending, ending_of
 from trainables.on_ray.steps import (
     ATTEMPTS,
+    CHECKPOINT_FILE,
     CHECKPOINT_SECONDS,
-    GaveUpError,
+    Assignment,
     MakeTrial,
+    Row,
+    StepReport,
     Steps,
-    describe,
+    TrialSetup,
 )
-from trainables.on_ray.train import Order, TrainTrial
+from trainables.on_ray.train import TrainTrial
 
 
 class TrialTrainable(Trainable):
-    """Runs ``config["job"]``; each step is an epoch.
+    """Runs ``config["assignment"]``, an `Assignment`; each step is an epoch.
 
-    A result holds ``row`` (of the table ``epochs``), ``summary`` (the trial's own columns so far)
-    and, in the last one, ``status`` and whatever belongs to it: ``trial`` and ``evaluations`` of a
-    complete trial, ``error`` of a failed one.
+    What `step` returns is a `StepReport`.
     """
 
     def setup(  # type: ignore[override]  # tune.with_parameters adds arguments to Tune's own
@@ -37,7 +39,15 @@ class TrialTrainable(Trainable):
         scratch: str = "",
         filesystem: Any = None,
     ) -> None:
-        """Called once for each process."""
+        """Called once for each process.
+
+        Args:
+            config: of the first trial of this process.
+            make_trial: makes a trial in this process, or in each of its workers.
+            data_dir: where data sets are.
+            scratch: folder in ``filesystem`` for checkpoints of trials of several workers.
+            filesystem: pyarrow's.
+        """
         self._make_trial = make_trial
         self._data_dir = data_dir
         self._scratch, self._filesystem = scratch, filesystem
@@ -47,87 +57,79 @@ class TrialTrainable(Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Called for each further trial in this process."""
         self.end()
-        self._job = new_config["job"]
-        self._attempts = 0
+        self._assignment: Assignment = new_config["assignment"]
+        self._failed_attempts = 0
         self._saved_at = time.monotonic()
         return True
 
     def step(self) -> dict[str, Any]:
+        """Trains one epoch, and finishes the trial after the last; starts again after an error."""
         while True:
             try:
                 return self._advance()
-            except FloatingPointError as error:
-                return {
-                    "status": "diverged",
-                    "error": str(error),
-                    "summary": self._summary(),
-                    DONE: True,
-                }
             except Exception as error:
-                summary = self._summary()
+                ending, summary = ending_of(error), self._summary()
                 self.end()
-                self._attempts += 1
-                if self._attempts >= ATTEMPTS or isinstance(error, GaveUpError):
-                    return {
-                        "status": "failed",
-                        "error": describe(error),
-                        "summary": summary,
-                        DONE: True,
-                    }
+                self._failed_attempts += 1
+                if ending.final or self._failed_attempts >= ATTEMPTS:
+                    return _last_report(ending, summary)
 
     def _advance(self) -> dict[str, Any]:
         trial = self._start()
         row = dict(trial.advance())
-        result: dict[str, Any] = {
-            "epoch": row["epoch"],
-            "row": row,
-            "summary": dict(trial.summary()),
-        }
+        report: StepReport = {"epoch": row["epoch"], "row": row, "summary": dict(trial.summary())}
         if group := getattr(trial, "group", None):
-            result["group"] = group
+            report["group"] = group
         if row.get("knn_accuracy") is not None:
-            result["knn_accuracy"] = row["knn_accuracy"]
+            report["knn_accuracy"] = row["knn_accuracy"]
         if trial.done:
-            final = trial.finish()
-            result |= {
-                "status": "complete",
-                "trial": dict(final.trial),
-                "evaluations": [dict(evaluation) for evaluation in final.evaluations],
-                DONE: True,
-            }
-        elif time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+            result = trial.finish()
+            report["status"] = "complete"
+            report["trial"] = dict(result.trial)
+            report["evaluations"] = [dict(evaluation) for evaluation in result.evaluations]
+            return {**report, DONE: True}
+        if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             self._saved_at = time.monotonic()
-            result[SHOULD_CHECKPOINT] = True
-        return result
+            return {**report, SHOULD_CHECKPOINT: True}
+        return {**report}
 
     def _start(self) -> Steps:
+        """The trial; made at the first call."""
         if self._trial is None:
-            job = self._job
-            config = TrialConfig.model_validate(job["config"])
-            if job["runner"] == "train":
-                self._trial = TrainTrial(
-                    Order(
-                        name=job["trial_id"],
+            self._trial = self._new_trial(self._assignment)
+        return self._trial
+
+    def _new_trial(self, assignment: Assignment) -> Steps:
+        config = TrialConfig.model_validate(assignment["config"])
+        match assignment["runner"]:
+            case "reused":
+                return self._make_trial(
+                    config, assignment["split"], self._data_dir, assignment["cpus"]
+                )
+            case "train":
+                return TrainTrial(
+                    TrialSetup(
+                        name=assignment["trial_id"],
                         config=config,
-                        split=job["split"],
+                        split=assignment["split"],
                         data_dir=self._data_dir,
-                        workers=job["workers"],
-                        cpus=job["cpus"],
-                        gpus=job["gpus"],
+                        workers=assignment["workers"],
+                        cpus=assignment["cpus"],
+                        gpus=assignment["gpus"],
                         storage=f"{self._scratch}/train",
                         filesystem=self._filesystem,
                         make_trial=self._make_trial,
                         checkpoint_seconds=CHECKPOINT_SECONDS,
                     )
                 )
-            else:
-                self._trial = self._make_trial(config, job["split"], self._data_dir, job["cpus"])
-        return self._trial
+            case _:
+                assert_never(assignment["runner"])
 
     def end(self) -> None:
-        """Drops the trial, with the workers it may have.
+        """Drops the trial, with the workers that it may have.
 
-        A process that is kept for further trials is told so at once: it would hold on to them.
+        The driver calls this as soon as a trial of several workers has ended: the process may be
+        kept for further trials, and would keep the workers until the next one.
         """
         trial, self._trial = self._trial, None
         if close := getattr(trial, "close", None):
@@ -137,16 +139,21 @@ class TrialTrainable(Trainable):
         """Called when this process is to end."""
         self.end()
 
-    def _summary(self) -> dict[str, Any]:
+    def _summary(self) -> Row:
         return dict(self._trial.summary()) if self._trial is not None else {}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Saves the trial; nothing where it has not started."""
+        """Saves the trial; nothing if it has not started."""
         if self._trial is not None:
-            self._trial.save(Path(checkpoint_dir) / "trial.pt")
+            self._trial.save(Path(checkpoint_dir) / CHECKPOINT_FILE)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
-        """Goes on from a saved trial, bit for bit."""
-        path = Path(checkpoint_dir) / "trial.pt"
+        """Continues from a saved trial, bit for bit."""
+        path = Path(checkpoint_dir) / CHECKPOINT_FILE
         if path.exists():
             self._start().restore(path)
+
+
+def _last_report(ending: Ending, summary: Row) -> dict[str, Any]:
+    report: StepReport = {"status": ending.status, "error": ending.error, "summary": summary}
+    return {**report, DONE: True}

@@ -22,9 +22,12 @@ def logs(
 
 def follow(jobs: Any, job_id: str, again: str) -> None:
     """Follows the log of a job, and exits with its code; Ctrl-C leaves the job running."""
+    from study.on_ray.interruption import EXIT_CODE, like_ctrl_c
+
     try:
-        code = jobs.follow(job_id, lambda text: print(text, end="", flush=True))
+        with like_ctrl_c():
+            code = jobs.follow(job_id, lambda text: print(text, end="", flush=True))
     except KeyboardInterrupt:
         tell(f"left running; follow it again with: {again}")
-        raise typer.Exit(130) from None
+        raise typer.Exit(EXIT_CODE) from None
     raise typer.Exit(code)

@@ -38,6 +38,7 @@ def run(
 
     from reports.store.tables import open_store
     from study.on_ray.driver import run_study
+    from study.on_ray.interruption import EXIT_CODE, interrupted_line
 
     store = open_store(results or f"results/{study.name}", create=True)
     options: dict[str, Any] = {
@@ -54,6 +55,6 @@ def run(
     else:
         complete = run_study(study, store, **options)
     if not complete:
-        say(f"interrupted; finished trials are in {store.name}; the same command goes on")
-        raise typer.Exit(130)
+        say(interrupted_line(store.name))
+        raise typer.Exit(EXIT_CODE)
     say(f"complete: {store.name} (next: mixco report {shlex.quote(store.name)})")

@@ -30,6 +30,15 @@ def submit(
         list[str] | None,
         typer.Option("--env", help="NAME or NAME=VALUE: a variable for the job; repeatable."),
     ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--include",
+            metavar="PATH",
+            help="A file or folder in the current folder that the job needs besides the tool, the "
+            "study and the data sets that the study names; repeatable.",
+        ),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow the job's log.")] = False,
 ) -> None:
     """Run SPEC on a cluster as a Ray job, and follow its log (Ctrl-C leaves it running)."""
@@ -54,7 +63,7 @@ def submit(
     if secret:  # A job's command line is shown to all who see the dashboard.
         environment[RESULTS_VARIABLE] = results
     jobs = Jobs(address)
-    job_id = jobs.submit(study, options, environment)
+    job_id = jobs.submit(study, options, environment, include or ())
     again = f"mixco study logs {job_id} --address {address}"
     tell(f"{job_id}: follow it with: {again}")
     if not detach:

@@ -1,4 +1,4 @@
-"""A running study in the terminal: live where there is one, plain lines where there is none."""
+"""Shows a running study: a live table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from study.console import whole
 _SHOWN_CELLS = 30
 
 
-class Progress:
-    """Shows an agenda while it is worked through."""
+class StudyDisplay:
+    """Shows how far the trials of an agenda are while a study runs."""
 
     def __init__(
         self, agenda: Agenda, dashboard: str | None = None, console: Console | None = None
@@ -41,9 +41,9 @@ class Progress:
         if self._live:
             self._live.start()
         else:
-            self._line(self.headline())
+            self.say(self.headline())
             if self._dashboard:
-                self._line(f"Ray's dashboard: {self._dashboard}")
+                self.say(f"Ray's dashboard: {self._dashboard}")
         return self
 
     def __exit__(
@@ -52,21 +52,25 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+        for name in self._agenda.unconfirmed:
+            self.say(f"{name}: not confirmed, since no tune trial completed")
+
+    def stop(self) -> None:
+        """Gives the terminal back."""
         if self._live:
             self._live.stop()
-        for name in self._agenda.unconfirmed:
-            self._line(f"{name}: not confirmed, since no tune trial completed")
 
-    def ended(self, row: Mapping[str, Any]) -> None:
-        """Notes a trial that has just ended."""
+    def show_ended(self, row: Mapping[str, Any]) -> None:
+        """Shows a trial that has just ended."""
         if self._live:
             return
         accuracy = row.get("accuracy")
         result = f"{accuracy:.2f} %" if accuracy is not None else row.get("error") or ""
-        self._line(f"{row['trial_id']}: {row['status']} {result}".rstrip() + f"; {self.headline()}")
+        self.say(f"{row['trial_id']}: {row['status']} {result}".rstrip() + f"; {self.headline()}")
 
     def headline(self) -> str:
-        """Trials done of planned, the endings that are no scores, and the time left."""
+        """Trials done and planned, how many ended without a score, and the time left."""
         agenda = self._agenda
         parts = [f"{agenda.done} of {agenda.planned} trials"]
         for status in (PRUNED, DIVERGED, FAILED):
@@ -83,7 +87,8 @@ class Progress:
             return None
         return duration((time.monotonic() - self._start) / done * missing)
 
-    def _line(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Prints a line, above the live table if there is one."""
         self._console.print(whole(text), soft_wrap=True)
 
     def _render(self) -> Group:
@@ -103,7 +108,7 @@ def cell_table(agenda: Agenda) -> Table:
     table.add_column("best validation %", justify="right")
     spec = agenda.spec
     states = list(agenda.cells.items())
-    # Where a study has more cells than a screen has lines, those at work are worth the place.
+    # A screen has no room for all cells of a large study: show those whose trials are running.
     if len(states) > _SHOWN_CELLS:
         busy = {due.cell for due in agenda.running.values()}
         states = [item for item in states if item[0] in busy][:_SHOWN_CELLS]
@@ -122,7 +127,7 @@ def cell_table(agenda: Agenda) -> Table:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds, minutes or hours, as people say them."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

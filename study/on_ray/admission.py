@@ -1,0 +1,82 @@
+"""Which trial may start now, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ray
+
+from study.agenda import Agenda
+from study.fitting import Node, misfits
+from study.on_ray.gpu_shares import GpuShares
+from study.plan import DueTrial
+from study.resources import Allotment
+from study.spec import StudySpec
+from trainables.errors import InputError
+
+_ROUNDING = 1e-6
+
+
+class Admission:
+    """What each trial that is under way was given, and whether there is room for one more."""
+
+    def __init__(self, spec: StudySpec, rows: Iterable[Mapping[str, Any]]) -> None:
+        """``rows``: of ``trials``, as far as recorded; their memory tells the shares of a GPU."""
+        self._spec = spec
+        self._shares = GpuShares(rows)
+        self._given: dict[str, Allotment] = {}
+
+    def admit(self, due: DueTrial) -> Allotment | None:
+        """What a trial is given that may start now; None if it has to wait.
+
+        Tune itself waits until there is room for a trial that runs in one process. Ray Train asks
+        for the workers of a trial only after Tune has started it. So in a study with such trials
+        all that start must fit together. One trial may always start: an autoscaler adds nodes only
+        for a demand that it sees.
+        """
+        config = due.config
+        given = self._spec.resources.of(config.width, self._shares.of(config.encoder, config.width))
+        if self._given and "train" in map(self._spec.runner_of, self._spec.widths):
+            cluster = ray.cluster_resources()
+            wanted = [given, *self._given.values()]
+            for kind in given.total:
+                if sum(one.total[kind] for one in wanted) > cluster.get(kind, 0.0) + _ROUNDING:
+                    return None
+        self._given[due.trial_id] = given
+        return given
+
+    def given(self, trial_id: str) -> Allotment:
+        """What a trial that is under way was given."""
+        return self._given[trial_id]
+
+    def release(self, trial_id: str) -> None:
+        """Takes back what a trial was given."""
+        self._given.pop(trial_id, None)
+
+    def note(self, row: Mapping[str, Any]) -> None:
+        """Takes in how much memory a trial took."""
+        self._shares.note(row)
+
+
+def misfit_lines(spec: StudySpec, widths: Iterable[int]) -> list[str]:
+    """A line for each kind of trial, of some widths, that does not fit on Ray's nodes."""
+    nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    of_widths = spec.model_copy(update={"widths": tuple(sorted(widths))})
+    return [str(misfit) for misfit in misfits(of_widths, nodes)]
+
+
+def check_fits(agenda: Agenda) -> None:
+    """Checks that Ray, as it is now, can run what is missing of a study.
+
+    Raises:
+        InputError: a trial wants more than there is.
+    """
+    widths = {
+        width
+        for state in agenda.cells.values()
+        if state.confirm is None or agenda.done_in(state) < len(state.confirm) + agenda.spec.trials
+        for width in state.cell.widths
+    }
+    if lines := misfit_lines(agenda.spec, widths):
+        raise InputError(f"resources: {'; '.join(lines)}")

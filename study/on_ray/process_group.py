@@ -1,0 +1,32 @@
+"""Process groups of their own for the processes of a local Ray.
+
+Ray starts its control store and its scheduler in the process group of the driver. A signal to that
+group (`timeout` sends one, and some batch systems) would end them before the driver could end its
+run in order. `ray.init` has no option for that, so the class that starts processes is replaced
+while it runs (Ray 2.60). Ray's processes still end with the driver: the kernel kills them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ray._private import services
+
+_STARTER = "ConsolePopen"
+
+
+@contextmanager
+def own_process_groups() -> Iterator[None]:
+    """Each process that Ray starts within leads a process group of its own."""
+    starter: Any = getattr(services, _STARTER, None)
+    if starter is None:  # another version of Ray: `Interruption` leaves when Ray is gone
+        yield
+        return
+    setattr(services, _STARTER, functools.partial(starter, process_group=0))
+    try:
+        yield
+    finally:
+        setattr(services, _STARTER, starter)

@@ -1,0 +1,149 @@
+"""The training function of each worker of a trial, as Ray Train runs it.
+
+A worker advances the same trial that runs without Ray, and waits at the end of every epoch for the
+conductor's next step. So a stopped trial trains no epoch too many, and its workers end by
+themselves, between two collective operations, and leave nothing behind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
+
+import ray
+
+from trainables.endings import Ending, ending_of
+from trainables.errors import InputError
+from trainables.on_ray.steps import (
+    CHECKPOINT_FILE,
+    Ended,
+    Finished,
+    NextStep,
+    Started,
+    Steps,
+    Trained,
+    TrialSetup,
+    WorkerMessage,
+)
+
+if TYPE_CHECKING:
+    from ray.train import Checkpoint
+
+# Imported lazily below: `ray.train` imports torch, which the driver does not need.
+
+
+def work(given: Mapping[str, Any]) -> None:
+    """Trains in one worker; ``given`` has ``setup``, ``conductor`` and ``content``.
+
+    Raises:
+        Exception: whatever ended this attempt; Ray Train then starts the next one.
+    """
+    conductor = given["conductor"]
+    if not ray.get(conductor.wanted.remote()):
+        return
+    try:
+        _serve(given["setup"], conductor, given["content"])
+    except Exception as error:
+        ray.get(conductor.tell.remote(Ended(_ending(error))))
+        raise
+
+
+def _ending(error: Exception) -> Ending:
+    """Wrong input is final here: to start all workers again would take a minute, for nothing."""
+    if isinstance(error, InputError):
+        return Ending("failed", str(error), final=True, wrong_input=True)
+    return ending_of(error)
+
+
+def _serve(setup: TrialSetup, conductor: Any, content: bytes | None) -> None:
+    import ray.train
+
+    leads = ray.train.get_context().get_world_rank() == 0
+
+    def tell(message: WorkerMessage) -> None:
+        if leads:
+            ray.get(conductor.tell.remote(message))
+
+    trial = _make_trial(setup, content)
+    group = ray.util.get_current_placement_group()
+    tell(
+        Started(
+            trial.epoch,
+            list(getattr(trial, "rows", [])),
+            dict(trial.summary()),
+            group.id.hex() if group else None,
+        )
+    )
+    clock = _CheckpointClock(setup.checkpoint_seconds)
+    while True:
+        step: NextStep = ray.get(conductor.next.remote(trial.epoch))
+        try:
+            match step:
+                case "end":
+                    return
+                case "finish":
+                    result = trial.finish()
+                    tell(Finished(dict(result.trial), list(result.evaluations)))
+                    return
+                case "advance":
+                    trained = Trained(dict(trial.advance()), dict(trial.summary()))
+                case _:
+                    assert_never(step)
+        except FloatingPointError as error:  # all workers raise it: they share the loss
+            tell(Ended(ending_of(error), dict(trial.summary())))
+            return
+        checkpoint = _report(trial, trained.row, leads and clock.is_due(trial.done))
+        tell(dataclasses.replace(trained, checkpoint=checkpoint))
+
+
+def _make_trial(setup: TrialSetup, content: bytes | None) -> Steps:
+    """The trial, from Train's last checkpoint, or from ``content``, where there is one."""
+    import ray.train
+
+    if setup.gpus:
+        import torch
+        from ray.train.torch import get_device
+
+        torch.cuda.set_device(get_device())
+    trial = setup.make_trial(setup.config, setup.split, setup.data_dir, setup.cpus)
+    saved = ray.train.get_checkpoint()
+    if saved is not None:
+        with saved.as_directory() as folder:
+            trial.restore(Path(folder) / CHECKPOINT_FILE)
+    elif content is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / CHECKPOINT_FILE).write_bytes(content)
+            trial.restore(Path(folder) / CHECKPOINT_FILE)
+    return trial
+
+
+def _report(trial: Steps, row: Mapping[str, Any], save: bool) -> Checkpoint | None:
+    """Reports an epoch to Train; saves the trial first if ``save``, and returns where it lies."""
+    import ray.train
+
+    metrics = {"epoch": row["epoch"], "loss": row.get("loss")}
+    if not save:
+        ray.train.report(metrics)
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        trial.save(Path(folder) / CHECKPOINT_FILE)
+        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+    return ray.train.get_checkpoint()
+
+
+class _CheckpointClock:
+    """Says when a checkpoint is due."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def is_due(self, done: bool) -> bool:
+        """A trial that is ``done`` needs a checkpoint only if every epoch is saved."""
+        if self._seconds and (done or time.monotonic() - self._last < self._seconds):
+            return False
+        self._last = time.monotonic()
+        return True
