@@ -283,11 +283,14 @@ def test_a_confirm_seed_that_no_trial_accepts_fails_alone() -> None:
 
 
 def test_the_searcher_records_a_wrong_suggestion_and_goes_on(tmp_path: Path) -> None:
-    from study.progress import Progress
-
     from reports.store.tables import open_store
+    from study.display import StudyDisplay
     from study.lock import StudyLock
-    from study.on_ray.driver import _AgendaSearcher, _Run
+    from study.on_ray.admission import Admission
+    from study.on_ray.halt import Halt
+    from study.on_ray.interruption import Interruption
+    from study.on_ray.recorder import Recorder
+    from study.on_ray.searcher import AgendaSearcher
 
     spec = StudySpec.model_validate(
         {**spec_of("random").model_dump(), "space": {"batch_size": [256, 255]}}
@@ -295,14 +298,15 @@ def test_the_searcher_records_a_wrong_suggestion_and_goes_on(tmp_path: Path) -> 
     store = open_store(tmp_path, create=True)
     agenda = Agenda(spec)
     with StudyLock(store) as lock:
-        run = _Run(agenda, [], store, lock, Progress(agenda))
-        searcher = _AgendaSearcher(run)
+        halt, admission = Halt(lock, Interruption(lambda: None)), Admission(spec, [])
+        recorder = Recorder(agenda, store, admission, halt, StudyDisplay(agenda))
+        searcher = AgendaSearcher(agenda, admission, recorder, halt)
         for number in range(40):
             suggestion = searcher.suggest(str(number))
             if not isinstance(suggestion, dict):
                 break
-            due = agenda.running[suggestion["job"]["trial_id"]]
-            run.record(due, "complete", {"accuracy": 50.0}, {}, [])
+            due = agenda.running[suggestion["assignment"]["trial_id"]]
+            recorder._record(due, "complete", {"accuracy": 50.0}, {}, [])
     rows = store.read("trials")
     failed = rows[rows["status"] == "failed"]
     assert len(rows) == 2 * (9 + 2)
