@@ -132,7 +132,8 @@ def connect(
             if not left or not _client_died(error):
                 raise InputError(f"{source}: {_reason(error)}") from None
             warnings.warn(
-                f"{source}: the head's server for this client died at its start; trying again",
+                f"{source}: the head's server for this client died at its start; "
+                "asking for another",
                 stacklevel=2,
             )
 
