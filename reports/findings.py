@@ -1,4 +1,4 @@
-"""All that a report says, computed once: the page, the files and the terminal only show it."""
+"""Everything that a report says, computed once. The page, files and terminal only show it."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Findings:
     sentences: Sentences
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The tables that are exported, by file name."""
+        """The tables that a report exports, by file name without its ending."""
         return {
             "gain": self.gains.table,
             "pairs": self.gains.pairs,
@@ -137,12 +137,12 @@ def find(
     evaluations: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
 ) -> Findings:
-    """Compute all that a report says.
+    """Compute everything that a report says.
 
     Args:
         trials: the trials table.
-        evaluations: the evaluations table, for transfer.
-        notes: limits that the tables do not show, such as files that could not be read.
+        evaluations: the evaluations table, from which transfer is computed; None: no rows.
+        notes: sentences on further limits, such as files that could not be read.
     """
     selection = select(trials)
     gains = _gains(trials, evaluations, selection)
@@ -224,7 +224,7 @@ def _tuning(trials: pd.DataFrame, selection: Selection) -> Tuning:
 
 
 def as_json(findings: Findings) -> dict[str, object]:
-    """The report for programs: plain lists and numbers, null where there is no number."""
+    """The report as plain lists and numbers for JSON; None replaces NaN and infinity."""
     return {
         "study": findings.name,
         "verdict": findings.sentences.headlines,
@@ -237,7 +237,7 @@ def as_json(findings: Findings) -> dict[str, object]:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, object]]:
-    """Rows as plain values, with None for what is not a number."""
+    """The rows as plain values; None replaces missing and infinite values."""
     plain = frame.astype(object).where(frame.notna() & ~frame.isin([math.inf, -math.inf]), None)
     return [{str(k): _plain(v) for k, v in row.items()} for row in plain.to_dict("records")]
 

@@ -8,7 +8,7 @@ from reports.store.schema import CONFIRM
 
 
 def provenance(trials: pd.DataFrame) -> list[tuple[str, str]]:
-    """Pairs of heading and text, from the columns of the trials table."""
+    """Headings with their texts, from the columns of the trials table; empty texts are left out."""
     confirm = trials[trials["phase"] == CONFIRM]
     seeds = sorted(confirm["seed"].dropna().astype(int).unique())
     facts = [

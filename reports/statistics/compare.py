@@ -1,4 +1,4 @@
-"""Two studies side by side."""
+"""Compare the gains of two studies."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from reports.statistics.gain import WIDTH
 from reports.statistics.intervals import LEVEL
 
 
-def compare_gains(here: pd.DataFrame, there: pd.DataFrame) -> pd.DataFrame:
-    """The gains of two studies at the widths that both measured, from their `gain.pairs`.
+def compare_gains(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """The gains of two studies at the widths that both measured.
+
+    Args:
+        ours: `gain.pairs` of the first study.
+        theirs: `gain.pairs` of the second study.
 
     Returns:
-        Columns beside the width's: ``parameters``, ``gain``, ``other`` (means, points),
-        ``difference`` (other minus this) with ``low`` and ``high``: Welch's 95 % interval, which
-        takes the studies as independent.
+        Columns beside the width's: ``parameters``, ``gain`` and ``other`` (mean gains of the
+        first and second study, points), ``difference`` (``other`` minus ``gain``) with ``low`` and
+        ``high`` (Welch's 95 % interval, which assumes that the studies are independent).
     """
-    others = {key: group["gain"].to_numpy(float) for key, group in there.groupby(WIDTH)}
+    others = {key: group["gain"].to_numpy(float) for key, group in theirs.groupby(WIDTH)}
     rows = []
-    for key, group in here.groupby(WIDTH, sort=True):
+    for key, group in ours.groupby(WIDTH, sort=True):
         if key not in others:
             continue
         mine, other = group["gain"].to_numpy(float), others[key]

@@ -1,8 +1,9 @@
 """Capacity equivalence: how much larger the baseline must be to match an arm.
 
 The baseline's accuracy over size is made monotone (isotonic regression of the means) and
-interpolated in log2 of the size by a monotone cubic. Nothing is extrapolated: an arm that beats the
-largest baseline is "beyond" the measured range, and the factor to its end is a lower bound.
+interpolated in log2 of the size by a monotone cubic. Nothing is extrapolated: if an arm beats the
+largest baseline, it is "beyond" the measured range, and the factor up to the largest measured size
+is a lower bound.
 """
 
 from __future__ import annotations
@@ -23,14 +24,19 @@ GRID = 801
 
 
 def equivalence_table(selection: Selection, size: str = "parameters") -> pd.DataFrame:
-    """The factor in ``size`` (``parameters`` or ``encoder_flops``) at each width of each line.
+    """By which factor the baseline must grow to match each arm, at each width of each line.
+
+    Args:
+        selection: the confirm rows that count.
+        size: the column that measures capacity, ``parameters`` or ``encoder_flops``.
 
     Returns:
-        Columns beside the line's, ``arm`` and ``width``: the arm's size (under the name ``size``
-        has), ``accuracy`` (mean) and ``seeds``; ``factor`` by which the baseline must grow to
-        reach it, ``range`` (``within`` the sizes measured, or ``beyond`` or ``below`` them: the
-        factor is then a bound, to the nearest size measured) and the 95 % interval ``low`` to
-        ``high``, infinite or zero where it leaves the range.
+        Columns beside the line's, ``arm`` and ``width``: the arm's size (the column is named as
+        ``size`` says), its ``accuracy`` (mean, percent) and ``seeds`` (their number); ``factor``
+        (by which the baseline must grow to reach this accuracy); ``range`` (``within`` the measured
+        sizes, ``beyond`` or ``below`` them; in the last two cases ``factor`` leads to the nearest
+        measured size and is a bound); and ``low`` and ``high`` (95 % interval of the factor;
+        infinite or zero where it leaves the measured range).
     """
     rows = []
     confirm = selection.confirm[selection.confirm[size].gt(0)]
@@ -61,10 +67,10 @@ _COLUMNS = ["accuracy", "seeds", "factor", "range", "low", "high"]
 
 
 class _Curves:
-    """The baseline's accuracy over log2(size): the monotone mean, and every seed's own curve."""
+    """The baseline's accuracy over log2(size): the monotone mean, and a curve for each seed."""
 
     def __init__(self, baseline: pd.DataFrame) -> None:
-        """Interpolate ``baseline``: one row a seed, one column a size, ascending."""
+        """Interpolate ``baseline``: a row for each seed, a column for each size, ascending."""
         x = np.log2(baseline.columns.to_numpy(float))
         scores = baseline.to_numpy(float)
         self.grid = np.linspace(x[0], x[-1], GRID)
@@ -73,7 +79,12 @@ class _Curves:
         self.seeds: Floats = PchipInterpolator(x, scores, axis=1)(self.grid)
 
     def match(self, accuracies: Floats, size: float) -> dict[str, object]:
-        """Where the baseline reaches an arm's ``accuracies`` (one for each seed, same order)."""
+        """The size at which the baseline reaches the arm's mean accuracy, and its interval.
+
+        Args:
+            accuracies: (seeds,) of the arm, in the order of the baseline's rows; percent.
+            size: the arm's size.
+        """
         here, accuracy = math.log2(size), float(accuracies.mean())
         if accuracy > self.mean[-1]:
             where, place = BEYOND, self.grid[-1]
@@ -92,15 +103,16 @@ class _Curves:
         }
 
     def _reached(self, accuracy: float, here: float) -> float:
-        """Where the mean curve first has this accuracy; of a flat piece, the size nearest here."""
+        """The first log2(size) with this accuracy; on a flat piece, the one nearest to ``here``."""
         first = float(self.grid[np.searchsorted(self.mean, accuracy)])
         flat = self.grid[np.abs(self.mean - accuracy) < ROUNDING]
         return float(np.clip(here, flat[0], flat[-1])) if len(flat) else first
 
     def _interval(self, accuracies: Floats) -> tuple[float, float]:
-        """Sizes at which a paired t test does not tell arm and baseline apart (Fieller's idea).
+        """The sizes (log2) at which a paired t test finds no difference between arm and baseline.
 
-        Inverting a test covers at any number of seeds, where a bootstrap of three does not.
+        Source: Fieller's method. An inverted test keeps its coverage with three seeds; a bootstrap
+        does not.
         """
         n = len(accuracies)
         if n < 2:
@@ -114,7 +126,7 @@ class _Curves:
             if len(crossing) == 0:
                 return (self.grid[-1], math.inf) if mean[-1] > 0 else (-math.inf, self.grid[0])
             alike = crossing
-        # Ends lie between grid points: round outwards.
+        # The true ends lie between two grid points: take the outer one.
         low = -math.inf if alike[0] == 0 else float(self.grid[alike[0] - 1])
         high = math.inf if alike[-1] == GRID - 1 else float(self.grid[alike[-1] + 1])
         return low, high

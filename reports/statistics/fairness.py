@@ -1,4 +1,4 @@
-"""Fairness: were both arms searched with the same budget, and was neither cut short?"""
+"""Fairness: did every arm get the same search budget, and was any search cut short?"""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from reports.store.schema import COMPLETE, STATUSES, TUNE
 from trainables.config import Role, fields_with
 
 LATE = 0.8
-"""A best trial found in the last fifth of a search is a hint that it was cut short."""
+"""A best trial in the last fifth of a search hints that more trials would find a better one."""
 _SEARCH = ["study", *CELL]
 
 
 def search_curves(trials: pd.DataFrame) -> pd.DataFrame:
-    """Best validation accuracy so far against trials, for each cell.
+    """The best validation accuracy after each trial of a cell's search.
 
     Returns:
-        ``study``, columns of the cell, ``trial`` (from 1, in the order of their numbers) and
-        ``best`` (percent; NaN before the first complete trial).
+        ``study``, the columns of the cell, ``trial`` (place in the search, from 1) and ``best``
+        (highest accuracy up to that trial, percent; NaN before the first complete trial).
     """
     tune = _searches(trials)
     cells = [tune[name] for name in _SEARCH]
@@ -32,7 +32,7 @@ def search_curves(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _searches(trials: pd.DataFrame) -> pd.DataFrame:
-    """The tune trials with ``trial``, their place in the search of their cell at their width."""
+    """The tune trials, with ``trial``: the place (from 1) in the search of the cell and width."""
     tune = trials[trials["phase"] == TUNE]
     tune = tune.assign(study=tune["study"].fillna("")).sort_values(
         [*_SEARCH, "number"], kind="stable"
@@ -41,11 +41,12 @@ def _searches(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def search_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row for each tuned cell: what its search found, and how late.
+    """One row for each tuned cell: what its search found, and after how many trials.
 
-    Columns beside the cell's: ``trials``, ``first`` (accuracy of the first trial, the defaults
-    where the search starts from them), ``best``, ``lift`` (their difference, points), ``found_at``
-    (the trial that was best) and ``late`` (it is in the last fifth).
+    Columns beside the cell's: ``trials`` (their number), ``first`` (accuracy of the first trial,
+    percent; a search starts from the defaults), ``best`` (accuracy of the best trial, percent),
+    ``lift`` (``best`` minus ``first``, points), ``found_at`` (place of the best trial in the
+    search) and ``late`` (whether the best trial is in the last fifth).
     """
     tune = _searches(trials)
     best = best_tune_trials(tune)
@@ -61,10 +62,10 @@ def search_table(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def budget_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """What each arm of each method was given, tuning and confirming.
+    """What each arm of each method spent in the tune phase and in the confirm phase.
 
     Columns: ``method``, ``arm``, ``phase``, ``trials``, ``epochs``, ``flops``, ``hours``,
-    ``gpu_hours`` and ``flops_ratio`` (over the baseline's, same method and phase).
+    ``gpu_hours`` and ``flops_ratio`` (FLOPs over the baseline's in the same method and phase).
     """
     table = (
         trials.assign(hours=trials["seconds"] / 3600)
@@ -84,10 +85,10 @@ def budget_table(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def unequal_budgets(trials: pd.DataFrame) -> pd.DataFrame:
-    """Searches with another number of trials than the baseline's on the same problem.
+    """The searches whose number of trials differs from the baseline's on the same problem.
 
-    Columns: dataset, method, encoder, ``widths`` (of the cell, several where width was searched
-    too), arm, ``trials`` and ``baseline_trials`` (0 where the baseline was not searched).
+    Columns: dataset, method, encoder, ``widths`` (one width, or all that a joint search tried,
+    joined by dots), arm, ``trials`` and ``baseline_trials`` (0 if the baseline was not searched).
     """
     tune = trials[trials["phase"] == TUNE]
     columns = [*LINE, "widths", "arm", "trials", "baseline_trials"]
@@ -95,7 +96,7 @@ def unequal_budgets(trials: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     problem = ["study", *LINE]
     tune = tune.assign(study=tune["study"].fillna(""))
-    # One cell with several widths is a joint search: then its whole line is one problem.
+    # A cell with two widths or more is a joint search: its whole line is one problem.
     per_cell = tune.groupby([*problem, "cell"])["width"].nunique().rename("seen").reset_index()
     joint = per_cell.groupby(problem)["seen"].transform("max") > 1
     joint_cells = set(per_cell.loc[joint, "cell"])
@@ -117,7 +118,7 @@ _COMPARABLE = (
 
 
 def mixed_runs(confirm: pd.DataFrame) -> pd.DataFrame:
-    """Settings that must not differ within a line, and do: its accuracies are not comparable.
+    """The settings that differ within a line although its accuracies are then not comparable.
 
     Columns: dataset, method, encoder, ``setting`` and ``values``. Epochs are compared within each
     arm, since arms that are matched in compute differ in them.
@@ -140,7 +141,7 @@ def _listed(column: pd.Series) -> str:
 
 
 def searched(trials: pd.DataFrame) -> list[str]:
-    """Hyperparameters that the tune trials of some cell vary."""
+    """The hyperparameters that differ between tune trials of one cell, in at least one cell."""
     tune = trials[trials["phase"] == TUNE]
     names = list(fields_with(Role.HYPERPARAMETER))
     if tune.empty:
@@ -152,10 +153,10 @@ def searched(trials: pd.DataFrame) -> list[str]:
 
 
 def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """The chosen hyperparameters of each cell, one row for each that its search varied.
+    """The hyperparameters of each cell's best trial: one row for each that the search varied.
 
-    Columns beside the cell's: ``parameters``, ``hyperparameter``, ``value`` (NaN where it is not a
-    number) and ``choice`` (as text).
+    Columns beside the cell's: ``parameters``, ``hyperparameter``, ``value`` (NaN if it is not a
+    number) and ``choice`` (the value as text).
     """
     names = searched(trials)
     tune = _searches(trials)
@@ -175,13 +176,13 @@ def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def importance_table(trials: pd.DataFrame, fewest: int = 8) -> pd.DataFrame:
-    """Share of each searched hyperparameter in the variance of accuracy, for each cell.
+    """How much of the variance of accuracy each searched hyperparameter explains, for each cell.
 
-    Optuna's PED-ANOVA (Watanabe et al. 2023), on the complete tune trials; cells with fewer than
-    ``fewest`` have none.
+    Source: Optuna's PED-ANOVA (Watanabe et al. 2023), on the complete tune trials. A cell with
+    fewer than ``fewest`` complete trials gets no rows.
 
     Returns:
-        Columns of the cell, ``hyperparameter`` and ``importance`` (0 to 1, they sum to 1).
+        The columns of the cell, ``hyperparameter`` and ``importance`` (0 to 1; a cell's sum is 1).
     """
     names = [name for name in searched(trials) if pd.api.types.is_numeric_dtype(trials[name])]
     tune = _searches(trials)
@@ -202,7 +203,7 @@ def importance_table(trials: pd.DataFrame, fewest: int = 8) -> pd.DataFrame:
 
 
 def _study(cell: pd.DataFrame, names: list[str]) -> optuna.Study:
-    """The cell's trials as an Optuna study in memory, ranges as they were seen."""
+    """The cell's trials as an Optuna study in memory; each range spans the values seen."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cell = cell[[*names, "accuracy"]].dropna()
     distributions: dict[str, optuna.distributions.BaseDistribution] = {
@@ -227,8 +228,8 @@ def _study(cell: pd.DataFrame, names: list[str]) -> optuna.Study:
 def endings_table(trials: pd.DataFrame) -> pd.DataFrame:
     """How trials ended, for each (method, arm, encoder, width): counts of each status.
 
-    ``diverged_share`` is the percentage that diverged: a method that diverges more often is not
-    better for having been scored on the rest.
+    ``diverged_share`` is the percentage of trials that diverged. Read it beside the accuracies:
+    they come from the other trials only, which flatters an arm that often diverges.
     """
     keys = ["method", "arm", "encoder", "width"]
     table = trials.groupby([*keys, "status"]).size().unstack(fill_value=0)
@@ -239,7 +240,11 @@ def endings_table(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def errors_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """The distinct errors (first line), how often each came and in which arms; commonest first."""
+    """The distinct errors, most frequent first.
+
+    Columns: ``error`` (first line, cut to 200 characters), ``trials`` (how many ended with it) and
+    ``arms`` (of those trials).
+    """
     failed = trials[trials["error"].notna() & (trials["error"] != "")]
     if failed.empty:
         return pd.DataFrame(columns=["error", "trials", "arms"])

@@ -1,4 +1,4 @@
-"""Gain: confirm accuracy of an arm minus that of ``none``, same seed, same everything else."""
+"""Gain: confirm accuracy of an arm minus that of ``none`` with the same seed, data and encoder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ WIDTH = [*LINE, "arm", "width"]
 
 
 def pairs(selection: Selection) -> pd.DataFrame:
-    """One row for each (dataset, method, encoder, width, arm, seed) that has both halves.
+    """One row for each (dataset, method, encoder, width, arm, seed) that the baseline has as well.
 
     Columns beside those: ``parameters``, ``encoder_flops``, ``accuracy``, ``baseline`` (percent),
-    ``gain`` (points), ``error_reduction`` (percent of the baseline's error; NaN where it has none)
-    and ``logit_gain`` (difference of log odds, which a ceiling at 100 % does not shrink), and
+    ``gain`` (points), ``error_reduction`` (percent of the baseline's error; NaN if that error is
+    0), ``logit_gain`` (difference of log odds; accuracies near 100 % do not shrink it) and
     ``compute_ratio`` (training FLOPs of the arm over the baseline's).
     """
     confirm = selection.confirm
@@ -48,12 +48,13 @@ def _log_odds(accuracy: pd.Series, images: pd.Series) -> pd.Series:
 
 
 def unpaired(trials: pd.DataFrame) -> pd.DataFrame:
-    """Confirm trials without the other half of their pair, and why it is missing.
+    """Confirm trials that have no partner to be paired with, and why.
 
-    An arm that a study has no trial of, on that line, was not planned there and is not missing.
+    The partner is the trial of the other arm with the same seed. If a study has no trial at all of
+    an arm on a line, that arm was not planned there: it does not count as missing.
 
-    Columns: dataset, method, encoder, width, arm, seed, ``missing`` (the arm that is not there) and
-    ``reason`` (its ending, or "not run").
+    Columns: dataset, method, encoder, width, arm, seed, ``missing`` (the partner's arm) and
+    ``reason`` (how the partner ended, or "not run").
     """
     selection = select(trials)
     confirm = selection.confirm
@@ -82,13 +83,13 @@ def unpaired(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def gain_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """Gain at each (dataset, method, encoder, arm, width), from a trials table.
+    """The gain at each (dataset, method, encoder, arm, width), from a trials table.
 
     Columns beside those: ``parameters``, ``encoder_flops``; ``pairs`` (their number) and ``seeds``;
     ``accuracy`` and ``baseline`` (means, percent); ``gain`` (mean, points) with ``low`` and
     ``high`` (Student's 95 % interval), ``bca_low`` and ``bca_high`` (BCa bootstrap, NaN below ten
-    pairs), ``sd`` (of one pair) and ``p`` (exact two-sided sign flip); ``error_reduction`` and
-    ``logit_gain``, each with ``_low`` and ``_high``; ``compute_ratio``.
+    pairs), ``sd`` (standard deviation of a pair's gain) and ``p`` (two-sided sign-flip test);
+    ``error_reduction`` and ``logit_gain``, each with ``_low`` and ``_high``; ``compute_ratio``.
     """
     return gain_from_pairs(pairs(select(trials)))
 
@@ -138,7 +139,7 @@ def _summarise(group: pd.DataFrame) -> dict[str, object]:
 
 
 def accuracy_table(selection: Selection) -> pd.DataFrame:
-    """Confirm accuracy of every arm at each width, ``none`` included.
+    """Confirm accuracy of every arm (also of ``none``) at each width.
 
     Columns beside the width's: ``parameters``, ``accuracy`` (mean, percent), ``low`` and ``high``
     (Student's 95 % interval) and ``seeds`` (their number).

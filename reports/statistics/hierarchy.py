@@ -1,4 +1,4 @@
-"""Second opinions on the pooled trend: a hierarchical bootstrap and a mixed model."""
+"""Two other estimates of the pooled trend: a hierarchical bootstrap and a mixed model."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ RESAMPLES = 9999
 def hierarchical_bootstrap(
     lines: list[pd.DataFrame], value: str = "gain", resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """Percentile interval of the mean slope: lines are resampled, then the seeds within each.
+    """Percentile interval of the mean slope, from resampled lines and resampled seeds in each line.
 
-    It is too narrow for few lines or seeds (see docs/statistics.md), which is why no verdict rests
-    on it.
+    The interval is too narrow with few lines or seeds (docs/statistics.md), so no verdict uses it.
     """
     slopes = [s for s in (seed_slopes(line, value) for line in lines) if len(s)]
     if not slopes or max(map(len, slopes)) < 2:
@@ -34,9 +33,9 @@ def hierarchical_bootstrap(
 def bootstrap_lines(
     slopes: list[Floats], rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """`hierarchical_bootstrap` of slopes that are known: one array a line, one value a seed."""
+    """`hierarchical_bootstrap` from ``slopes``: an array for each line, a value for each seed."""
     k = len(slopes)
-    # Every drawn copy of a line resamples its own seeds.
+    # If a line is drawn twice, each copy resamples its seeds separately.
     means = np.stack(
         [s[rng.integers(len(s), size=(resamples, k, len(s)))].mean(axis=2) for s in slopes], axis=2
     )
@@ -50,9 +49,10 @@ def bootstrap_lines(
 def mixed_model(pairs: pd.DataFrame, value: str = "gain") -> Estimate:
     """Slope of ``value`` over log2(parameters) in a linear mixed model, fitted by REML.
 
-    Lines have intercepts of their own, and (with three lines or more) slopes; each width of a line
-    has a random effect, the luck of its search. Wald's interval, with infinite degrees of freedom:
-    narrow in small studies.
+    Each line has its own intercept and, with three lines or more, its own slope. Each width of a
+    line has a random effect, because its search may have found a better or worse configuration than
+    the other widths' searches. The interval is Wald's, with infinite degrees of freedom: too narrow
+    in small studies.
     """
     data = pairs.assign(
         line=pairs[LINE].astype(str).agg("/".join, axis=1),
@@ -80,7 +80,10 @@ def mixed_model(pairs: pd.DataFrame, value: str = "gain") -> Estimate:
 
 
 def second_opinions(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The pooled slope of each arm by both methods: ``arm``, ``method``, ``slope``, low, high."""
+    """The pooled slope of each arm, once by each of the two methods.
+
+    Columns: ``arm``, ``method``, ``slope`` (points per doubling), ``low`` and ``high`` (95 %).
+    """
     rows = []
     for arm, group in pairs.groupby("arm", sort=True):
         lines = [line for _, line in group.groupby(LINE, sort=True)]

@@ -14,21 +14,21 @@ Floats = NDArray[np.float64]
 ALPHA = 0.05
 """Level of every test, two-sided."""
 LEVEL = 1 - ALPHA
-"""Level of every interval: a test and an interval of one estimate agree."""
+"""Level of every interval, so that the interval and the test of one estimate agree."""
 ROUNDING = 1e-9
-"""Spreads below this are the rounding of floats: equal values say nothing of their spread."""
+"""Values that differ by less than this count as equal: the difference is rounding."""
 SMALLEST_BOOTSTRAP = 10
-"""Fewer values than this have no bootstrap interval, since none covers (docs/statistics.md).
+"""With fewer values there is no bootstrap interval: it would cover too rarely (docs/statistics.md).
 
-Resamples of three values never leave their range, which holds the true mean in only 75 % of
-samples; at six, the expanded BCa interval still holds it in only 92 %."""
+A resample's mean never leaves the range of the values. With three values that range holds the true
+mean in only 75 % of samples; with six, the expanded BCa interval holds it in only 92 %."""
 EXACT_SIGN_FLIPS = 13
 
 
 def t_interval(values: Floats, level: float = LEVEL) -> tuple[float, float]:
     """Student's interval for the mean of ``values`` (n,).
 
-    Not a number below two values, nor where all are equal: an interval without width would claim
+    NaN if there are fewer than two values or all are equal: an interval of width zero would claim
     that the mean is known exactly.
     """
     n = len(values)
@@ -42,9 +42,10 @@ def t_interval(values: Floats, level: float = LEVEL) -> tuple[float, float]:
 def expanded_level(n: int, level: float = LEVEL) -> float:
     """The level at which a percentile interval of n values is as wide as Student's.
 
-    Resamples spread by sqrt((n-1)/n) too little and by a normal, not a t distribution (Hesterberg
-    2015, "What Teachers Should Know About the Bootstrap", section 5.3): the tails alpha/2 become
-    Phi(-sqrt(n/(n-1)) t_(1-alpha/2, n-1)).
+    The spread of resamples is too small by sqrt((n-1)/n) and normal instead of t-distributed. The
+    tails alpha/2 therefore become Phi(-sqrt(n/(n-1)) t_(1-alpha/2, n-1)).
+
+    Source: Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5.3.
     """
     quantile = stats.t.ppf(0.5 + level / 2, n - 1)
     return 1 - 2 * float(stats.norm.cdf(-math.sqrt(n / (n - 1)) * quantile))
@@ -53,9 +54,10 @@ def expanded_level(n: int, level: float = LEVEL) -> float:
 def bca_interval(
     values: Floats, level: float = LEVEL, resamples: int = 9999
 ) -> tuple[float, float]:
-    """BCa bootstrap interval for the mean, at the expanded level; NaN for too few or equal values.
+    """BCa bootstrap interval for the mean, at the expanded level.
 
-    Source: Efron 1987; scipy's implementation, seeded so that a report repeats exactly.
+    NaN if the values are equal or fewer than `SMALLEST_BOOTSTRAP`. Source: Efron 1987; scipy's
+    implementation, with a fixed seed so that a report repeats exactly.
     """
     n = len(values)
     if n < SMALLEST_BOOTSTRAP or np.ptp(values) < ROUNDING:
@@ -74,9 +76,10 @@ def bca_interval(
 
 
 def sign_flip_p(values: Floats) -> float:
-    """Two-sided p-value of mean zero, from all 2^n flips of sign (random ones above n = 13).
+    """Two-sided p-value of the hypothesis that the mean is zero, by flipping signs.
 
-    Exact for differences that are symmetric about zero. It cannot go below 2 / 2^n.
+    All 2^n sign flips are tried up to n = 13, random ones above. The test is exact if the values
+    are symmetric about zero. The smallest possible p-value is 2 / 2^n.
     """
     n = len(values)
     if n < 2:

@@ -14,21 +14,21 @@ from reports.statistics.intervals import LEVEL, Floats, t_interval
 from reports.statistics.selection import LINE, Selection
 
 WIDTHS_FOR_OFFSET = 5
-"""Three parameters and their error need five points; three or four cannot identify the offset."""
+"""The fit has three parameters; five widths leave two degrees of freedom for its error."""
 
 
 def scaling_table(selection: Selection) -> pd.DataFrame:
-    """Fit error = scale x parameters^(-exponent), and with an offset where widths allow it.
+    """Fit error = scale x parameters^(-exponent); with five widths or more, also with an offset.
 
-    The exponent is a least-squares slope in logarithms for each seed that has every width, with
-    Student's interval over seeds. The fit with an offset (error = offset + scale x
-    parameters^(-exponent), on the means over seeds) needs five widths.
+    For each seed that has every width, log(error) is regressed on log(parameters) by least squares.
+    The exponent is minus the mean slope over these seeds, with Student's interval. The fit with an
+    offset, error = offset + scale x parameters^(-exponent), uses the means over seeds.
 
     Returns:
         Columns beside the line's and ``arm``: ``widths``, ``seeds``, ``exponent``, ``low``,
         ``high``, ``scale`` (percent at one parameter), ``residual`` (root mean square over widths,
         percentage points of error), and ``offset`` (percent) with ``offset_low``, ``offset_high``
-        and ``offset_exponent``, NaN where the widths cannot identify them.
+        and ``offset_exponent`` (NaN below five widths, or if the fit does not converge).
     """
     rows = []
     for key, group in selection.confirm.groupby([*LINE, "arm"], sort=True):
@@ -40,7 +40,7 @@ def scaling_table(selection: Selection) -> pd.DataFrame:
 
 
 def residual_table(selection: Selection, fits: pd.DataFrame) -> pd.DataFrame:
-    """What `scaling_table`'s power laws leave at each width.
+    """The difference between the measured error and the fitted power law, at each width.
 
     Returns:
         Columns dataset, method, encoder, arm, ``width``, ``parameters``, ``error`` (mean over the
@@ -84,7 +84,7 @@ def _fit(errors: pd.DataFrame) -> dict[str, float]:
 
 
 def _fit_offset(parameters: Floats, error: Floats) -> dict[str, float]:
-    """The three-parameter fit; sizes are divided by their geometric mean, for its conditioning."""
+    """Fit the law with an offset; sizes are divided by their geometric mean for conditioning."""
     sizes = parameters / np.exp(np.log(parameters).mean())
 
     def law(p: Floats, offset: float, scale: float, exponent: float) -> Floats:

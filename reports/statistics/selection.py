@@ -1,4 +1,4 @@
-"""Which trials count: the confirm runs of each cell's best configuration, paired by seed."""
+"""Which trials count: the confirm trials of each cell's best configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reports.store.schema import COMPLETE, CONFIRM, TUNE
 from trainables import arms
 
 LINE = ["dataset", "method", "encoder"]
-"""What names a line of gain against capacity, for an arm."""
+"""The columns that name a line: the encoders over which a gain is followed."""
 CELL = [*LINE, "width", "arm"]
 BASELINE = arms.BASELINE
 _TUNED = ["study", "cell", "width"]
@@ -24,11 +24,12 @@ class Selection:
 
     Attributes:
         confirm: complete confirm rows of each cell's best configuration, one for each seed.
-        superseded: complete confirm rows of a configuration that has since been beaten.
-        duplicates: rows of a cell and seed that a later row repeats.
+        superseded: number of complete confirm rows of a configuration that is no longer the best.
+        duplicates: number of rows that a later row of the same cell and seed replaces.
         unfinished: confirm rows without a score (diverged, failed).
         overlaps: problems (dataset, method, encoder, width) that more than one study confirmed,
-            with ``kept``, the study whose rows count (the later in the table), and ``left_out``.
+            with ``kept`` (the study whose rows count, the last in the table) and ``left_out`` (the
+            other studies).
     """
 
     confirm: pd.DataFrame
@@ -43,7 +44,7 @@ class Selection:
 def best_tune_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """The best tune trial of each cell, by `best_trial.best_trials`.
 
-    Where a cell's search chose among widths too, the best trial at each width.
+    If a cell's search also varied the width, this is the best trial at each width.
     """
     tune = trials[trials["phase"] == TUNE]
     rows = tune[[*_TUNED, "status", "accuracy", "number"]].assign(place=range(len(tune)))
@@ -52,11 +53,11 @@ def best_tune_trials(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def select(trials: pd.DataFrame) -> Selection:
-    """Confirm rows that count towards gains.
+    """Select the confirm rows that count towards gains.
 
-    A cell that was tuned counts only confirm runs of its best configuration (``tuned_from``); a
-    cell without tune rows counts them all. Studies are not mixed within a problem: a pair across
-    two of them would compare their budgets, too.
+    In a cell with tune rows, only confirm trials of its best configuration (``tuned_from``) count.
+    In a cell without tune rows, all confirm trials count. The rows of one problem come from one
+    study: a pair from two studies would also compare their budgets.
     """
     trials = trials.assign(study=trials["study"].fillna(""))
     confirm = trials[trials["phase"] == CONFIRM]
@@ -85,7 +86,7 @@ def select(trials: pd.DataFrame) -> Selection:
 
 
 def _one_study_each(confirm: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of one study for each problem, the last that has any, and what was left out."""
+    """For each problem, the rows of the last study that has any; and the studies left out."""
     problem = [*LINE, "width"]
     last = confirm.groupby(problem)["study"].transform("last")
     overlaps = (

@@ -9,7 +9,7 @@ from reports.statistics.selection import Selection
 
 
 def transfer_table(selection: Selection, evaluations: pd.DataFrame) -> pd.DataFrame:
-    """`gain.gain_table` of the confirm runs' evaluations on other data sets, test split.
+    """`gain.gain_table` of the confirm trials' accuracy on the test split of other data sets.
 
     Args:
         selection: the confirm rows that count.
@@ -21,7 +21,7 @@ def transfer_table(selection: Selection, evaluations: pd.DataFrame) -> pd.DataFr
     other = evaluations[evaluations["split"] == "test"][
         ["trial_id", "dataset", "protocol", "top1", "images"]
     ].rename(columns={"dataset": "evaluated_on"})
-    # Two studies may have run a trial of one id; their rows come in the order they were given.
+    # Two studies may have run the same trial; keep the row of the study that was given last.
     other = other.drop_duplicates(["trial_id", "evaluated_on", "protocol"], keep="last")
     rows = selection.confirm.merge(other, on="trial_id")
     rows = rows[rows["evaluated_on"] != rows["dataset"]]
