@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 
 class Allotment(NamedTuple):
@@ -23,29 +23,31 @@ class Allotment(NamedTuple):
 
 
 class Resources(BaseModel):
-    """What a trial is given; numbers, or a mapping from the smallest width they hold for."""
+    """What a trial is given: a number, or numbers by width.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    ``{8: 1, 64: 2}`` means 1 for widths from 8 and 2 for widths from 64.
+    """
 
-    cpus: Annotated[
-        float | dict[int, float],
-        Field(description="CPUs for each worker of a trial; {from width: CPUs}"),
-    ] = 1.0
-    gpus: Annotated[
-        float | Literal["auto"] | dict[int, float | Literal["auto"]],
-        Field(
-            description="GPUs for each worker; fractions for one worker; auto: from the memory "
-            "that earlier trials of the width took"
-        ),
-    ] = 0.0
-    workers: Annotated[
-        int | dict[int, int], Field(description="processes that share each batch of a trial")
-    ] = 1
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+    cpus: float | dict[int, float] = 1.0
+    """CPUs for each worker"""
+    gpus: float | Literal["auto"] | dict[int, float | Literal["auto"]] = 0.0
+    """GPUs for each worker; a trial of one worker may have a fraction; auto: a fraction computed
+    from the memory that earlier trials of the same encoder and width took"""
+    workers: int | dict[int, int] = 1
+    """processes that share each batch of a trial"""
 
     @field_validator("cpus", "gpus", "workers", mode="before")
     @classmethod
     def _widths_are_numbers(cls, value: Any) -> Any:
-        """Reads widths that a ``study.yaml`` of an older version has as text."""
+        """Turn widths into numbers; older versions wrote them to ``study.yaml`` as text."""
         if not isinstance(value, dict):
             return value
         numbers = {_number(width): given for width, given in value.items()}
@@ -76,7 +78,7 @@ def _number(width: Any) -> Any:
 
 
 def _at(value: Any, width: int) -> Any:
-    """A value that may depend on the width."""
+    """The number for this width, from a number or a mapping of widths."""
     if not isinstance(value, dict):
         return value
     reached = [start for start in value if start <= width]

@@ -36,95 +36,83 @@ _CELL_FIELDS = fields_with(Role.CELL, Role.SEED)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
 
 class Search(_Section):
     """How configurations are suggested within a cell."""
 
-    sampler: Annotated[str, NameOf(SAMPLERS), Field(description="Optuna's sampler")] = "tpe"
-    startup_trials: Annotated[
-        int, Field(ge=1, le=1_000_000, description="random trials before the model is used")
-    ] = 8
-    parallel_per_cell: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=1000,
-            description="trials of a cell that may run at once; cells run in parallel",
-        ),
-    ] = 1
+    sampler: Annotated[str, NameOf(SAMPLERS)] = "tpe"
+    """the Optuna sampler that suggests configurations"""
+    startup_trials: Annotated[int, Field(ge=1, le=1_000_000)] = 8
+    """random trials before the sampler uses its model"""
+    parallel_per_cell: Annotated[int, Field(ge=1, le=1000)] = 1
+    """tune trials of one cell that may run at once; cells always run in parallel"""
 
 
 class Stopping(_Section):
-    """Whether tune trials that look bad are stopped early."""
+    """Whether tune trials with a low kNN accuracy are stopped early."""
 
-    rule: Annotated[Literal["none", "asha"], Field(description="none, or a ladder per cell")] = (
-        "none"
-    )
-    grace_epochs: Annotated[
-        int, Field(ge=1, le=100_000, description="no trial is stopped before this epoch")
-    ] = 10
-    reduction_factor: Annotated[
-        float, Field(gt=1, le=100, description="of so many trials on a rung, one goes on")
-    ] = 3.0
+    rule: Literal["none", "asha"] = "none"
+    """none, or asha: within each cell, compare trials at fixed epochs and stop the worst"""
+    grace_epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
+    """no trial is stopped before this epoch"""
+    reduction_factor: Annotated[float, Field(gt=1, le=100)] = 3.0
+    """at each comparison, one trial in this many continues"""
 
 
 class StudySpec(_Section):
     """A study: what is compared, how it is tuned, with which budget."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="its name")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    """name of the study"""
     datasets: Annotated[tuple[str, ...], Field(min_length=1)]
+    """data sets to train on"""
     methods: Annotated[tuple[MethodName, ...], Field(min_length=1)] = ("moco", "simclr")
+    """contrastive methods"""
     encoders: Annotated[tuple[EncoderName, ...], Field(min_length=1)] = ("resnet18",)
+    """encoders, each trained at every width"""
     widths: Annotated[tuple[int, ...], Field(min_length=1)]
+    """channels of the encoders' first stage"""
     arms: Annotated[tuple[ArmName, ...], Field(min_length=1)] = ("none", "mixco")
+    """arms to compare; gains are measured against none"""
 
-    base: Annotated[
-        dict[str, Any], Field(description="TrialConfig fields that hold for every trial")
-    ] = {}
-    of_method: Annotated[
-        dict[MethodName, dict[str, Any]], Field(description="fields on top of base, by method")
-    ] = {}
-    of_arm: Annotated[
-        dict[ArmName, dict[str, Any]], Field(description="fields on top of base, by arm")
-    ] = {}
-    space: Annotated[dict[str, Any], Field(description="changes to the shipped search spaces")] = {}
+    base: dict[str, Any] = {}
+    """fields of a trial's configuration, for every trial"""
+    of_method: dict[MethodName, dict[str, Any]] = {}
+    """fields for one method's trials; they replace those of base"""
+    of_arm: dict[ArmName, dict[str, Any]] = {}
+    """fields for one arm's trials; they replace those of base and of_method"""
+    space: dict[str, Any] = {}
+    """changes to the shipped search spaces"""
 
-    treat_width: Annotated[
-        Literal["stratify", "joint"],
-        Field(
-            description="each width a cell of its own, or widths searched with the rest: accuracy "
-            "up, FLOPs down"
-        ),
-    ] = "stratify"
-    trials: Annotated[int, Field(ge=1, le=1_000_000, description="tune trials of each cell")] = 20
-    seeds: Annotated[
-        int | tuple[int, ...], Field(description="confirm seeds: how many, or which")
-    ] = 6
+    treat_width: Literal["stratify", "joint"] = "stratify"
+    """stratify: each width is a cell of its own; joint: a search also chooses the width, for high
+    accuracy and few FLOPs"""
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """tune trials of each cell"""
+    seeds: int | tuple[int, ...] = 6
+    """seeds of the confirm trials: their number, or a list"""
     search: Search = Search()
     stopping: Stopping = Stopping()
-    match: Annotated[
-        Literal["epochs", "compute"], Field(description="what every arm gets as much of")
-    ] = "epochs"
-    warm_start: Annotated[
-        bool, Field(description="a cell's second trial is the best one of the next narrower width")
-    ] = False
-    runner: Annotated[
-        Literal["reused", "train"] | None,
-        Field(
-            description="reused: a trial runs in a process that stays for the next one; train: on "
-            "Ray Train's workers; default: reused for one worker, train for more"
-        ),
-    ] = None
+    match: Literal["epochs", "compute"] = "epochs"
+    """what all arms get the same amount of: epochs, or training FLOPs"""
+    warm_start: bool = False
+    """start a cell's second trial from the best configuration of the next narrower width"""
+    runner: Literal["reused", "train"] | None = None
+    """reused: trials run one after another in processes that stay; train: on Ray Train's workers;
+    default: reused for one worker, train for more"""
     resources: Resources = Resources()
-    trackers: Annotated[
-        tuple[Literal["tensorboard", "wandb", "mlflow"], ...],
-        Field(description="where its trials are logged besides the results"),
-    ] = ("tensorboard",)
-    seed: Annotated[
-        int, Field(ge=0, lt=1 << 30, description="seed of the samplers and of every tune trial")
-    ] = 0
+    trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+    """where trials are logged besides the results"""
+    seed: Annotated[int, Field(ge=0, lt=1 << 30)] = 0
+    """seed of the samplers and of every tune trial"""
 
     @model_validator(mode="before")
     @classmethod
@@ -202,18 +190,18 @@ class StudySpec(_Section):
             )
 
     def runner_of(self, width: int) -> Literal["reused", "train"]:
-        """How a trial of that width is run."""
+        """The runner of trials of that width."""
         return self.runner or ("reused" if self.resources.of(width).workers == 1 else "train")
 
     @property
     def confirm_seeds(self) -> tuple[int, ...]:
-        """Seeds of the confirm phase: the same for every cell, none of them the tune trials'."""
+        """Seeds of the confirm phase: the same for every cell, and never the tune trials' seed."""
         if isinstance(self.seeds, int):
             return tuple(range(self.seed + 1, self.seed + 1 + self.seeds))
         return self.seeds
 
     def fixed(self, dataset: str, method: str, encoder: str, width: int, arm: str) -> TrialConfig:
-        """A cell's configuration before anything is tuned.
+        """The configuration of a cell before tuning.
 
         Raises:
             InputError: unknown field or value out of range.
@@ -234,7 +222,7 @@ class StudySpec(_Section):
     def fixed_arms(
         self, dataset: str, method: str, encoder: str, width: int
     ) -> dict[str, TrialConfig]:
-        """`fixed` of each arm of one problem, with epochs as the study matches them.
+        """`fixed` for each arm of one problem, with the epochs that `match` gives each arm.
 
         Raises:
             InputError: unknown field or value out of range; no epochs match.
@@ -260,7 +248,7 @@ class StudySpec(_Section):
 
 
 def parse_spec(text: str, where: str) -> StudySpec:
-    """A study from YAML text; every configuration that it can suggest is checked, too.
+    """Read a study from YAML text, and check every configuration that it can suggest.
 
     Raises:
         InputError: one line with everything that is wrong.
@@ -277,12 +265,14 @@ def parse_spec(text: str, where: str) -> StudySpec:
 
 
 def _check_cells(spec: StudySpec) -> None:
-    """Refuses a study with a cell that no trial can be made of.
+    """Checks that each cell of the study can run a trial.
 
     Raises:
         InputError: names the field, and the value that is not allowed.
     """
-    for dataset in spec.datasets:  # their names alone tell their cells apart
+    for (
+        dataset
+    ) in spec.datasets:  # cells that differ in nothing but the data set pass the same checks
         spec.fixed(dataset, spec.methods[0], spec.encoders[0], spec.widths[0], spec.arms[0])
     for method in spec.methods:
         spaces: dict[str, Space] = {arm: spec.space_of(method, arm) for arm in spec.arms}
@@ -340,7 +330,7 @@ def load_spec(spec: str) -> StudySpec:
 
 
 def _read(file: IO[bytes], where: str) -> str:
-    """The text of a file; of one that is too large, more than `load_yaml` takes."""
+    """The text of a file. A file that is too large is cut, but longer than `load_yaml` allows."""
     try:
         return file.read(4 * MAX_CHARACTERS + 4).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -348,7 +338,7 @@ def _read(file: IO[bytes], where: str) -> str:
 
 
 def dump_spec(spec: StudySpec) -> str:
-    """The study as YAML, every default written out; `parse_spec` reads it back equal."""
+    """The study as YAML with every default; `parse_spec` returns an equal study from it."""
     values = spec.model_dump(mode="python")
     return dump_yaml({name: _listed(value) for name, value in values.items()})
 
