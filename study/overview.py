@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -21,9 +22,15 @@ from trainables.errors import InputError
 _SHOWN_ERRORS = 5
 
 
-def recorded_rows(store: Store) -> list[dict[str, Any]]:
-    """The trials recorded, as `Agenda` takes them: pruned ones with their ``progress``."""
-    trials = store.read("trials")
+def recorded_rows(store: Store, trials: pd.DataFrame | None = None) -> list[dict[str, Any]]:
+    """The recorded trials as `Agenda` takes them: pruned ones with their ``progress``.
+
+    Args:
+        store: the results.
+        trials: the table ``trials`` of ``store`` where the caller has read it; default: read it.
+    """
+    if trials is None:
+        trials = store.read("trials")
     trials = trials.astype(object).where(trials.notna(), None)
     rows: list[dict[str, Any]] = [
         {str(name): value for name, value in row.items()} for row in trials.to_dict("records")

@@ -47,6 +47,11 @@ class Files:
         self.uri = uri
         self.name = address.public(uri)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the files are on this machine."""
+        return self.filesystem.type_name == "local"
+
     def write_bytes(self, path: str, content: bytes | pa.Buffer) -> None:
         """Write the file ``path`` (relative to the root) in one piece: all of it or nothing.
 
@@ -58,7 +63,7 @@ class Files:
         """
         target = f"{self.root}/{path}"
         try:
-            if self.filesystem.type_name == "local":
+            if self.is_local:
                 atomic_write(Path(target), memoryview(content))
             elif self.filesystem.type_name in _OBJECT_STORES:
                 self._write_stream(target, content)
@@ -163,7 +168,7 @@ class Files:
 
     def delete_leftovers(self, folder: str) -> None:
         """Delete the temporary files in ``folder`` that a killed process left behind."""
-        if self.filesystem.type_name == "local":
+        if self.is_local:
             for path in Path(self.root, folder).glob(LEFTOVERS):
                 path.unlink(missing_ok=True)
 

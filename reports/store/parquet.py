@@ -34,6 +34,8 @@ _DIGEST_KEY = b"mixco_sha256"
 _DIGESTS_SINCE = _THREADS_SINCE = 3
 _EMPTY_DIGEST = b"0" * 64
 _FOOTER_BYTES = 1 << 20
+_SMALL = 1 << 20
+"""Below this size in bytes, threads for the columns of one file cost more than they save."""
 
 
 class DamagedError(ValueError):
@@ -84,25 +86,36 @@ def read(
             f"{path}: written by a newer version (schema {version}; this one reads up "
             f"to {SCHEMA_VERSION}): upgrade mixco-study"
         )
+    schema = file.schema_arrow
+    current = schema.equals(TABLES[table])
     if check:
         _check_digest(memoryview(content), metadata.get(_DIGEST_KEY), version)
-        _check_columns(file.schema_arrow, table, version)
+        if not current:
+            _check_columns(schema, table, version)
     wanted = list(dict.fromkeys([*columns, *(_CHECKED_COLUMNS[table] if check else ())]))
-    found = set(file.schema_arrow.names)
-    read = file.read(columns=[name for name in wanted if name in found])
+    found = set(schema.names)
+    read = file.read(
+        columns=[name for name in wanted if name in found], use_threads=len(content) > _SMALL
+    )
+    rows = read.select(wanted).replace_schema_metadata() if current else _cast(read, table, wanted)
+    if version < _THREADS_SINCE and "threads" in wanted and "hardware" in found:
+        rows = _with_threads(rows, file.read(columns=["hardware"])["hardware"])
+    if check:
+        check_rows(table, rows, version)
+    return rows.select(columns)
+
+
+def _cast(read: pa.Table, table: str, wanted: Sequence[str]) -> pa.Table:
+    """Rows of an older file in this version's types; nulls in the columns that the file lacks."""
     fields = [TABLES[table].field(name) for name in wanted]
+    found = set(read.column_names)
     arrays = [
         read[field.name].cast(field.type)
         if field.name in found
         else pa.nulls(read.num_rows, field.type)
         for field in fields
     ]
-    rows = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-    if version < _THREADS_SINCE and "threads" in wanted and "hardware" in found:
-        rows = _with_threads(rows, file.read(columns=["hardware"])["hardware"])
-    if check:
-        check_rows(table, rows, version)
-    return rows.select(columns)
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
 def _with_threads(rows: pa.Table, hardware: pa.ChunkedArray) -> pa.Table:

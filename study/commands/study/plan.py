@@ -39,7 +39,8 @@ def plan(
 
     out = console()
     store = open_store(results or f"results/{study.name}", create=True)
-    agenda = Agenda(study, recorded_rows(store))
+    trials = store.read("trials")
+    agenda = Agenda(study, recorded_rows(store, trials))
     if not agenda.finished and not os.environ.get("RAY_ADDRESS"):  # else `run` uses that cluster
         for misfit in misfits(study, [this_machine(study)]):
             out.print(f"does not fit on this machine: {misfit}", soft_wrap=True)
@@ -57,7 +58,6 @@ def plan(
     table.add_row("missing in all", *_cells_of(total, timed))
     out.print(table)
 
-    trials = store.read("trials")
     spread = cost.gain_spread(trials)
     source = "of the gains in these results"
     if spread is None:
