@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -57,6 +58,29 @@ def test_where_nothing_answers_it_says_so_at_once() -> None:
         cluster.connect(f"127.0.0.1:{port}")
     with pytest.raises(InputError, match="nothing answers there"):
         cluster.connect("nohost.invalid:6379")
+
+
+def test_an_address_of_the_environment_is_named_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+    with (
+        pytest.raises(InputError, match=r"^RAY_ADDRESS=.*nothing answers there") as error,
+        cluster.connected(None),
+    ):
+        pass
+    assert "--address" not in str(error.value)
+
+
+def test_a_temporary_folder_with_too_long_a_path_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / (100 * "x")
+    folder.mkdir()
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with pytest.raises(InputError, match=r"^TMPDIR: .*too long.* /tmp"), cluster.connected(None):
+        pass
 
 
 def test_a_wrong_or_missing_token_is_one_line(head: Head, spec: str, tmp_path: Path) -> None:

@@ -6,11 +6,15 @@ import re
 from pathlib import Path
 
 import pytest
+import ray
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.store.tables import open_store
 from study.fitting import Node, misfits
+from study.on_ray.driver import run_study
 from study.spec import StudySpec, parse_spec
+from trainables.errors import InputError
 
 LAPTOP = Node(2, 0)
 
@@ -96,3 +100,14 @@ def test_the_example_of_the_documentation_fits_on_a_laptop() -> None:
     spec = parse_spec(example, "docs/studies.md")
     assert misfits(spec, [LAPTOP]) == []
     assert spec_of(with_gpus.removeprefix("resources:")).resources.of(64).workers == 2
+
+
+def test_what_does_not_fit_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    store = open_store(tmp_path / "results", create=True)
+    with pytest.raises(InputError, match="width 64: a trial wants 9999 CPUs; the largest node"):
+        run_study(spec_of("{cpus: {8: 1, 64: 9999}}"), store)
+    assert not ray.is_initialized()
+    assert list(tmp_path.iterdir()) == []

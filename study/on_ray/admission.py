@@ -7,9 +7,11 @@ from typing import Any
 
 import ray
 
+from reports.store.tables import Store
 from study.agenda import Agenda
-from study.fitting import Node, misfits
+from study.fitting import Node, misfits, this_machine
 from study.on_ray.gpu_shares import GpuShares
+from study.overview import recorded_rows
 from study.plan import DueTrial
 from study.resources import Allotment
 from study.spec import StudySpec
@@ -62,8 +64,7 @@ class Admission:
 def misfit_lines(spec: StudySpec, widths: Iterable[int]) -> list[str]:
     """A line for each kind of trial, of some widths, that does not fit on Ray's nodes."""
     nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
-    of_widths = spec.model_copy(update={"widths": tuple(sorted(widths))})
-    return [str(misfit) for misfit in misfits(of_widths, nodes)]
+    return _lines(spec, widths, nodes)
 
 
 def check_fits(agenda: Agenda) -> None:
@@ -72,11 +73,34 @@ def check_fits(agenda: Agenda) -> None:
     Raises:
         InputError: a trial wants more than there is.
     """
-    widths = {
+    _refuse(misfit_lines(agenda.spec, _missing_widths(agenda)))
+
+
+def check_fits_here(spec: StudySpec, store: Store) -> None:
+    """Checks that this machine can run what ``store`` lacks of a study; starts and writes nothing.
+
+    Raises:
+        InputError: a trial wants more than this machine has.
+    """
+    nodes = [this_machine(spec)]
+    if misfits(spec, nodes):  # else the rows need not be read
+        _refuse(_lines(spec, _missing_widths(Agenda(spec, recorded_rows(store))), nodes))
+
+
+def _missing_widths(agenda: Agenda) -> set[int]:
+    return {
         width
         for state in agenda.cells.values()
         if state.confirm is None or agenda.done_in(state) < len(state.confirm) + agenda.spec.trials
         for width in state.cell.widths
     }
-    if lines := misfit_lines(agenda.spec, widths):
+
+
+def _lines(spec: StudySpec, widths: Iterable[int], nodes: list[Node]) -> list[str]:
+    of_widths = spec.model_copy(update={"widths": tuple(sorted(widths))})
+    return [str(misfit) for misfit in misfits(of_widths, nodes)]
+
+
+def _refuse(lines: list[str]) -> None:
+    if lines:
         raise InputError(f"resources: {'; '.join(lines)}")

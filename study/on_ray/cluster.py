@@ -96,11 +96,20 @@ def connected(address: str | None) -> Iterator[Connection]:
         yield _connection()
         return
     # Without an address Ray would join whatever `ray start` left running on this machine.
-    connect(address or os.environ.get(_ADDRESS_VARIABLE) or _LOCAL, named=bool(address))
+    connect(_resolved(address), named=bool(address))
     try:
         yield _connection()
     finally:
         ray.shutdown()
+
+
+def starts_here(address: str | None) -> bool:
+    """Whether `connected` would start a Ray of its own on this machine."""
+    return not ray.is_initialized() and _resolved(address) == _LOCAL
+
+
+def _resolved(address: str | None) -> str:
+    return address or os.environ.get(_ADDRESS_VARIABLE) or _LOCAL
 
 
 def connect(

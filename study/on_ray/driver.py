@@ -26,7 +26,7 @@ from study.agenda import Agenda
 from study.display import StudyDisplay
 from study.lock import StudyLock
 from study.on_ray import cluster
-from study.on_ray.admission import Admission, check_fits
+from study.on_ray.admission import Admission, check_fits, check_fits_here
 from study.on_ray.halt import Halt, HaltStopper, StudyError
 from study.on_ray.interruption import Interruption, interrupted_line
 from study.on_ray.recorder import MAX_FAILURES, Recorder
@@ -79,6 +79,8 @@ def run_study(
     """
     SAMPLERS[spec.search.sampler].check_installed()
     check_usable(spec.trackers, store)
+    if cluster.starts_here(address):
+        check_fits_here(spec, store)
     # Connect first: a cluster that cannot be used then leaves no trace in the results.
     connection = cluster.connected(address) if address else nullcontext()
     with connection, StudyLock(store) as lock:
