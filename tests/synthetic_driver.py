@@ -1,6 +1,7 @@
-"""`python -m tests.synthetic_driver SPEC RESULTS [SECONDS_PER_EPOCH]`: a study without training.
+"""`python -m tests.synthetic_driver SPEC RESULTS [SECONDS_PER_EPOCH [CPUS]]`: no training.
 
-A process of its own, for tests that kill it. Prints the exit of `run_study`.
+A process of its own, for tests that kill it. Prints the exit of `run_study`. With 0 CPUs,
+`run_study` starts Ray itself.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ if __name__ == "__main__":
     seconds = float(rest[0]) if rest else 0.0
     cpus = int(rest[1]) if len(rest) > 1 else 2
     started = None if "://" in results else Path(f"{results}.started")
-    # "local": on a machine where a cluster runs, Ray would join that one.
-    ray.init(
-        "local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
-    )
+    if cpus:
+        # "local": on a machine where a cluster runs, Ray would join that one.
+        ray.init(
+            "local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+        )
     try:
         complete = run_study(
             load_spec(spec),

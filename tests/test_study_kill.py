@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -17,6 +18,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from reports.store.tables import open_store
+from study.on_ray.interruption import EXIT_CODE
 
 SPEC = """
 name: killed
@@ -31,16 +33,18 @@ search: {startup_trials: 2}
 """
 
 
-def start(folder: Path, results: str, seconds: float = 0.1) -> subprocess.Popen[str]:
+def start(folder: Path, results: str, seconds: float = 0.1, cpus: int = 2) -> subprocess.Popen[str]:
+    """A driver that leads a process group of its own."""
     spec = folder / "study.yaml"
     spec.write_text(SPEC)
-    arguments = [str(spec), str(folder / results), str(seconds), "2"]
+    arguments = [str(spec), str(folder / results), str(seconds), str(cpus)]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.synthetic_driver", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=Path(__file__).parent.parent,
+        start_new_session=True,
     )
 
 
@@ -78,9 +82,11 @@ def recorded(folder: Path) -> set[str]:
     return open_store(folder / "killed").ids() if (folder / "killed").is_dir() else set()
 
 
-def run_until(folder: Path, trials: int, seconds: float = 0.1) -> subprocess.Popen[str]:
+def run_until(
+    folder: Path, trials: int, seconds: float = 0.1, cpus: int = 2
+) -> subprocess.Popen[str]:
     """A driver that has just recorded so many trials."""
-    driver = start(folder, "killed", seconds)
+    driver = start(folder, "killed", seconds, cpus)
     deadline = time.monotonic() + 240
     while len(recorded(folder)) < trials:
         assert driver.poll() is None and time.monotonic() < deadline
@@ -109,6 +115,22 @@ def test_interrupting_ends_cleanly_and_a_second_driver_is_refused(tmp_path: Path
     assert output.splitlines()[-1] == "interrupted"
     assert not (tmp_path / "killed" / "driver.lock").exists()
     assert not (tmp_path / "killed" / ".tune").exists()
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_process_group_ends_a_run_soon_with_a_line(tmp_path: Path) -> None:
+    driver = run_until(tmp_path, 1, seconds=0.5, cpus=0)
+    before = recorded(tmp_path)
+    os.killpg(driver.pid, signal.SIGTERM)
+    sent = time.monotonic()
+    output, _ = driver.communicate(timeout=60)
+    assert time.monotonic() - sent < 15
+    # 0: the run ended in order, and the synthetic driver returned. On a slow machine it has to leave.
+    assert driver.returncode in (0, EXIT_CODE), output
+    assert output.splitlines()[-1].startswith("interrupted"), output
+    assert "Failed to connect to GCS" not in output
+    assert not (tmp_path / "killed" / "driver.lock").exists()
+    assert before <= recorded(tmp_path)
 
 
 @pytest.mark.slow
