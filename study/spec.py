@@ -15,6 +15,7 @@ from study.matching import match_compute
 from study.resources import Resources
 from study.samplers import SAMPLERS
 from study.suggestions import check_suggestions, check_workers
+from study.trackers import TRACKERS
 from study.yaml_files import MAX_CHARACTERS, dump_yaml, load_yaml
 from trainables.config import (
     ArmName,
@@ -29,6 +30,7 @@ from trainables.config import (
 )
 from trainables.errors import InputError, cause, listed
 
+TrackerName = Annotated[str, NameOf(TRACKERS)]
 MAX_SEEDS = 10_000
 _MAX_SEED = (1 << 31) - 1
 """The largest `TrialConfig.seed`."""
@@ -109,7 +111,7 @@ class StudySpec(_Section):
     """reused: trials run one after another in processes that stay; train: on Ray Train's workers;
     default: reused for one worker, train for more"""
     resources: Resources = Resources()
-    trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+    trackers: tuple[TrackerName, ...] = ("tensorboard",)
     """where trials are logged besides the results"""
     seed: Annotated[int, Field(ge=0, lt=1 << 30)] = 0
     """seed of the samplers and of every tune trial"""

@@ -44,6 +44,10 @@ GOOD = "name: good\ndatasets: [digits]\nwidths: [4, 8]\n"
         (GOOD + "base:\n", "base: is empty"),
         (GOOD + "search: {sampler: }\n", "search.sampler: is empty"),
         (GOOD + "of_method: {simclr: }\n", "of_method.simclr: is empty"),
+        (
+            GOOD + "trackers: [tensorboard, wandbb]\n",
+            r"trackers\.1: .*'tensorboard', 'wandb' or 'mlflow', got 'wandbb'",
+        ),
         (GOOD + "seeds: 3000000000\n", "seeds: 3000000000 is above 10000"),
         (GOOD + "seeds: [1, 2147483648]\n", "seeds: .* to 2147483647"),
         (GOOD + "trials: 1" + 60 * "0" + "\n", "trials: .*1000000"),

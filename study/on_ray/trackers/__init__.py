@@ -1,6 +1,6 @@
 """A study in the trackers that people already use; one file for each.
 
-To add a tracker: write its class in a file of this folder and put an instance into `TRACKERS`.
+To add a tracker: write its class in a file of this folder, and enter it in `study/trackers.py`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from collections.abc import Iterable
 
 from reports.store.tables import Store
 from study.on_ray.trackers.base import Tracker
-from study.on_ray.trackers.mlflow import Mlflow
-from study.on_ray.trackers.tensorboard import TensorBoard
-from study.on_ray.trackers.wandb import Wandb
+from study.trackers import TRACKERS
 from trainables.errors import InputError
+from trainables.registry import load
 
-TRACKERS: dict[str, Tracker] = {
-    tracker.name: tracker for tracker in (TensorBoard(), Wandb(), Mlflow())
-}
+
+def tracker_called(name: str) -> Tracker:
+    """The tracker that a study calls ``name``."""
+    tracker: Tracker = load(TRACKERS[name])(name)
+    return tracker
 
 
 def check_usable(names: Iterable[str], store: Store) -> None:
@@ -25,7 +26,7 @@ def check_usable(names: Iterable[str], store: Store) -> None:
     Raises:
         InputError: a package is missing, or the tracker itself refuses.
     """
-    trackers = [TRACKERS[name] for name in names]
+    trackers = [tracker_called(name) for name in names]
     missing = [tracker.name for tracker in trackers if not tracker.is_installed]
     if missing:
         raise InputError(

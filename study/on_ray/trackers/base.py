@@ -17,15 +17,17 @@ class Tracker(ABC):
     """A tracker that a study may name.
 
     Attributes:
-        name: in a study's ``trackers``.
+        name: in a study's ``trackers``; the name of its folder.
         package: the module that must be installed.
         has_trial_folders: whether the callback writes into a folder for each trial, which is
             complete once the trial has ended.
     """
 
-    name: ClassVar[str]
     package: ClassVar[str]
     has_trial_folders: ClassVar[bool] = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     @property
     def is_installed(self) -> bool:

@@ -22,7 +22,7 @@ from ray.tune.experiment import Trial
 
 from reports.store.schema import FAILED
 from reports.store.tables import Store
-from study.on_ray.trackers import TRACKERS
+from study.on_ray.trackers import tracker_called
 from study.on_ray.trackers.base import Tracker, is_local
 from study.on_ray.trackers.mlflow import URI_VARIABLE
 from trainables.on_ray.steps import Assignment
@@ -42,7 +42,7 @@ def feeds(names: Iterable[str], study: str, store: Store) -> list[TrackerFeed]:
     if not names:
         return []
     folder = Path(store.root if is_local(store) else tempfile.mkdtemp()) / "trackers"
-    return [TrackerFeed(TRACKERS[name], folder, study, store) for name in names]
+    return [TrackerFeed(tracker_called(name), folder, study, store) for name in names]
 
 
 @dataclass(eq=False)

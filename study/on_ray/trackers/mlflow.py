@@ -22,7 +22,6 @@ _PLAIN = re.compile(r"[A-Za-z0-9/._+-]+")
 class Mlflow(Tracker):
     """Configured by MLflow's own variable, MLFLOW_TRACKING_URI."""
 
-    name = "mlflow"
     package = "mlflow"
 
     def check(self, store: Store) -> None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 class TensorBoard(Tracker):
     """Writes with tensorboardX."""
 
-    name = "tensorboard"
     package = "tensorboardX"
     has_trial_folders = True
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 class Wandb(Tracker):
     """Configured by W&B's own variables: WANDB_PROJECT, WANDB_MODE, WANDB_API_KEY."""
 
-    name = "wandb"
     package = "wandb"
 
     def check(self, store: Store) -> None:
