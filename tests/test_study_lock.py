@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -162,6 +163,43 @@ def test_a_process_id_of_another_namespace_says_nothing(
     with pytest.raises(InputError, match="another driver runs this study"), StudyLock(store):
         pass
     later.join()
+
+
+def test_a_live_driver_in_another_process_namespace_keeps_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container with this host's name: its process has another id here."""
+    inside = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    if shutil.which("unshare") is None or subprocess.run([*inside, "true"]).returncode:
+        pytest.skip("unshare is missing, or not permitted here")
+    code = (
+        "import sys, time; from study import lock\n"
+        "from reports.store.tables import open_store\n"
+        "lock.HEARTBEAT_SECONDS = 0.2\n"
+        "with lock.StudyLock(open_store(sys.argv[1], create=True)): print('held', flush=True);"
+        " time.sleep(60)"
+    )
+    driver = subprocess.Popen(
+        [*inside, sys.executable, "-c", code, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    monkeypatch.setattr(lock, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(lock, "STALE_SECONDS", 10.0)
+    try:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "held\n"
+        store = open_store(tmp_path)
+        assert running(store)
+        with pytest.raises(InputError, match="another driver runs this study"), StudyLock(store):
+            pass
+    finally:
+        driver.kill()
+        driver.wait()
+    monkeypatch.setattr(lock, "STALE_SECONDS", 1.0)
+    with StudyLock(store):
+        pass
 
 
 def test_a_driver_that_lost_its_lock_notices_and_leaves_it(
