@@ -125,7 +125,7 @@ def test_sigterm_to_the_process_group_ends_a_run_soon_with_a_line(tmp_path: Path
     sent = time.monotonic()
     output, _ = driver.communicate(timeout=60)
     assert time.monotonic() - sent < 15
-    # 0: the run ended in order, and the synthetic driver returned. On a slow machine it has to leave.
+    # 0: the run ended in order, and the synthetic driver returned. A slow machine makes it leave.
     assert driver.returncode in (0, EXIT_CODE), output
     assert output.splitlines()[-1].startswith("interrupted"), output
     assert "Failed to connect to GCS" not in output
