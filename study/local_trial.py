@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, assert_never, cast
 
-from reports.store.schema import COMPLETE, CONFIRM, DIVERGED, SINGLE, TUNE
+from reports.store.schema import COMPLETE, CONFIRM, SINGLE, TUNE
 from reports.store.tables import Store
 from study.plan import Cell
 from trainables.config import TrialConfig
+from trainables.endings import ending_of
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def run(
 ) -> dict[str, Any]:
     """Run ``trial`` to its end, keeping a checkpoint after each epoch; record it, return its row.
 
-    A trial that diverges is recorded as such.
+    A trial that diverges is recorded as such. Every other error is raised.
     """
     row = {**identity(trial.config), "runner": runner}
     try:
@@ -55,10 +56,17 @@ def run(
             trial.save(checkpoint)
             on_epoch(epoch)
         result = trial.finish()
-    except FloatingPointError as error:
-        row |= {**trial.summary(), "status": DIVERGED, "error": str(error)}
-        store.append(row, _with_id(trial.rows, row))
-        return row
+    except Exception as error:
+        ending = ending_of(error)
+        match ending.status:
+            case "diverged":
+                row |= {**trial.summary(), "status": ending.status, "error": ending.error}
+                store.append(row, _with_id(trial.rows, row))
+                return row
+            case "failed":  # the command says why, and its checkpoint goes on from here
+                raise
+            case _:
+                assert_never(ending.status)
     row |= {**result.trial, "status": COMPLETE}
     store.append(row, _with_id(trial.rows, row), _with_id(result.evaluations, row))
     return row
