@@ -23,7 +23,7 @@ from study.on_ray.driver import StudyError, run_study
 from study.on_ray.recorder import Recorder
 from study.on_ray.tune_memory import drop_finished
 from study.overview import Overview
-from study.spec import StudySpec, parse_spec
+from study.spec import StudySpec, load_spec, parse_spec
 from tests.synthetic_trial import MakeSynthetic, SyntheticTrial
 from trainables.atomic_write import atomic_write
 from trainables.config import TrialConfig
@@ -121,6 +121,16 @@ def test_running_again_runs_nothing(undisturbed: Undisturbed) -> None:
     before = files()
     assert run(store, spec_of(), make_trial=MakeSynthetic(trouble=fail_always))
     assert files() == before
+
+
+def test_a_study_with_resources_by_width_is_read_back_and_runs_nothing_again(store: Store) -> None:
+    by_width = {"cpus": {1: 1.0, 2: 1.0}}
+    spec = spec_of(widths=(4,), arms=("none",), trials=1, seeds=1, resources=by_width)
+    assert run(store, spec)
+    stored = load_spec(f"{store.root}/study.yaml")
+    assert stored == spec
+    assert run(store, stored, make_trial=MakeSynthetic(trouble=fail_always))
+    assert set(store.read("trials")["status"]) == {"complete"}
 
 
 def test_growing_a_study_ends_in_the_table_of_one_run(
