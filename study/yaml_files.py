@@ -68,6 +68,17 @@ class _Plain(SafeRepresenter):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def represent_str(self, data: str) -> Any:
+        """Text as it stands; in double quotes, which escape, where it has line breaks or the like.
+
+        In single quotes U+0085 would be read back as a space.
+        """
+        style = None if data.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Plain.add_representer(str, _Plain.represent_str)
+
 
 def _yaml() -> YAML:
     yaml = YAML(typ="safe", pure=True)

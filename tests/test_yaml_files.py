@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from study.yaml_files import dump_yaml, load_yaml
@@ -113,6 +113,7 @@ def same_texts(value: Any) -> bool:
 
 
 @settings(max_examples=150, deadline=None)
+@example({"<": "\x85"})
 @given(st.dictionaries(st.text("abc<~", min_size=1, max_size=5), VALUES, min_size=1, max_size=3))
 def test_what_is_dumped_is_read_back_equal(values: dict[str, Any]) -> None:
     if not same_texts(values):

@@ -17,7 +17,7 @@ _SECRET_OPTION = re.compile(
 def is_uri(root: str | Path) -> bool:
     """Whether ``root`` begins with a scheme; a `Path` and any other text is a path."""
     found = _SCHEME.match(str(root))
-    return isinstance(root, str) and found is not None and found[0].endswith("://")
+    return isinstance(root, str) and found is not None and "://" in found[0]
 
 
 def public(root: str | Path) -> str:
