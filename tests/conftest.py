@@ -10,6 +10,11 @@ import pytest
 
 from tests.local_head import Head, local_head
 
+# Several test processes share the cores. By default a thread of torch spins while it waits for
+# another thread, and so takes the core that the other one needs: a trial of two epochs beside other
+# tests then takes four times as much CPU. Child processes inherit this setting.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session")
 def head() -> Iterator[Head]:
