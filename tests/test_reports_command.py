@@ -70,7 +70,7 @@ def test_two_stores_are_read_as_one_and_compared_with_a_third(tmp_path):
     assert done.exit_code == 0, done.output
     gains = json.loads(done.stdout)["tables"]["gain"]
     assert [row["pairs"] for row in gains] == [2] * 6  # width 8 is in both, and counted once
-    assert "there minus here" in (tmp_path / "page" / "index.html").read_text()
+    assert "other minus this" in (tmp_path / "page" / "index.html").read_text()
 
 
 def test_ids_name_a_trial_within_its_study(tmp_path):

@@ -45,20 +45,20 @@ def over_seeds(lines: Sequence[Line], weights: Sequence[Floats]) -> Estimate:
     """
     scores, weight = np.hstack([line.scores for line in lines]), np.concatenate(weights)
     own = np.repeat(np.arange(len(lines)), [len(line.sizes) for line in lines])
-    there = ~np.isnan(scores)
-    count = there.sum(axis=0)
+    measured = ~np.isnan(scores)
+    count = measured.sum(axis=0)
     means = np.nansum(scores, axis=0) / count
     value = float(weight @ means)
-    residuals = np.where(there, scores - means, 0.0)
+    residuals = np.where(measured, scores - means, 0.0)
     freedoms = np.bincount(own, count - 1)
     if (freedoms == 0).any():
         return Estimate(value, math.nan, 0)
     variance = (np.bincount(own, np.sum(residuals**2, axis=0)) / freedoms)[own]
     scale = np.where(count > 1, weight / count * np.sqrt(count / np.maximum(1, count - 1)), 0.0)
-    single = float(np.sum(np.where(count > 1, 0.0, weight**2 * variance)))
-    error = math.sqrt(float(np.sum((residuals @ scale) ** 2)) + single)
+    variance_of_single = float(np.sum(np.where(count > 1, 0.0, weight**2 * variance)))
+    error = math.sqrt(float(np.sum((residuals @ scale) ** 2)) + variance_of_single)
     spread = scale**2 * variance
-    expected = np.diag(there @ spread) - (there * (spread / count)) @ there.T
+    expected = np.diag(measured @ spread) - (measured * (spread / count)) @ measured.T
     total = float(np.sum(expected**2))
     return Estimate(value, error, float(np.trace(expected)) ** 2 / total if total > 0 else 0)
 

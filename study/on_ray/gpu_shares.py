@@ -1,4 +1,4 @@
-"""Which share of a GPU a trial is given, from the memory that trials like it took."""
+"""The share of a GPU that a trial gets, from the memory that similar trials took."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 MARGIN = 1.3
-"""Room for what the peak of allocated memory leaves out: fragments, workspaces of kernels."""
+"""Factor on the peak of allocated memory, which omits fragments and kernels' workspaces."""
 CONTEXT = 1 << 30
 """Bytes that each process on a GPU takes before its first tensor."""
 MOST = 8
-"""Trials on one GPU: more only take turns."""
+"""The most trials on one GPU: with more, trials only wait for each other."""
 
 
 def gpu_share(peak: int | None, device: int | None) -> float:
-    """The share of a GPU of ``device`` bytes for a trial that took ``peak``: 1/k for k such trials.
+    """The share of a GPU for one trial: 1/k if k such trials fit on it.
 
-    A whole GPU where either is not known. Rounded down to Ray's four decimals.
+    The share is 1 if ``peak`` (bytes that such a trial took) or ``device`` (bytes of the GPU) is
+    unknown. It is rounded down to four decimals, which is Ray's precision.
     """
     if not peak or not device:
         return 1.0
@@ -26,25 +27,25 @@ def gpu_share(peak: int | None, device: int | None) -> float:
 
 
 class GpuShares:
-    """What is known of each encoder and width, from recorded trials and those that end now."""
+    """The GPU memory that each encoder and width took, from the trials that have ended."""
 
     def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
-        """``rows``: of the table ``trials``."""
+        """Start from ``rows`` of the table ``trials``."""
         self._peak: dict[tuple[str, int], int] = {}
         self._device: int | None = None
         for row in rows:
             self.note(row)
 
     def note(self, row: Mapping[str, Any]) -> None:
-        """Takes in a trial that ended; its memory counts only where a GPU's was measured."""
+        """Take in the row of a trial that ended; rows without a GPU's memory change nothing."""
         device, peak = row.get("device_memory"), row.get("peak_memory")
         if not device or not peak:
             return
         key = (row["encoder"], row["width"])
         self._peak[key] = max(self._peak.get(key, 0), int(peak))
-        # Which card the next trial meets is not known: the smallest seen is safe.
+        # The next trial may run on any of the cluster's GPUs: assume the smallest seen so far.
         self._device = min(self._device or int(device), int(device))
 
     def of(self, encoder: str, width: int) -> float:
-        """The share for a trial of that encoder: a whole GPU until one of its width has ended."""
+        """The share for a trial of this encoder and width; 1 until such a trial has ended."""
         return gpu_share(self._peak.get((encoder, width)), self._device)

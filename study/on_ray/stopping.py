@@ -40,7 +40,7 @@ class CellLadders(BoundedMemoryScheduler):
         }
 
     def replay(self, cell: str, trial_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Puts an earlier run's trial on its cell's ladder; ``rows`` are epochs in order."""
+        """Report an earlier run's trial to its cell's ladder; ``rows`` are its epochs in order."""
         trial = _named(trial_id)
         controller: Any = None
         ladder = self.ladders[cell]
@@ -73,9 +73,9 @@ class CellLadders(BoundedMemoryScheduler):
 
 
 def _own(trial: Trial) -> Any:
-    """``trial`` under the study's own id, which it keeps when Tune starts it again as another."""
+    """``trial`` under the study's id, which stays when Tune restarts the trial under another."""
     return _named(trial.config["assignment"]["trial_id"])
 
 
 def _named(trial_id: str) -> Any:
-    return SimpleNamespace(trial_id=trial_id)  # all that a ladder looks at
+    return SimpleNamespace(trial_id=trial_id)  # a ladder reads nothing else of a trial

@@ -1,9 +1,9 @@
-"""Keeps Tune's memory, and the time of its steps, from growing with the trials of a run.
+"""Keep Tune's memory and the time of its steps constant as a run's trials end.
 
 Tune keeps every trial of a run and looks through all of them at each step. `drop_finished` removes
-those that have ended. It touches private attributes of Ray 2.60. Where a version of Ray keeps its
-trials in another way, nothing is touched: a study then ends in the same results, with memory and
-time that grow with its trials. `tests/test_study_run.py` fails on such a version.
+those that have ended. It changes private attributes of Ray 2.60. If another version of Ray stores
+trials differently, nothing is changed: a study has the same results, but memory and time grow with
+its trials. `tests/test_study_run.py` fails on such a version.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ except ImportError:
     TrialProgressCallback = tune.Callback  # type: ignore[assignment, misc]
 
 _SETS = ("_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache")
-"""Where a controller of Tune keeps trials that have ended, besides its list of all trials."""
+"""The sets in which Tune's controller keeps trials that have ended, besides its list."""
 
 
 class BoundedMemoryScheduler(FIFOScheduler):
-    """Runs trials in their order; whenever one ends, Tune drops those that ended before."""
+    """Run trials in order; when a trial ends, remove those that ended before from Tune."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        # Tune hands out its controller here, and is looking at no other trial.
+        # Tune passes its controller to this method, and iterates over no trials meanwhile.
         drop_finished(tune_controller)
 
 
 class SilentProgress(TrialProgressCallback):
-    """Takes the place of the printer that Tune would add, which keeps every trial."""
+    """Replace the printer that Tune would add: that one keeps every trial in memory."""
 
     def log_result(self, *known: Any, **info: Any) -> None: ...
     def on_trial_result(self, *known: Any, **info: Any) -> None: ...
@@ -42,7 +42,7 @@ class SilentProgress(TrialProgressCallback):
 
 
 def drop_finished(tune_controller: Any) -> None:
-    """Removes the trials that have ended from Tune's memory; their results are recorded."""
+    """Remove the trials that have ended from Tune's memory; their results are in the store."""
     try:
         trials: list[Trial] = tune_controller.get_trials()
         metadata: dict[str, Any] = tune_controller._trial_metadata

@@ -88,18 +88,19 @@ def _gain_rows(
     rows = pd.concat([marks, dots, fits], ignore_index=True)
     # Methods and arms of one size stand side by side, so that bars do not hide bars.
     rows["place"] = beside_each_other(rows, rows["method"], rows["beside"])
-    several = rows["arm"].nunique() > 1
-    rows["panel"] = rows["dataset"] + (" · " + rows["arm"] if several else "")
+    has_arms = rows["arm"].nunique() > 1
+    rows["panel"] = rows["dataset"] + (" · " + rows["arm"] if has_arms else "")
     return rows
 
 
-def comparison_figure(here: pd.DataFrame, there: pd.DataFrame) -> alt.FacetChart:
-    """Gain against parameters of two studies: a panel a problem and arm, one colour a study.
+def comparison_figure(ours: pd.DataFrame, theirs: pd.DataFrame) -> alt.FacetChart:
+    """Gain against parameters: a panel for each problem and arm, a colour for each study.
 
     Args:
-        here, there: `gain.gain_table` of each, with its name in ``study``.
+        ours: `gain.gain_table` of the first study, with its name in ``study``.
+        theirs: the same of the second study.
     """
-    rows = pd.concat([here, there], ignore_index=True)
+    rows = pd.concat([ours, theirs], ignore_index=True)
     rows["place"] = beside_each_other(rows, rows["study"])
     rows = panelled(rows)
     if rows["arm"].nunique() > 1:

@@ -36,7 +36,7 @@ class _Shard:
     config: str
     split: str
     alias: str
-    """How the split is called there."""
+    """The name of the split in the file or folder name."""
     index: int | None
     total: int | None
 
@@ -130,7 +130,8 @@ def _choose_config(
     """The configuration to read ("" where the layout has none), and the others.
 
     Raises:
-        InputError: there are several, or not the one that was asked for.
+        InputError: the configuration asked for does not exist, or none is asked for and the
+            folder has more than one.
     """
     configs = sorted({shard.config for shard in shards if shard.split == "train"})
     named = [config for config in configs if config]
@@ -183,14 +184,14 @@ def _shards_in_one_place(
 
 
 def _check_complete(shards: list[_Shard], total: int) -> None:
-    there = [shard.index for shard in shards]
+    indices = [shard.index for shard in shards]
     for shard in shards:
-        if there.count(shard.index) > 1:
+        if indices.count(shard.index) > 1:
             raise InputError(f"{shard.path}: there is a second file of this shard; keep one")
-    missing = [index for index in range(min(total, len(there) + 1)) if index not in there]
-    if missing or len(there) != total:
+    missing = [index for index in range(min(total, len(indices) + 1)) if index not in indices]
+    if missing or len(indices) != total:
         what = f"shard {missing[0]:05}-of-{total:05}" if missing else f"not one of {total} shards"
         raise InputError(
             f"{shards[0].path.parent}: {shards[0].alias}-*.parquet: {what} is missing "
-            f"({len(there)} files are there)"
+            f"({len(indices)} files are there)"
         )
