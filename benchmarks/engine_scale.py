@@ -2,11 +2,11 @@
 
     python -m benchmarks.engine_scale [--trials 10000] [--slots 64] [--seconds 4]
 
-Each trial waits for ``--seconds``, so that all slots are at work, and computes nothing. A process
-takes seconds to start, and dozens at once take minutes where cores are few: the first trials wait
-until all processes are there, as trials that train would still be at work then. Prints the driver's
-CPU time and memory after each twentieth of the trials, then what it takes to come back to such a
-study. The promise: at most 50 ms of CPU a trial, and memory that does not grow with them.
+Each trial computes nothing and waits for ``--seconds``, so that all slots are in use. On few cores,
+dozens of processes need minutes to start. The first trials therefore wait until all processes have
+started; trials that train would also still be running then. The program prints the driver's CPU
+time and memory after each twentieth of the trials, then the time to open the finished study again.
+Limits: 50 ms of CPU for each trial, and memory that does not grow with the number of trials.
 """
 
 from __future__ import annotations

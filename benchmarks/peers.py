@@ -1,6 +1,6 @@
-"""The steps that ours is compared with, fed as they are usually fed: PIL images from a DataLoader.
+"""Training steps of other code, for comparison. A DataLoader of PIL images feeds them, as usual.
 
-The encoder, head, batch and queue are the same everywhere.
+Encoder, head, batch and queue are the same as in this project's step.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The `linear` probe beside `linear_sgd`, the published protocol: accuracy and time, one encoder.
+"""Compare the `linear` probe with the published protocol, `linear_sgd`: accuracy and time.
 
     python -m benchmarks.probe CHECKPOINT [--images 10000] [--untrained] [--cached]
 
 The checkpoint is one that `mixco trial` left (results/trials/checkpoints/TRIAL_ID.pt). Both probes
 train on the first ``images`` training images (their order is stratified and random) and are scored
-on the whole test split. With ``--cached`` SGD is given what `linear` is given, features of whole
-images, raw at the published rate and standardised at a smaller one: what differs then is not the
-augmentation's.
+on the whole test split. With ``--cached``, SGD trains on the same features of whole images as
+`linear`: raw ones at the published rate, and standardised ones at a smaller rate. This shows which
+part of the difference does not come from the augmentation.
 """
 
 from __future__ import annotations

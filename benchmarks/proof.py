@@ -1,9 +1,10 @@
-"""Does training work: recorded trials beside the same encoders untrained, and learning curves.
+"""Show that training works: compare trained encoders with untrained ones; draw learning curves.
 
     python -m benchmarks.proof RESULTS ... --out docs/proof.svg
 
-RESULTS are what `mixco trial` recorded. The curve is the kNN accuracy on validation images after
-each epoch; epoch 0 is the encoder with its initial weights. Prints a Markdown table.
+RESULTS are folders in which `mixco trial` recorded trials. The curve is the kNN accuracy
+on validation images after each epoch; epoch 0 is the encoder with its initial weights. Prints a
+Markdown table.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python benchmarks/report.py [TRIALS] [EPOCHS]
 
-writes a synthetic store (10,000 trials of 200 epochs), compacted, and reports on it in a process of
-its own, with and without exported figures and tables. The promise: 10 s and 1 GB on two cores.
+The program writes and compacts a synthetic store (10,000 trials of 200 epochs). A second process
+then makes the report, with and without exported figures and tables. Limits: 10 s and 1 GB on two
+cores.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Programs that take turns, so that each round's figures are of the same machine.
+"""Run programs in turn, so that a change of the machine's speed affects all of them alike.
 
-A contestant runs in a process of its own, which sleeps between its turns: settings of a process
-(threads, allocator, compiled code) stay its own.
+Each contestant has a process of its own, which sleeps between its turns. So its settings (threads,
+allocator, compiled code) do not affect the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Turn = Callable[[], float]
 
 
 class Contestant(NamedTuple):
-    """A row of the table; of several contestants of one name the fastest is kept."""
+    """A row of the table; of contestants with the same name, the table shows the fastest."""
 
     name: str
     make: Callable[..., Turn]

@@ -1,9 +1,10 @@
-"""Images/s of a MoCo + MixCo step beside its peers', what each ingredient gives, and where it goes.
+"""Measure a MoCo + MixCo step in images/s: against other code, and after each optimisation.
 
     python -m benchmarks.step [--width 8] [--dataset NAME]
 
-The published step's shape and lightly's MoCo (without mixing) are fed by a DataLoader, the faster
-of several numbers of workers. Without a data set the images are noise, which costs the same.
+A DataLoader feeds the published step and lightly's MoCo (without mixing); the table shows the
+fastest of several numbers of loader processes. Without a data set, the images are noise, which
+takes the same time.
 `python -m pip install -e '.[bench]'` installs lightly.
 """
 

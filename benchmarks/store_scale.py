@@ -1,9 +1,9 @@
-"""Compacting and reading a large study's results.
+"""Measure how long it takes to compact and read a large study's results.
 
     python -m benchmarks.store_scale [--trials 10000] [--epochs 200] [--runs 3]
 
-Writes the trials as a study does, a file for each, then compacts and reads them, each in a process
-of its own. The promise: 10,000 trials of 200 epochs are read in 3 s, in bounded memory.
+The program writes the trials as a study does, a file for each, then compacts and reads them,
+each in a process of its own. Limit: 3 s to read 10,000 trials of 200 epochs, in bounded memory.
 """
 
 from __future__ import annotations
