@@ -28,11 +28,11 @@ def trial_on_workers(
     # All workers together take as many threads as torch would take in one process.
     threads = torch.get_num_threads()
     if workers > threads:
-        raise InputError(f"--workers: {workers} exceed the {threads} CPUs here")
+        raise InputError(f"--workers {workers}: only {threads} CPUs are available")
     gpus = torch.cuda.device_count() if config.device != "cpu" else 0
     if gpus < workers and config.device.startswith("cuda"):
         raise InputError(
-            f"--workers: {workers} exceed the {gpus} GPUs here (device: cpu is slower)"
+            f"--workers {workers}: only {gpus} GPUs are available (device: cpu is slower)"
         )
     with tempfile.TemporaryDirectory() as storage, connected("local"):
         trial = TrainTrial(
