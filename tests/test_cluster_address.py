@@ -13,8 +13,10 @@ from pathlib import Path
 import pandas as pd
 import psutil  # type: ignore[import-untyped]
 import pytest
+from typer.testing import CliRunner
 
 from reports.store.tables import open_store
+from study.commands.study import app as study_commands
 from study.on_ray import cluster
 from tests.local_head import Head, free_ports
 from trainables.errors import InputError
@@ -69,6 +71,16 @@ def test_an_address_of_the_environment_is_named_so(monkeypatch: pytest.MonkeyPat
     ):
         pass
     assert "--address" not in str(error.value)
+
+
+def test_a_client_address_of_the_environment_sends_the_driver_to_the_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "ray://127.0.0.1:1")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(study_commands, ["run", "demo", "--results", "here"])
+    assert isinstance(done.exception, InputError), done.output
+    assert "the driver runs on the cluster" in str(done.exception)
 
 
 def test_a_temporary_folder_with_too_long_a_path_is_named(

@@ -31,8 +31,11 @@ def run_through_client(
     data_dir: Path | None = None,
     accept_mixed: bool = False,
     retry_failed: bool = False,
+    named: bool = True,
 ) -> bool:
     """As `study.on_ray.driver.run_study`, with the driver as a task on the head.
+
+    ``named`` says whether the user named the address, or the environment did.
 
     Raises:
         InputError: as `run_study`, or results lie in a folder relative to this process's own.
@@ -40,7 +43,7 @@ def run_through_client(
     """
     cluster.check_shared(store.name, f"--address {address}: the driver runs on the cluster")
     with Interruption(lambda: print(interrupted_line(store.name), flush=True)) as interruption:
-        cluster.connect(address, {"py_modules": cluster.package_folders()})
+        cluster.connect(address, {"py_modules": cluster.package_folders()}, named=named)
         interruption.listen()
         try:
             # In the file of this function, so that the cluster imports it and does not unpickle it.

@@ -96,7 +96,7 @@ def connected(address: str | None) -> Iterator[Connection]:
         yield _connection()
         return
     # Without an address Ray would join whatever `ray start` left running on this machine.
-    connect(_resolved(address), named=bool(address))
+    connect(resolved(address), named=bool(address))
     try:
         yield _connection()
     finally:
@@ -105,10 +105,11 @@ def connected(address: str | None) -> Iterator[Connection]:
 
 def starts_here(address: str | None) -> bool:
     """Whether `connected` would start a Ray of its own on this machine."""
-    return not ray.is_initialized() and _resolved(address) == _LOCAL
+    return not ray.is_initialized() and resolved(address) == _LOCAL
 
 
-def _resolved(address: str | None) -> str:
+def resolved(address: str | None) -> str:
+    """The address that counts: the one given, else `RAY_ADDRESS`, else ``local``."""
     return address or os.environ.get(_ADDRESS_VARIABLE) or _LOCAL
 
 

@@ -37,6 +37,7 @@ def run(
     study = load_spec(spec)
 
     from reports.store.tables import open_store
+    from study.on_ray.cluster import resolved
     from study.on_ray.driver import run_study
     from study.on_ray.interruption import EXIT_CODE, interrupted_line
 
@@ -48,10 +49,12 @@ def run(
         "retry_failed": retry_failed,
     }
     news_of(store.name)
-    if address and address.startswith("ray://"):
+    where = resolved(address)
+    if where.startswith("ray://"):  # Tune cannot run in a client of the cluster
         from study.on_ray.client import run_through_client
 
-        complete = run_through_client(study, store, **options)
+        options["address"] = where
+        complete = run_through_client(study, store, **options, named=bool(address))
     else:
         complete = run_study(study, store, **options)
     if not complete:
