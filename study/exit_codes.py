@@ -10,9 +10,11 @@ import os
 import sys
 import tempfile
 import traceback
+import uuid
 from pathlib import Path
 from typing import NamedTuple
 
+from trainables.atomic_write import atomic_write
 from trainables.errors import InputError, cause, shown
 
 DEBUG_OPTION = "--debug"
@@ -121,11 +123,9 @@ def _bug(error: BaseException) -> str:
 
 def _kept_traceback(error: BaseException) -> str:
     text = "".join(traceback.format_exception(error))
+    path = Path(tempfile.gettempdir()) / f"mixco-{uuid.uuid4().hex[:12]}.txt"
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="mixco-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
-        ) as file:
-            file.write(text)
+        atomic_write(path, text.encode(errors="replace"))
     except OSError:
         return "what `mixco --debug ...` prints"
-    return f"the traceback in {shown(file.name)}"
+    return f"the traceback in {shown(path)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import shutil
 import signal
 import socket
@@ -150,7 +151,7 @@ def test_a_damaged_row_is_named_in_one_line(store: Store, tmp_path: Path) -> Non
     damaged = open_store(tmp_path / "damaged", create=True)
     rows = store.read("trials").astype(object).where(lambda frame: frame.notna(), None)
     row = next(r for r in rows.to_dict("records") if r["phase"] == "tune" and r["number"] == 0)
-    damaged.append({**row, "eval_datasets": [], "accuracy": None})
+    damaged.append({**row, "eval_datasets": [], "accuracy": math.nan})
     spec = provenance.stored_spec(store)
     assert spec is not None
     provenance.write(damaged, spec)
