@@ -99,6 +99,13 @@ def test_a_wrong_command_line_is_one_line() -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+def test_a_wrong_command_line_prints_no_secret() -> None:
+    done = run("study", "status", "results/a", "s3://KEY:HUSH@bucket/prefix")
+    assert done.returncode == 2
+    assert b"s3://" in done.stderr and b"HUSH" not in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
 @pytest.mark.parametrize("encoding", ["locale", "ascii", "latin-1"])
 def test_streams_that_are_not_utf8_get_plain_signs(encoding: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"}

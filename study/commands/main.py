@@ -125,20 +125,25 @@ def _guarded(run: Any, arguments: list[str]) -> int:
         if debugging():
             traceback.print_exception(error)
         if hasattr(error, "format_message"):  # Typer's errors of usage
-            _tell_usage(error)
+            _tell_usage(error, arguments)
             return BAD_INPUT
         end = ending(error)
         tell(f"mixco: {end.line}")
         return end.code
 
 
-def _tell_usage(error: Any) -> None:
+def _tell_usage(error: Any, arguments: list[str]) -> None:
+    from reports.store.address import without_secrets
+
     context = getattr(error, "ctx", None)
     message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
         with contextlib.suppress(OSError):
             sys.stderr.write(f"{message}\n" if message else "")
         return
+    for argument in arguments:  # the message quotes what is too much, perhaps a URI with a secret
+        for part in (argument, argument.partition("=")[2]):
+            message = without_secrets(message, part)
     path = context.command_path if context else "mixco"
     tell(f"mixco: {' '.join(message.split())} (help: {path} --help)")
 
