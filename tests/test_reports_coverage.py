@@ -16,7 +16,7 @@ from tests.simulated_coverage import (
 )
 from tests.synthetic_study import Truth
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 SEEDS = pytest.mark.parametrize("seeds", [3, 6, 10])
 MARGIN = 1.5
 HALF_MARGIN = 2.1  # the same number of standard errors, for half as many studies
