@@ -282,12 +282,13 @@ def test_arms_are_a_family():
     assert together["p_holm"].tolist() == pytest.approx(3 * [3 * alone["p"].item()])
 
 
+@pytest.mark.slow
 def test_power_is_that_of_both_tests_on_simulated_studies():
     """The promise against the tests themselves, drawn anew."""
     rng = np.random.default_rng(0)
     seeds, x = 4, np.array([0.0, 2.0, 4.0, 6.0])
     slope = detectable_slope(2.0**x * 1000, seeds, spread=0.5)
-    gains = -slope * x + rng.normal(0, 0.5, (500, seeds, len(x)))
+    gains = -slope * x + rng.normal(0, 0.5, (3000, seeds, len(x)))
     found = []
     for draw in gains:
         frame = pd.DataFrame(
@@ -299,7 +300,7 @@ def test_power_is_that_of_both_tests_on_simulated_studies():
             }
         ).assign(dataset="a", method="m", encoder="e", arm="mixco")
         found.append(trend.trend_table(frame, brief=True)["verdict"].item() == "supports")
-    assert np.mean(found) == pytest.approx(0.8, abs=0.05)
+    assert np.mean(found) == pytest.approx(0.8, abs=0.025)
 
 
 def test_detectable_slopes_keep_their_order():
