@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trainables.native import colour as native
@@ -19,6 +19,7 @@ compiled = pytest.mark.skipif(not native.is_available(), reason="no C++ compiler
 
 @compiled
 @settings(deadline=None)
+@example(n=2, size=10, seed=85, levels=2)
 @given(
     n=st.integers(1, 13), size=st.integers(1, 40), seed=st.integers(0, 99), levels=st.integers(1, 9)
 )
@@ -30,7 +31,8 @@ def test_both_forms_give_the_same_colours(n: int, size: int, seed: int, levels: 
     kept = x.clone()
     ours = colour.jitter(x.clone(), views)
     assert torch.allclose(ours, colour.by_operators(x, views), atol=1e-5)
-    if n > 1 and levels > 1 and size > 9:
+    jittered = bool((views.factors != 1).any())  # a few draws leave every image as it is
+    if jittered and n > 1 and levels > 1 and size > 9:
         assert not torch.allclose(ours, kept, atol=0.01)
 
 
