@@ -72,6 +72,7 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
             config.dataset,
             image_size=config.image_size,
             validation_fraction=config.validation_fraction,
+            train_fraction=config.train_fraction,
             data_dir=data_dir,
         )
         images = len(data.train) // config.batch_size * config.batch_size

@@ -59,6 +59,29 @@ def test_larger_validation_split_contains_the_smaller(tmp_path: Path) -> None:
     assert small.mean == large.mean
 
 
+def test_larger_share_of_the_training_images_contains_the_smaller(tmp_path: Path) -> None:
+    name = f"imagefolder:{make_image_folder(tmp_path / 'tree', train=20)}"
+    small, large, whole = (
+        load_dataset(
+            name, validation_fraction=0.1, train_fraction=share, data_dir=tmp_path / "data"
+        )
+        for share in (0.3, 0.5, 1.0)
+    )
+    assert [len(data.train) for data in (small, large, whole)] == [10, 18, 36]
+    assert small.train.labels.bincount().tolist() == [5, 5]
+    assert members(small.train) < members(large.train) < members(whole.train)
+    for data in (small, large):
+        assert members(data.validation) == members(whole.validation)
+        assert data.mean == whole.mean
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5, 0.01])
+def test_share_that_cannot_be_trained_on_is_refused(share: float, tmp_path: Path) -> None:
+    name = f"imagefolder:{make_image_folder(tmp_path / 'tree', train=20)}"
+    with pytest.raises(InputError, match="train_fraction"):
+        load_dataset(name, train_fraction=share, data_dir=tmp_path / "data")
+
+
 def test_splits_do_not_depend_on_the_place(tmp_path: Path) -> None:
     first, second = (
         load_dataset(

@@ -110,6 +110,8 @@ class TrialConfig(BaseModel):
     """side in pixels; default: the data set's own"""
     validation_fraction: Annotated[float, Role.DATA, Field(gt=0, lt=0.9)] = 0.1
     """share of the training images held out, stratified by class"""
+    train_fraction: Annotated[float, Role.DATA, Later.FIELD, Field(gt=0, le=1)] = 1.0
+    """share of the remaining images that is trained on, stratified by class"""
 
     method: Annotated[MethodName, Role.CELL] = "moco"
     """contrastive method"""

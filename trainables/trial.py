@@ -244,6 +244,7 @@ class Trial:
             name,
             image_size=size,
             validation_fraction=config.validation_fraction,
+            train_fraction=config.train_fraction,
             data_dir=self.data_dir,
             progress=progress,
         )

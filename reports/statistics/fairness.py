@@ -113,7 +113,8 @@ def unequal_budgets(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 _COMPARABLE = (
-    "image_size", "probe", "validation_fraction", "data_fingerprint", "scored_images", "classes",
+    "image_size", "probe", "validation_fraction", "train_images", "data_fingerprint",
+    "scored_images", "classes",
 )  # fmt: skip
 
 

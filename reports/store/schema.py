@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from trainables.config import TrialConfig, value_types
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 VERSION_KEY = b"mixco_schema"
 
 COMPLETE, PRUNED, DIVERGED, FAILED = STATUSES = ("complete", "pruned", "diverged", "failed")
@@ -24,6 +24,7 @@ ADDED_IN: dict[str, int] = {
     "runner": 2,
     "workers": 2,
     "threads": 3,
+    "train_fraction": 4,
 }
 """Columns of ``trials`` that came after version 1, each with the version that brought it."""
 

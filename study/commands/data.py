@@ -76,6 +76,9 @@ def info(
     validation_fraction: Annotated[
         float, typer.Option(help="share of the training images held out")
     ] = 0.1,
+    train_fraction: Annotated[
+        float, typer.Option(help="share of the remaining images that is trained on")
+    ] = 1.0,
     sheet: Annotated[
         Path | None, typer.Option(help="write a contact sheet of views and mixed images (PNG)")
     ] = None,
@@ -95,6 +98,7 @@ def info(
             name,
             image_size=image_size,
             validation_fraction=validation_fraction,
+            train_fraction=train_fraction,
             data_dir=data_dir,
             progress=progress,
             note=lambda line: None,  # the table says it

@@ -29,7 +29,7 @@ from trainables.data.cache import (
 from trainables.data.decoding import decode_blocks
 from trainables.data.records import Contents, LocatedData
 from trainables.data.sources import find_source
-from trainables.data.splits import stratified_order, validation_images
+from trainables.data.splits import stratified_order, training_images, validation_images
 from trainables.data.survey import Progress as Progress
 from trainables.data.survey import (
     Survey,
@@ -60,7 +60,7 @@ class Split:
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set at one image size. ``mean`` and ``std`` (per channel, in 0..1) are over the
-    source's training images, so that they do not vary with the validation fraction."""
+    source's training images, so that they do not vary with the fractions."""
 
     name: str
     classes: tuple[str, ...]
@@ -89,7 +89,7 @@ def warn(line: str) -> None:
     log.warning("%s", line)
 
 
-_loaded: dict[tuple[str, int | None, float, Path], Dataset] = {}
+_loaded: dict[tuple[str, int | None, float, float, Path], Dataset] = {}
 _loading = Lock()
 
 
@@ -98,6 +98,7 @@ def load_dataset(
     *,
     image_size: int | None = None,
     validation_fraction: float = 0.1,
+    train_fraction: float = 1.0,
     data_dir: Path | None = None,
     progress: Progress | None = None,
     note: Callable[[str], None] = warn,
@@ -110,6 +111,8 @@ def load_dataset(
             default the source's own.
         validation_fraction: the share of the training images of each class that becomes the
             validation split.
+        train_fraction: the share of the images of each class that the validation split leaves
+            which becomes the training split.
         data_dir: where data sets and caches are; by default `default_data_dir`.
         progress: called while images are read and decoded.
         note: called with one line where the source holds something that is not read.
@@ -117,7 +120,8 @@ def load_dataset(
     Raises:
         InputError: the source is unknown, missing or corrupt, or its classes do not suffice.
     """
-    key = (name, image_size, validation_fraction, data_dir or default_data_dir())
+    place = data_dir or default_data_dir()
+    key = (name, image_size, validation_fraction, train_fraction, place)
     with _loading:
         if key not in _loaded:
             while len(_loaded) >= _KEPT_LOADED:
@@ -129,13 +133,16 @@ def load_dataset(
 def _load(
     name: str,
     image_size: int | None,
-    fraction: float,
+    validation_fraction: float,
+    train_fraction: float,
     data_dir: Path,
     progress: Progress,
     note: Callable[[str], None],
 ) -> Dataset:
-    if not 0 < fraction < 1:
-        raise InputError(f"validation_fraction: {fraction:g} (allowed: between 0 and 1)")
+    if not 0 < validation_fraction < 1:
+        raise InputError(f"validation_fraction: {validation_fraction:g} (allowed: between 0 and 1)")
+    if not 0 < train_fraction <= 1:
+        raise InputError(f"train_fraction: {train_fraction:g} (allowed: above 0, 1 at most)")
     source = find_source(name, data_dir)
     opened = _Opened(source, data_dir / "cache", progress)
     survey = opened.survey
@@ -147,7 +154,8 @@ def _load(
         raise InputError(f"data set {name!r}: its images differ in size; image_size is needed")
     train = opened.split("train", size)
     test = opened.split("test", size)
-    cut = validation_images(name, train.labels.numpy(), survey.classes, fraction)
+    cut = validation_images(name, train.labels.numpy(), survey.classes, validation_fraction)
+    end = cut + training_images(name, train.labels[cut:].numpy(), survey.classes, train_fraction)
     return Dataset(
         name=name,
         classes=survey.classes,
@@ -156,7 +164,7 @@ def _load(
         channels=survey.channels,
         mean=train.mean,
         std=train.std,
-        train=Split(train.images[cut:], train.labels[cut:]),
+        train=Split(train.images[cut:end], train.labels[cut:end]),
         validation=Split(train.images[:cut], train.labels[:cut]),
         test=Split(test.images, test.labels),
         cache_dir=opened.folder,

@@ -1,8 +1,9 @@
 """The validation split: a stratified prefix of the training images.
 
 The training images are put into an order that depends on the data set's content alone. The
-validation split is a prefix of that order and the training split is the rest. So a larger
-validation split contains a smaller one, and no split depends on a trial's seed.
+validation split is a prefix of that order and the training split is the rest, or the first part of
+the rest. So a larger validation split contains a smaller one, a larger share of the training images
+contains a smaller one, and no split depends on a trial's seed.
 """
 
 from __future__ import annotations
@@ -53,6 +54,31 @@ def validation_images(name: str, labels: Labels, classes: tuple[str, ...], fract
                 "classes that leave at least one image on both sides)"
             )
     return cut
+
+
+def training_images(name: str, labels: Labels, classes: tuple[str, ...], fraction: float) -> int:
+    """How many of the ordered images that the validation split leaves are trained on.
+
+    They are the first ones in the order, so a larger share contains a smaller one.
+
+    Args:
+        name: of the data set, for the error.
+        labels: of the images that the validation split leaves, in the order.
+        classes: names of the classes.
+        fraction: share of each class, rounded.
+
+    Raises:
+        InputError: a class would have no image.
+    """
+    count = stratified_cut(labels, fraction)
+    kept = np.bincount(labels[:count], minlength=len(classes))
+    for label, class_name in enumerate(classes):
+        if kept[label] == 0:
+            raise InputError(
+                f"data set {name!r}: train_fraction {fraction:g} leaves class {class_name!r} "
+                "without an image (allowed: a share that leaves each class one image at least)"
+            )
+    return count
 
 
 def _positions(count: int) -> npt.NDArray[np.float64]:
