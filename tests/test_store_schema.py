@@ -12,6 +12,7 @@ from reports.store.schema import CONFIG_FIELDS
 from reports.store.tables import open_store
 from study import local_trial
 from study.overview import recorded_rows
+from tests.trial_rows import trial_row
 from trainables.config import LATER_FIELDS, TrialConfig
 
 
@@ -45,3 +46,26 @@ def test_rows_of_the_first_schema_have_the_defaults_of_later_fields(
     assert config_of(recorded_rows(store)[0]) == old
     assert config_of(local_trial.find(store, row["trial_id"])) == old
     assert recorded_rows(store)[0]["workers"] is None
+
+
+def test_rows_without_a_search_are_read_as_the_first_one_and_bits_of_images_come_back(
+    tmp_path: Path,
+) -> None:
+    store = open_store(tmp_path, create=True)
+    evaluation = {"dataset": "digits", "split": "test", "protocol": "linear"}
+    right = {"right": b"\xa0", "class_images": [2, 1]}
+    store.append(trial_row("by-hand"), evaluations=[evaluation])
+    store.append(trial_row("second", search=1), evaluations=[evaluation | right])
+    for name, added in (("trials", ["search"]), ("evaluations", ["right", "class_images"])):
+        path = tmp_path / name / "by-hand.parquet"
+        older = pq.read_table(path).drop_columns(added)
+        pq.write_table(older.replace_schema_metadata({"mixco_schema": "2"}), path)
+    for _ in range(2):
+        trials = open_store(tmp_path).read("trials", ["search"])
+        assert trials["search"].tolist() == [0, 1]
+        assert trials["search"].dtype == "int64"
+        evaluations = store.read("evaluations").set_index("trial_id")
+        assert evaluations.loc["second", "right"] == b"\xa0"
+        assert evaluations.loc["second", "class_images"].tolist() == [2, 1]
+        assert evaluations.loc["by-hand", "right"] is None
+        store.compact()

@@ -100,6 +100,8 @@ def read(
     rows = read.select(wanted).replace_schema_metadata() if current else _cast(read, table, wanted)
     if version < _THREADS_SINCE and "threads" in wanted and "hardware" in found:
         rows = _with_threads(rows, file.read(columns=["hardware"])["hardware"])
+    if table == "trials" and "search" in wanted:
+        rows = _replaced(rows, "search", pc.fill_null(rows["search"], 0))
     if check:
         check_rows(table, rows, version)
     return rows.select(columns)
@@ -122,7 +124,12 @@ def _with_threads(rows: pa.Table, hardware: pa.ChunkedArray) -> pa.Table:
     """Fill the column ``threads`` of older rows, whose text in ``hardware`` says the number."""
     found = pc.extract_regex(hardware, r"(?P<threads>\d+) threads?,")
     threads = pc.struct_field(found, "threads").cast(pa.int64())
-    return rows.set_column(rows.column_names.index("threads"), TRIALS.field("threads"), threads)
+    return _replaced(rows, "threads", threads)
+
+
+def _replaced(rows: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
+    """Rows of ``trials`` with other values in the column ``name``."""
+    return rows.set_column(rows.column_names.index(name), TRIALS.field(name), values)
 
 
 def _digest_position(content: memoryview, digest: bytes) -> int:

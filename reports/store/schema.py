@@ -25,8 +25,11 @@ ADDED_IN: dict[str, int] = {
     "workers": 2,
     "threads": 3,
     "train_fraction": 4,
+    "search": 4,
+    "right": 4,
+    "class_images": 4,
 }
-"""Columns of ``trials`` that came after version 1, each with the version that brought it."""
+"""Columns that came after version 1, each with the version that brought it."""
 
 _ARROW_TYPES: dict[type, pa.DataType] = {
     str: pa.string(),
@@ -56,7 +59,9 @@ TRIALS = pa.schema(
         pa.field("study", pa.string()),
         pa.field("cell", pa.string()),  # dataset-method-encoder-wWIDTH-arm
         pa.field("phase", pa.string(), nullable=False),
-        pa.field("number", pa.int64()),  # of a tune trial, within its cell, from 0
+        # the replicate, from 0; `parquet.read` reads null (older rows, trials by hand) as 0
+        pa.field("search", pa.int64()),
+        pa.field("number", pa.int64()),  # of a tune trial, within its cell's search, from 0
         pa.field("tuned_from", pa.string()),  # confirm: the tune trial whose config this is
         pa.field("status", pa.string(), nullable=False),
         pa.field("error", pa.string()),
@@ -125,6 +130,10 @@ EVALUATIONS = pa.schema(
         pa.field("top5", pa.float64()),
         pa.field("images", pa.int64()),
         pa.field("seconds", pa.float64()),
+        # one bit for each scored image, 1 where it was classified right (numpy.packbits); images
+        # ordered by class, then by their place in the split; null where not kept
+        pa.field("right", pa.binary()),
+        pa.field("class_images", pa.list_(pa.int64())),  # scored images of each class
     ]
 )
 
