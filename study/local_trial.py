@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 
 
 def identity(config: TrialConfig) -> dict[str, Any]:
-    """The columns that say which trial this is; the same config always has the same id."""
+    """The columns that say which trial this is. One configuration always has the same id."""
     cell = Cell(config, {}, (config.width,)).name
     return {
         "trial_id": f"{cell}-single-s{config.seed}-{config.digest()}",
@@ -33,7 +33,7 @@ def identity(config: TrialConfig) -> dict[str, Any]:
 
 
 def checkpoint_path(results: Path, trial_id: str) -> Path:
-    """Where a trial run by hand keeps its state: to be continued, and to be exported."""
+    """The checkpoint of a trial run by hand, to continue the trial or to export its encoder."""
     return results / "checkpoints" / f"{trial_id}.pt"
 
 
@@ -45,9 +45,9 @@ def run(
     progress: Progress | None,
     runner: str = "reused",
 ) -> dict[str, Any]:
-    """Run ``trial`` to its end, keeping a checkpoint after each epoch; record it, return its row.
+    """Run ``trial`` to its end, with a checkpoint after each epoch; record it and return its row.
 
-    A trial that diverges is recorded as such. Every other error is raised.
+    A trial that diverges is recorded with the status ``diverged``. Every other error is raised.
     """
     row = {**identity(trial.config), "runner": runner}
     try:
@@ -63,7 +63,7 @@ def run(
                 row |= {**trial.summary(), "status": ending.status, "error": ending.error}
                 store.append(row, _with_id(trial.rows, row))
                 return row
-            case "failed":  # the command says why, and its checkpoint goes on from here
+            case "failed":  # The command prints the error. The same command continues the trial.
                 raise
             case _:
                 assert_never(ending.status)
@@ -73,10 +73,10 @@ def run(
 
 
 def find(store: Store, trial_id: str) -> dict[str, Any]:
-    """The recorded trial ``trial_id``, or the only one whose id begins so.
+    """The recorded trial ``trial_id``, or the only trial whose id begins with ``trial_id``.
 
     Raises:
-        InputError: there is none, or there are several.
+        InputError: no trial has such an id, or more than one trial has.
     """
     trials = store.read("trials")
     ids = trials["trial_id"]
@@ -91,13 +91,19 @@ def find(store: Store, trial_id: str) -> dict[str, Any]:
 
 
 def recorded_how(row: dict[str, Any]) -> tuple[str, int]:
-    """Runner and workers of a recorded trial; rows from before there was a choice: one, here."""
+    """Runner and number of workers of a recorded trial.
+
+    Old rows lack these columns. Their trials ran in one process.
+    """
     workers = row["workers"]
     return row["runner"] or "reused", int(workers) if workers and workers == workers else 1
 
 
 def recorded_threads(row: dict[str, Any]) -> int | None:
-    """Threads of each worker of a trial on a CPU: with another number, sums round differently."""
+    """Threads of each worker of a recorded trial on a CPU; None if the row does not say.
+
+    To repeat the trial bit for bit takes as many threads: they decide how sums are rounded.
+    """
     threads = row["threads"]
     return int(threads) if threads and threads == threads else None
 

@@ -1,9 +1,12 @@
 """One driver for one study: a lock file with an owner and a heartbeat.
 
-A driver that was killed does not hold its lock. A driver in the same process-id namespace of the
-same start of the same machine looks for the owner's process. Every other driver watches the
-heartbeat: one that does not change for `STALE_SECONDS` is that of a dead owner. The clocks of two
-machines are not compared, since they may differ.
+A driver that was killed no longer holds its lock. How a second driver finds out:
+
+- Both run in one process-id namespace, on one machine, since the same boot: the second driver looks
+  for the owner's process.
+- Otherwise the second driver watches the heartbeat. If the heartbeat does not change for
+  `STALE_SECONDS`, the owner is dead. The clocks of two machines are not compared, since they may
+  differ.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from trainables.errors import InputError
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
 _ANCIENT_SECONDS = 86_400.0
-"""No two clocks differ by so much: an older heartbeat is not watched."""
+"""No two clocks differ by so much, so the owner of an older heartbeat is dead for certain."""
 _SETTLE_SECONDS = 0.3
 _POLL_SECONDS = 1.0
 _FILE = "driver.lock"
@@ -54,13 +57,13 @@ class StudyLock:
             "%Y-%m-%d %H:%M:%S", time.localtime(self._started or time.time())
         )
         self.lost = False
-        """Whether another driver has taken the lock over, since it thought this one dead."""
+        """Whether another driver took this driver for dead, and has the lock now."""
 
     def __enter__(self) -> Self:
         """Takes the lock.
 
         Raises:
-            InputError: another driver holds it, or nothing can be written there.
+            InputError: another driver holds the lock, or the results cannot be written.
         """
         try:
             self._take()
@@ -79,8 +82,8 @@ class StudyLock:
             if now and now["token"] != (owner or {}).get("token"):
                 raise self._refusal(now)
             self._write()
-        # An object store does not keep two drivers from writing at the same moment. The later one
-        # then has the lock. The other may take as long as this one took to look and to write.
+        # An object store lets two drivers write at the same moment, and the later one then has the
+        # lock. So wait before the check, longer than another driver needs to look and to write.
         time.sleep(max(_SETTLE_SECONDS, 2 * (time.monotonic() - started)))
         now = self._read()
         if now and now["token"] != self._token:
@@ -96,14 +99,14 @@ class StudyLock:
         self.release()
 
     def release(self) -> None:
-        """Gives the lock back; nothing if that was done before."""
+        """Gives the lock back. A second call does nothing."""
         self._stop.set()
         if self._beat.is_alive():
             self._beat.join()
         if self._token not in _held:
             return
         _held.discard(self._token)
-        with suppress(OSError):  # a file left behind holds nobody up
+        with suppress(OSError):  # A file left behind stops no driver: its owner is dead.
             if not self.lost:
                 self._store.filesystem.delete_file(self._path)
 
@@ -114,7 +117,7 @@ class StudyLock:
         )
 
     def _lives(self, owner: dict[str, Any]) -> bool:
-        """Whether the owner is alive; one whose process is elsewhere is watched."""
+        """Whether the owner is alive. Watches the heartbeat if the process runs elsewhere."""
         if _is_here(owner):
             return _process_lives(owner)
         if time.time() - owner["heartbeat"] > _ANCIENT_SECONDS:
@@ -142,7 +145,7 @@ class StudyLock:
                     return
                 self._write()
             except StoreError:
-                continue  # where results cannot be written, the study ends for that reason
+                continue  # The recorder cannot write either, and ends the study with the reason.
 
     def _write(self) -> None:
         owner = {
@@ -162,7 +165,7 @@ class StudyLock:
 
 
 def read_owner(store: Store) -> dict[str, Any] | None:
-    """What the lock file says of its owner; None where there is none, or it is damaged.
+    """The fields of the lock file; None if the file is missing or damaged.
 
     Raises:
         StoreError: the results are out of reach.
@@ -178,7 +181,7 @@ def read_owner(store: Store) -> dict[str, Any] | None:
 
 
 def running(store: Store) -> bool:
-    """Whether a driver seems to run on this study; trusts the clock of one that is elsewhere."""
+    """Whether a driver seems to run this study. Trusts the clock of a driver elsewhere."""
     owner = read_owner(store)
     if owner is None:
         return False
@@ -188,9 +191,9 @@ def running(store: Store) -> bool:
 
 
 def _is_here(owner: dict[str, Any]) -> bool:
-    """Whether the owner's process id means the same process here.
+    """Whether the owner's process id names the same process for this process.
 
-    Two machines may have one name, and containers of one machine may share it.
+    The host name does not tell: two machines, or the containers of one machine, may share it.
     """
     return bool(
         owner["host"] == socket.gethostname()
@@ -215,7 +218,7 @@ def _start_time(pid: int) -> float | None:
 
 
 def _boot() -> str | None:
-    """Tells this start of this machine from all others; None where the system does not say."""
+    """An id of this machine's latest boot; None where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -223,7 +226,7 @@ def _boot() -> str | None:
 
 
 def _pid_namespace() -> int | None:
-    """Tells the namespace in which process ids are counted; None where the system has none."""
+    """An id of the namespace in which process ids are counted; None where the system has none."""
     try:
         return Path("/proc/self/ns/pid").stat().st_ino
     except OSError:

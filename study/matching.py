@@ -1,4 +1,4 @@
-"""``match: compute``: as many epochs for each arm as give all arms the same training work."""
+"""``match: compute``: choose each arm's epochs so that all arms do the same training work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def match_compute(configs: Mapping[str, TrialConfig]) -> dict[str, TrialConfig]:
     """
     from trainables.device.flops import training_flops
 
-    # Arms differ in passes through one encoder: the image size cancels out of their ratio.
+    # Arms differ only in the passes through one encoder, so their ratio is the same at any image
+    # size, and a config that takes its size from the data set needs no data set here.
     work = {
         arm: training_flops(config, config.image_size or 32) * config.epochs
         for arm, config in configs.items()

@@ -1,4 +1,4 @@
-"""Which trial may start now, and what it is given."""
+"""Which trial may start now, and which resources it gets."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _ROUNDING = 1e-6
 
 
 class Admission:
-    """What each trial that is under way was given, and whether there is room for one more."""
+    """The resources of each running trial, and whether there is room for one more."""
 
     def __init__(self, spec: StudySpec, rows: Iterable[Mapping[str, Any]]) -> None:
-        """``rows``: of ``trials``, as far as recorded; their memory tells the shares of a GPU."""
+        """``rows``: the recorded rows of ``trials``; ``gpus: auto`` uses their GPU memory."""
         self._spec = spec
         self._shares = GpuShares(rows)
         self._given: dict[str, Allotment] = {}
 
     def admit(self, due: DueTrial) -> Allotment | None:
-        """What a trial is given that may start now; None if it has to wait.
+        """The resources of ``due`` if it may start now; None if it has to wait.
 
         Tune itself waits until there is room for a trial that runs in one process. Ray Train asks
-        for the workers of a trial only after Tune has started it. So in a study with such trials
-        all that start must fit together. One trial may always start: an autoscaler adds nodes only
-        for a demand that it sees.
+        for the workers of a trial only after Tune has started it. So in a study with such trials,
+        start a trial only if it fits beside all running trials. Always let one trial start: an
+        autoscaler adds nodes only for a demand that it sees.
         """
         config = due.config
         given = self._spec.resources.of(config.width, self._shares.of(config.encoder, config.width))
@@ -49,41 +49,41 @@ class Admission:
         return given
 
     def given(self, trial_id: str) -> Allotment:
-        """What a trial that is under way was given."""
+        """The resources of a running trial."""
         return self._given[trial_id]
 
     def release(self, trial_id: str) -> None:
-        """Takes back what a trial was given."""
+        """Takes back the resources of a trial."""
         self._given.pop(trial_id, None)
 
     def note(self, row: Mapping[str, Any]) -> None:
-        """Takes in how much memory a trial took."""
+        """Takes in the row of a trial that ended, for the GPU memory that the trial used."""
         self._shares.note(row)
 
 
 def misfit_lines(spec: StudySpec, widths: Iterable[int]) -> list[str]:
-    """A line for each kind of trial, of some widths, that does not fit on Ray's nodes."""
+    """One line for each kind of trial of these widths that does not fit on Ray's nodes."""
     nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
     return _lines(spec, widths, nodes)
 
 
 def check_fits(agenda: Agenda) -> None:
-    """Checks that Ray, as it is now, can run what is missing of a study.
+    """Checks that Ray's present nodes can run every missing trial of a study.
 
     Raises:
-        InputError: a trial wants more than there is.
+        InputError: a trial wants more than the nodes have.
     """
     _refuse(misfit_lines(agenda.spec, _missing_widths(agenda)))
 
 
 def check_fits_here(spec: StudySpec, store: Store) -> None:
-    """Checks that this machine can run what ``store`` lacks of a study; starts and writes nothing.
+    """Checks that this machine can run every trial that ``store`` lacks; starts and writes nothing.
 
     Raises:
         InputError: a trial wants more than this machine has.
     """
     nodes = [this_machine(spec)]
-    if misfits(spec, nodes):  # else the rows need not be read
+    if misfits(spec, nodes):  # Read the rows only if some width does not fit.
         _refuse(_lines(spec, _missing_widths(Agenda(spec, recorded_rows(store))), nodes))
 
 

@@ -1,8 +1,8 @@
 """A study through Ray Client: the driver runs on the cluster, and this process waits for it.
 
-Tune cannot run in a client: its searcher and callbacks would live in an actor of Ray Client, apart
-from the study's own objects. So the whole driver runs as a task on the head. Results must lie where
-both the head and this process reach them.
+Tune cannot run in a client: Ray Client would put its searcher and callbacks into an actor, away
+from the other objects of the study. So the whole driver runs as a task on the head. Both the head
+and this process must be able to read and write the results.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ def run_through_client(
 ) -> bool:
     """As `study.on_ray.driver.run_study`, with the driver as a task on the head.
 
-    ``named`` says whether the user named the address, or the environment did.
+    Args:
+        named: as for `cluster.connect`.
 
     Raises:
-        InputError: as `run_study`, or results lie in a folder relative to this process's own.
+        InputError: as `run_study`, or ``store`` is a relative path.
         StudyError: as `run_study`.
     """
     cluster.check_shared(store.name, f"--address {address}: the driver runs on the cluster")
@@ -46,7 +47,7 @@ def run_through_client(
         cluster.connect(address, {"py_modules": cluster.package_folders()}, named=named)
         interruption.listen()
         try:
-            # In the file of this function, so that the cluster imports it and does not unpickle it.
+            # `_drive` is a module's function: so the cluster imports it and does not unpickle it.
             driver = ray.remote(_drive).options(num_cpus=0, max_retries=0)
             ending, text = _outcome(
                 driver.remote(
@@ -75,7 +76,7 @@ def run_through_client(
 
 
 def _outcome(driver: Any, interruption: Interruption) -> tuple[_Ending, str]:
-    """Waits for the driver; interrupts it there once this process is interrupted."""
+    """Waits for the driver; interrupts the driver if a signal interrupts this process."""
     is_cancelled = False
     while not ray.wait([driver], timeout=_POLL_SECONDS)[0]:
         if interruption.requested and not is_cancelled:
@@ -101,7 +102,7 @@ def _drive(
     from study.on_ray.driver import run_study
     from study.spec import parse_spec
 
-    logging.getLogger("ray").setLevel(logging.ERROR)  # as `cluster.connect` does for a driver
+    logging.getLogger("ray").setLevel(logging.ERROR)  # as `cluster.connect` does in a driver
     try:
         complete = run_study(
             parse_spec(spec, "study"),

@@ -28,17 +28,17 @@ from trainables.errors import InputError
 
 _SCRATCH = ".tune"
 _WAITING = 16
-"""Trials that may wait at the same time."""
+"""How many trials Tune may start before there is room for them."""
 _LOCAL = "local"
 _ADDRESS_VARIABLE = "RAY_ADDRESS"
 _PACKAGES = ("trainables", "search_spaces", "study", "reports")
 _ADDRESS = re.compile(r"(?:ray://)?(?P<host>\[[0-9a-fA-F:]+\]|[^\s/:\[\]]+):(?P<port>\d{1,5})")
 _ANSWER_SECONDS = 5.0
 _CONNECT_TRIES = "1"
-"""How often Ray tries a head that refuses; by default it tries 20 times, a second apart."""
+"""How often Ray tries to reach a head that refuses. Ray's default is 20 times, a second apart."""
 _CLIENT_TRIES = 3
-"""How often to ask for a server. Ray Client's proxy forks one for each client while threads of gRPC
-run, and now and then that server dies at its start (ray-project/ray#63202)."""
+"""How often to ask Ray Client's proxy for a server. The proxy forks one for each client while gRPC
+threads run, and now and then the server dies at its start (ray-project/ray#63202)."""
 TOKEN_HELP = (
     "set RAY_AUTH_MODE=token and the cluster's token in RAY_AUTH_TOKEN, in the file that "
     "RAY_AUTH_TOKEN_PATH names, or in ~/.ray/auth_token"
@@ -49,8 +49,8 @@ class Connection(NamedTuple):
     """The Ray that this process is connected to.
 
     Attributes:
-        dashboard: its URL; None where it does not run.
-        can_grow: whether nodes may join; not where this process has started Ray for itself.
+        dashboard: URL of Ray's dashboard; None if it does not run.
+        can_grow: whether nodes may join; false if this process started Ray for itself.
         control_store: host and port of the head's control store (GCS).
     """
 
@@ -59,7 +59,7 @@ class Connection(NamedTuple):
     control_store: tuple[str, int]
 
     def answers(self) -> bool:
-        """Whether the control store is still there."""
+        """Whether the control store still answers."""
         try:
             with socket.create_connection(self.control_store, _ANSWER_SECONDS):
                 return True
@@ -69,7 +69,7 @@ class Connection(NamedTuple):
 
 @contextmanager
 def connected(address: str | None) -> Iterator[Connection]:
-    """Connects to Ray, or starts a Ray on this machine; nothing if Ray is connected already.
+    """Connects to Ray, or starts a Ray on this machine. Does neither if Ray is connected already.
 
     Args:
         address: ``auto`` (the cluster that runs on this machine, or `RAY_ADDRESS`), ``HOST:PORT``,
@@ -77,10 +77,11 @@ def connected(address: str | None) -> Iterator[Connection]:
             job's cluster).
 
     Raises:
-        InputError: malformed, nothing answers, the token is missing or wrong, other versions.
+        InputError: the address is malformed, nothing answers, the token is missing or wrong, or
+            the cluster has other versions of Ray or Python.
     """
-    # Workers stay in the driver's folder, since paths in a study are relative to it. Only
-    # `study.on_ray.recorder` writes results, not Tune's own loggers.
+    # Workers stay in the driver's folder, since paths in a study are relative to it. Tune's own
+    # loggers are off: only `study.on_ray.recorder` writes results.
     os.environ.update(
         RAY_CHDIR_TO_TRIAL_DIR="0",
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
@@ -88,14 +89,15 @@ def connected(address: str | None) -> Iterator[Connection]:
         TUNE_GLOBAL_CHECKPOINT_S="3600",
         RAY_AIR_NEW_OUTPUT="0",
     )
-    # Tune keeps the process of a trial that has ended only if another trial waits. If just one
-    # may wait, trials that end in quick succession lose their processes, and a new process takes
-    # seconds to start.
+    # Tune keeps the process of a trial that has ended only if another trial waits for it. If only
+    # one trial may wait, trials that end in quick succession lose their processes, and a new
+    # process takes seconds to start.
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(_WAITING))
     if ray.is_initialized():
         yield _connection()
         return
-    # Without an address Ray would join whatever `ray start` left running on this machine.
+    # `resolved` gives "local" where no address is given: without an address, Ray would join
+    # whatever `ray start` left running on this machine.
     connect(resolved(address), named=bool(address))
     try:
         yield _connection()
@@ -109,23 +111,23 @@ def starts_here(address: str | None) -> bool:
 
 
 def resolved(address: str | None) -> str:
-    """The address that counts: the one given, else `RAY_ADDRESS`, else ``local``."""
+    """The address to connect to: ``address``, else `RAY_ADDRESS`, else ``local``."""
     return address or os.environ.get(_ADDRESS_VARIABLE) or _LOCAL
 
 
 def connect(
     address: str, runtime_env: dict[str, object] | None = None, *, named: bool = True
 ) -> None:
-    """`ray.init` whose failures are one line each and come soon.
+    """Calls `ray.init`. A failure comes soon and is one line.
 
     Args:
         address: as for `connected`, or ``local``.
-        runtime_env: Ray's.
-        named: whether the user named the address, or the environment did.
+        runtime_env: Ray's runtime environment.
+        named: true if the user gave the address with ``--address``, false if it comes from the
+            environment; errors name the right one.
 
     Raises:
-        InputError: malformed, nothing answers, the token is missing or wrong, other versions; or
-            Ray cannot start on this machine.
+        InputError: as `connected`; or Ray cannot start on this machine.
     """
     if address == _LOCAL:
         _start_local(runtime_env or {})
@@ -175,7 +177,11 @@ def _init(address: str, runtime_env: dict[str, object]) -> None:
 
 
 def _check_answers(address: str, source: str) -> None:
-    """Looks for itself whether anything answers: Ray would wait for minutes."""
+    """Checks that something answers at ``address``; Ray itself would wait for minutes.
+
+    Raises:
+        InputError: the address is malformed, or nothing answers.
+    """
     found = _ADDRESS.fullmatch(address)
     if not found or not 0 < int(found["port"]) < 65536:
         raise InputError(f"{source}: malformed (allowed: auto, HOST:PORT, ray://HOST:PORT)")
@@ -189,13 +195,13 @@ def _check_answers(address: str, source: str) -> None:
 
 
 def _client_died(error: BaseException) -> bool:
-    """Whether Ray Client's proxy could not start a server, or lost it before it answered."""
+    """Whether the server that Ray Client's proxy starts for a client died before it answered."""
     said = ("Starting Ray client server failed", "Proxy failed to Connect to backend")
     return any(text in str(error) for text in said)
 
 
 def _reason(error: BaseException) -> str:
-    # Ray wraps the cause, or quotes its traceback.
+    """Why Ray could not connect, in one line. Ray wraps the cause, or quotes its traceback."""
     text = " ".join(f"{error} {error.__cause__ or ''}".split())
     if "no authentication token" in text or "couldn't find an authentication token" in text:
         return f"the token is missing: {TOKEN_HELP}"
@@ -211,13 +217,13 @@ def _reason(error: BaseException) -> str:
             "ray_client_server_*.err; GRPC_ENABLE_FORK_SUPPORT=0 in its environment helps)"
         )
     if "Failed to connect to GCS" in text:
-        return "what answers there is no Ray head (its port is 6379 unless set)"
+        return "no Ray head answers there, but something else (a head's usual port is 6379)"
     return text[:300]
 
 
 @contextmanager
 def _soon() -> Iterator[None]:
-    """Makes Ray give up soon, without a line on standard error for each of its attempts."""
+    """Makes Ray give up soon, and hides the line that it prints for each failed attempt."""
     name = "RAY_gcs_server_port_wait_time_s"
     before = os.environ.get(name)
     os.environ.setdefault(name, _CONNECT_TRIES)
@@ -238,7 +244,8 @@ def _soon() -> Iterator[None]:
 def _connection() -> Connection:
     url = get_webui_url_from_internal_kv()
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-    # The node that this process started, or is connected to; a head: this process started it.
+    # Ray's object for the node that this process uses. It is a head only if this process started
+    # it, and then no other node joins.
     node = getattr(worker, "_global_node", None)
     return Connection(
         dashboard=f"http://{url}" if url else None,
@@ -260,13 +267,13 @@ def scratch(store: Store) -> Iterator[str]:
     try:
         yield path
     finally:
-        # The study reports a disk in trouble itself. The next run deletes what is left here.
+        # If the disk fails, the recorder has reported it. The next run deletes what is left.
         with suppress(OSError):
             clear()
 
 
 def package_folders() -> list[str]:
-    """The folders of this tool's packages: a cluster gets them, and so runs this version."""
+    """The folders of this tool's packages. They go to the cluster, so that it runs this version."""
     return [
         str(Path(found.origin).parent)
         for found in map(find_spec, _PACKAGES)
@@ -275,10 +282,10 @@ def package_folders() -> list[str]:
 
 
 def check_shared(results: str, why: str) -> None:
-    """Refuses a results folder that is relative to the current folder of this machine.
+    """Refuses results that are given relative to the current folder of this machine.
 
     Raises:
-        InputError: neither a URI nor an absolute path.
+        InputError: ``results`` is neither a URI nor an absolute path; the line begins with ``why``.
     """
     if not is_uri(results) and not Path(results).is_absolute():
         raise InputError(

@@ -44,7 +44,7 @@ from trainables.on_ray.steps import MakeTrial, local_trial
 from trainables.on_ray.tune import TrialTrainable
 
 _WRITING_SECONDS = 3.0
-"""How long a trial that is just being recorded may take before the process leaves."""
+"""How long an interrupted process waits for a trial that is being written at the moment."""
 
 __all__ = ["StudyError", "run_study"]
 
@@ -66,11 +66,11 @@ def run_study(
     Args:
         spec: the study.
         store: its results, which may be empty.
-        address: of a Ray cluster; default: this machine, or the cluster that Ray is connected to.
+        address: the Ray cluster's; default: this machine, or the cluster that Ray is connected to.
         data_dir: where data sets are.
-        accept_mixed: go on although the study has changed in what makes its rows comparable.
-        retry_failed: run trials again that are recorded as failed.
-        make_trial: makes a trial; tests and benchmarks put a formula in its place.
+        accept_mixed: go on although the study has changed so that its rows are not comparable.
+        retry_failed: run the trials again that are recorded as failed.
+        make_trial: makes a trial; tests and benchmarks pass a formula that takes no time.
 
     Raises:
         InputError: the results belong to another study, another driver runs it, a tracker cannot
@@ -113,7 +113,7 @@ def _run(
     data_dir: Path | None,
     make_trial: MakeTrial,
 ) -> None:
-    """Runs the agenda until it is finished, or as far as it goes.
+    """Runs the agenda until it is finished or the run must end.
 
     Raises:
         InputError: a trial wants more than this machine has.
@@ -159,7 +159,7 @@ def _run(
 
 
 def _trainable(make_trial: MakeTrial, data_dir: Path | None, scratch: str, store: Store) -> Any:
-    """What Tune runs, with the resources that the searcher wrote into each configuration."""
+    """The trainable for Tune, with the resources that the searcher wrote into each config."""
     return tune.with_resources(
         tune.with_parameters(
             TrialTrainable,
@@ -183,7 +183,7 @@ def _run_config(
         stop=stopper,
         failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
         # A trial that has ended needs no checkpoint. Tune writes a snapshot of all its trials
-        # whenever a trial has saved `num_to_keep` times, at 1 therefore with each checkpoint.
+        # whenever a trial has saved `num_to_keep` times: if that were 1, at each checkpoint.
         checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_at_end=False),
         verbose=0,
     )
@@ -219,7 +219,7 @@ def _scheduler(agenda: Agenda, rows: list[dict[str, Any]], store: Store) -> Tria
 
 @contextmanager
 def _silent_tune() -> Iterator[None]:
-    """Tune logs a traceback where its own files cannot be written; the study has a line for it."""
+    """Silences Tune's log: it prints tracebacks for errors that the study reports in one line."""
     logger = logging.getLogger("ray.tune")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -235,9 +235,10 @@ def _leave(
     recorder: Recorder | None = None,
     display: StudyDisplay | None = None,
 ) -> None:
-    """What is left to do where the process must end although Ray blocks it."""
+    """The last steps of a process that must end although a call into Ray blocks it."""
     if recorder is not None:
-        recorder.writing.acquire(timeout=_WRITING_SECONDS)  # for ever: nothing is written any more
+        # Never released: so the blocked main thread cannot begin to write another trial.
+        recorder.writing.acquire(timeout=_WRITING_SECONDS)
     if display is not None:
         display.stop()
     lock.release()

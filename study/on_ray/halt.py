@@ -11,11 +11,11 @@ from study.on_ray.interruption import Interruption
 
 
 class StudyError(RuntimeError):
-    """The study cannot go on; what has finished is recorded."""
+    """The study cannot go on. Finished trials are recorded."""
 
 
 class Halt:
-    """What the searcher, the recorder and Tune's stopper ask before they go on.
+    """Whether a run must end. The searcher, the recorder and Tune's stopper ask before they go on.
 
     Attributes:
         error: why the study cannot go on, if it cannot.
@@ -31,14 +31,14 @@ class Halt:
         return self._interruption.requested or self.error is not None or self._lock.lost
 
     def stop(self, reason: str) -> None:
-        """Ends the run with an error; the first reason is kept."""
+        """Ends the run with an error. Of several reasons, the first is kept."""
         self.error = self.error or StudyError(reason)
 
     def check(self, results: str) -> None:
-        """To be called once the run has ended.
+        """Raises the reason of an early end. Call it once the run has ended.
 
         Raises:
-            StudyError: the run ended early, and not by an interruption.
+            StudyError: the run ended early, and no signal interrupted it.
         """
         if self._lock.lost:
             raise StudyError(f"{results}: another driver took this study over")

@@ -1,10 +1,10 @@
-"""Ctrl-C and the signals of batch systems: a run ends in order, or leaves where Ray blocks it.
+"""Ctrl-C and the signals of batch systems end a run: in order, or at once where Ray blocks it.
 
 Ray's own processes may get the same signal: `timeout` signals the process group, Slurm every
-process of a step. Without its control store (GCS) a call into Ray blocks for a minute and then ends
-the process without a word. So a thread of its own hears the signals, through Python's wakeup file
-descriptor, even while the main thread is blocked. It leaves for the main thread if the cluster is
-gone, if the time is up, or at a second signal.
+process of a step. Without its control store (GCS), a call into Ray blocks for a minute and then
+ends the process without a message. So a separate thread receives the signals, through Python's
+wakeup file descriptor, even while the main thread is blocked. This thread ends the process if the
+cluster is gone, if the time is up, or if Ctrl-C comes a second time.
 """
 
 from __future__ import annotations
@@ -21,33 +21,36 @@ from types import TracebackType
 from typing import Any, Self
 
 EXIT_CODE = 130
-"""Of an interrupted run, as shells have it for Ctrl-C."""
+"""Exit code of an interrupted run; shells use the same code for Ctrl-C."""
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE_SECONDS = 10.0
-"""How long a run that a batch system ends may take; batch systems kill it after 30 s or so."""
+"""How long a run may take to end after a batch system's signal. Batch systems kill it after 30 s
+or so."""
 _FAREWELL_SECONDS = 5.0
 _POLL_SECONDS = 0.25
 
 
 def interrupted_line(results: str) -> str:
-    """What an interrupted run says at its end."""
+    """The last line of an interrupted run."""
     return f"interrupted; finished trials are in {results}; the same command goes on"
 
 
 class Interruption:
-    """Hears SIGINT, SIGTERM and SIGHUP while it is entered; nothing outside the main thread.
+    """Receives SIGINT, SIGTERM and SIGHUP inside a ``with`` block of the main thread.
+
+    In another thread, which Python does not let handle signals, it does nothing.
 
     Attributes:
-        requested: whether a signal has come: the run shall end after the results at hand.
+        requested: whether a signal has come, so that the run must end.
     """
 
     def __init__(
         self, farewell: Callable[[], None], cluster_answers: Callable[[], bool] = lambda: True
     ) -> None:
         """Args:
-        farewell: says the last line and releases what must not stay behind, before the process
-            leaves without the main thread.
-        cluster_answers: whether Ray is still there.
+        farewell: prints the last line and releases the lock; called before the process ends
+            without the main thread.
+        cluster_answers: whether Ray's control store still answers.
         """
         self.requested = False
         self.cluster_answers = cluster_answers
@@ -66,12 +69,12 @@ class Interruption:
         return self
 
     def listen(self) -> None:
-        """Takes the signals' handlers; again after `ray.init`, which takes that of SIGTERM."""
+        """Sets the signals' handlers. Call it again after `ray.init`, which replaces SIGTERM's."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in _ENDING_SIGNALS:
             if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                continue  # `nohup` asks for that
+                continue  # `nohup` ignores this signal on purpose.
             before = signal.signal(number, _wake)
             self._before.setdefault(number, before)
 
@@ -121,7 +124,7 @@ class Interruption:
 
 
 def _wake(number: int, frame: Any) -> None:
-    """Python writes a signal's number to the wakeup descriptor only if it has a handler."""
+    """Does nothing: Python writes a signal to the wakeup descriptor only if it has a handler."""
 
 
 @contextmanager

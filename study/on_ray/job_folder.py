@@ -33,11 +33,12 @@ def job_folder(study: StudySpec, includes: Iterable[str]) -> Iterator[Path]:
     """A temporary folder for a job: the study (`STUDY_FILE`) and files of the current folder.
 
     Args:
-        study: its data sets that lie in the current folder are in it.
+        study: the study; the job gets those of its data sets that lie in the current folder.
         includes: further files and folders, relative to the current folder.
 
     Raises:
-        InputError: an include is not there, lies elsewhere or is a key; or all is too large.
+        InputError: an include does not exist, lies elsewhere or is a key; or the files together
+            are too large.
     """
     here = Path.cwd()
     roots = [_included(name, here) for name in includes]

@@ -15,20 +15,20 @@ from study.spec import StudySpec
 from trainables.errors import InputError
 
 _LOST = 1
-"""Exit code of a job that ended without one: it was stopped, or its head died."""
+"""Exit code that stands for a job without an exit code: it was stopped, or its head died."""
 
 
 class Jobs:
-    """The jobs of one cluster; its dashboard answers."""
+    """The jobs of one cluster, through the HTTP interface of its dashboard."""
 
     def __init__(self, address: str) -> None:
         """Connects.
 
         Args:
-            address: of the dashboard, ``http://HEAD:8265``.
+            address: the dashboard's, ``http://HEAD:8265``.
 
         Raises:
-            InputError: malformed, nothing answers, or the token is missing or wrong.
+            InputError: the address is malformed, nothing answers, or the token is missing or wrong.
         """
         if find_spec("aiohttp") is None:
             raise InputError("jobs need Ray's dashboard client: pip install 'mixco-study[cluster]'")
@@ -39,7 +39,7 @@ class Jobs:
         from ray.job_submission import JobSubmissionClient
 
         self.address = address
-        # These override the address that a client is given.
+        # These variables would override the address that the client is given.
         for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
             os.environ.pop(name, None)
         self._client = self._ask(lambda: JobSubmissionClient(address))
@@ -88,7 +88,7 @@ class Jobs:
             )
 
     def follow(self, job_id: str, write: Callable[[str], None]) -> int:
-        """Writes the job's log from its start until the job ends; returns its exit code.
+        """Prints the job's log from its start until the job ends; returns the job's exit code.
 
         Raises:
             InputError: there is no such job, or the cluster does not answer any more.

@@ -21,11 +21,11 @@ def trial_on_workers(
     """A trial whose workers share the CPUs of this machine, or have a GPU each.
 
     Raises:
-        InputError: there are more workers than CPUs, or than GPUs if the config asks for those.
+        InputError: the machine has fewer CPUs (or GPUs, if the config wants them) than workers.
     """
     import torch
 
-    # All workers together take as many threads as torch would take in one process.
+    # All workers together use as many threads as torch would use in one process.
     threads = torch.get_num_threads()
     if workers > threads:
         raise InputError(f"--workers {workers}: only {threads} CPUs are available")
@@ -46,12 +46,12 @@ def trial_on_workers(
                 gpus=1 if gpus >= workers else 0,
                 storage=storage,
                 make_trial=local_trial,
-                checkpoint_seconds=0,  # so that a user can continue or export it after any epoch
+                checkpoint_seconds=0,  # A user can continue or export the trial after any epoch.
             )
         )
         try:
             yield trial
         except BaseException:
-            trial.close(seconds=1)  # without waiting for the end of the epoch
+            trial.close(seconds=1)  # Do not wait for the end of the epoch.
             raise
         trial.close()

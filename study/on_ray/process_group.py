@@ -1,9 +1,10 @@
-"""Process groups of their own for the processes of a local Ray.
+"""Start the processes of a local Ray in process groups of their own.
 
 Ray starts its control store and its scheduler in the process group of the driver. A signal to that
-group (`timeout` sends one, and some batch systems) would end them before the driver could end its
-run in order. `ray.init` has no option for that, so the class that starts processes is replaced
-while it runs (Ray 2.60). Ray's processes still end with the driver: the kernel kills them.
+group, as `timeout` and some batch systems send it, would end them before the driver could end its
+run in order. `ray.init` has no option for another group. So this module replaces the class with
+which Ray 2.60 starts processes while `ray.init` runs. Ray's processes still end with the driver:
+the kernel kills them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _STARTER = "ConsolePopen"
 
 @contextmanager
 def own_process_groups() -> Iterator[None]:
-    """Each process that Ray starts within leads a process group of its own."""
+    """Within the block, every process that Ray starts leads a process group of its own."""
     starter: Any = getattr(services, _STARTER, None)
     if starter is None:  # another version of Ray: `Interruption` leaves when Ray is gone
         yield

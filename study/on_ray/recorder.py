@@ -1,4 +1,4 @@
-"""Records each trial that has ended: a row of the results first, then the agenda."""
+"""Records each trial that has ended: first in the results, then in the agenda."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from study.plan import DueTrial
 from trainables.on_ray.steps import Assignment, Row, StepReport, remove_group
 
 MAX_FAILURES = 3
-"""How often a trial moves to another process after its process or node has died."""
+"""How often a trial may start again after its process or node has died."""
 HOPELESS = 5
-"""How many trials may fail, with none complete, before the study is given up."""
+"""The study is given up once this many trials have failed and none is complete."""
 
 
 class Recorder(tune.Callback):
-    """Collects each trial's epochs, and records the trial when Tune says that it has ended."""
+    """Collects each trial's epochs, and records the trial when Tune says that the trial ended."""
 
     def __init__(
         self,
@@ -76,8 +76,9 @@ class Recorder(tune.Callback):
             # Tune may keep the process for a further trial, and the process would keep the workers.
             process.end.remote()
         if "summary" not in report:
-            return  # Tune stopped it before its first epoch
-        # Tune tells nobody that the stopping rule ended a trial: such a trial has no last report.
+            return  # Tune stopped the trial before its first epoch.
+        # A trial that ends by itself sends a last report with its status. If that report is
+        # missing, the stopping rule ended the trial.
         status = report.get("status", PRUNED)
         columns = {**report["summary"], **report.get("trial", {}), "error": report.get("error")}
         self._record_trial(trial, status, columns, report.get("evaluations", []))
@@ -89,8 +90,8 @@ class Recorder(tune.Callback):
         due = self._due(trial)
         if due is None:
             return
-        # If a process dies that was to start on a further trial, Tune counts two failures of that
-        # trial, and gives it up at the second, whatever `max_failures` is.
+        # If a kept process dies while Tune gives it a further trial, Tune counts two failures of
+        # that trial, and gives the trial up at the second, whatever `max_failures` is.
         is_too_soon = trial.num_failures <= MAX_FAILURES
         self._deaths[due.trial_id] += max(1, trial.num_failures - is_too_soon)
         deaths = self._deaths[due.trial_id]
@@ -126,12 +127,12 @@ class Recorder(tune.Callback):
         given = self._admission.given(due.trial_id)
         columns = {"workers": given.workers, **columns}
         if columns.get("gpu_hours"):
-            # A trial counts hours of whole GPUs, one for each worker.
+            # A trial counts one whole GPU for each worker; here it is charged for its share.
             columns["gpu_hours"] *= given.gpus
         self._record(due, status, columns, self._epochs.pop(due.trial_id, {}), evaluations)
         self._admission.release(due.trial_id)
         if trial.checkpoint:
-            # The checkpoints of thousands of trials would fill the disk.
+            # Delete the checkpoints: those of thousands of trials would fill the disk.
             with suppress(OSError):
                 self._store.filesystem.delete_dir(trial.path)
 

@@ -15,14 +15,14 @@ from trainables.errors import cause
 from trainables.on_ray.steps import Assignment
 
 _NO_CPU = {"memory": 1.0}
-"""What the process takes that drives a trial's workers. Tune wants at least something: one byte.
+"""Resources of the process that drives a trial's workers: one byte, since Tune wants at least one.
 
-Processes that took CPUs could fill a cluster, and wait for ever for room for their workers.
+If these processes took CPUs, they could fill a cluster and wait for ever for room for workers.
 """
 
 
 class AgendaSearcher(Searcher):
-    """Suggests what is due, if there is room for it."""
+    """Suggests the next trial that is due, if its resources are free."""
 
     def __init__(
         self, agenda: Agenda, admission: Admission, recorder: Recorder, halt: Halt
@@ -37,7 +37,7 @@ class AgendaSearcher(Searcher):
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """Tune's configuration of the next trial; None where nothing may start now."""
+        """Tune's configuration of the next trial; None if no trial may start now."""
         try:
             due = self._waiting or self._next()
         except Exception as error:  # the sampler's: Tune would end with a traceback
@@ -77,10 +77,10 @@ class AgendaSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Nothing: `Recorder` takes results in, since Tune shows only it the whole result."""
+        """Does nothing: Tune gives the whole result to callbacks only, so `Recorder` takes it."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: a study goes on from its results, not from Tune's state."""
+        """Does nothing: a study goes on from its results, not from Tune's state."""
 
     def restore(self, checkpoint_path: str) -> None:
         raise NotImplementedError

@@ -21,11 +21,11 @@ except ImportError:
     TrialProgressCallback = tune.Callback  # type: ignore[assignment, misc]
 
 _SETS = ("_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache")
-"""The sets in which Tune's controller keeps trials that have ended, besides its list."""
+"""Sets in which Tune's controller keeps the trials that have ended; it also keeps a list."""
 
 
 class BoundedMemoryScheduler(FIFOScheduler):
-    """Run trials in order; when a trial ends, remove those that ended before from Tune."""
+    """Run trials in order. When a trial ends, remove the trials that ended before it."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         # Tune passes its controller to this method, and iterates over no trials meanwhile.
@@ -33,7 +33,7 @@ class BoundedMemoryScheduler(FIFOScheduler):
 
 
 class SilentProgress(TrialProgressCallback):
-    """Replace the printer that Tune would add: that one keeps every trial in memory."""
+    """Print nothing, in place of the printer that Tune would add, which keeps every trial."""
 
     def log_result(self, *known: Any, **info: Any) -> None: ...
     def on_trial_result(self, *known: Any, **info: Any) -> None: ...

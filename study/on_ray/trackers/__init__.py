@@ -1,4 +1,4 @@
-"""A study in the trackers that people already use; one file for each.
+"""Log a study to trackers that people already use; one file for each tracker.
 
 To add a tracker: write its class in a file of this folder, and enter it in `study/trackers.py`.
 """

@@ -38,12 +38,12 @@ class Tracker(ABC):
         """Checks before a run that the tracker can be used for the results ``store``.
 
         Raises:
-            InputError: it cannot; the line says what to do.
+            InputError: the tracker cannot be used; the line says what to do.
         """
 
     @abstractmethod
     def logger(self, folder: Path, study: str) -> LoggerCallback:
-        """Tune's callback, which keeps its files in ``folder``; ``study``: the study's name."""
+        """Tune's callback, which keeps its files in ``folder``; ``study`` is the study's name."""
 
 
 def is_local(store: Store) -> bool:

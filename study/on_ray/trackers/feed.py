@@ -1,7 +1,7 @@
-"""Shows trials to a tracker, in a thread of its own.
+"""Passes trials on to a tracker, in a thread of its own.
 
-Ray Tune's own callbacks write. They see each trial under its id, with its flat configuration and
-its epochs. A slow or broken tracker neither holds a study up nor ends it.
+Ray Tune's logger callbacks do the writing. They get each trial under its id in the study, with its
+flat configuration and its epochs. A slow or broken tracker neither delays a study nor ends it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from study.on_ray.trackers.mlflow import URI_VARIABLE
 from trainables.on_ray.steps import Assignment
 
 _WAITING = 10_000
-"""Events that may wait for a tracker before the driver does."""
+"""How many events may wait for a tracker. With more, the driver waits."""
 _END_SECONDS = 600.0
 """How long a tracker may take at the end of a run to write what is waiting."""
 
@@ -36,7 +36,7 @@ _END_SECONDS = 600.0
 def feeds(names: Iterable[str], study: str, store: Store) -> list[TrackerFeed]:
     """A callback for each tracker of ``names``, whose files lie in ``RESULTS/trackers``.
 
-    Where the results are no folder of this machine, a tracker writes to a temporary folder first.
+    If the results lie on an object store, a tracker writes to a temporary folder first.
     """
     names = tuple(names)
     if not names:
@@ -47,7 +47,7 @@ def feeds(names: Iterable[str], study: str, store: Store) -> list[TrackerFeed]:
 
 @dataclass(eq=False)
 class _TrialView:
-    """What the callbacks read of a trial."""
+    """What a logger callback reads of a trial, under Ray Tune's names."""
 
     trial_id: str
     config: dict[str, Any]
@@ -66,7 +66,7 @@ class _TrialView:
 
 
 class TrackerFeed(tune.Callback):
-    """Feeds one tracker."""
+    """Passes the events of a run on to one tracker."""
 
     def __init__(self, tracker: Tracker, folder: Path, study: str, store: Store) -> None:
         self._tracker = tracker
@@ -138,7 +138,7 @@ class TrackerFeed(tune.Callback):
 
         def end() -> None:
             self._logger.log_trial_end(view, failed)
-            # MLflow's callback keeps each trial here for ever.
+            # MLflow's callback would keep each trial in this attribute for ever.
             getattr(self._logger, "_trial_runs", {}).pop(view, None)
             if self._tracker.has_trial_folders:
                 self._move_to_results(Path(view.local_path))
@@ -146,7 +146,7 @@ class TrackerFeed(tune.Callback):
         self._put(end)
 
     def _move_to_results(self, folder: Path) -> None:
-        """Moves the files of ``folder`` to the results if those are no folder of this machine."""
+        """Moves the files of ``folder`` to the results if these lie on an object store."""
         if is_local(self._store):
             return
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -164,7 +164,7 @@ class TrackerFeed(tune.Callback):
             given = os.environ.get(URI_VARIABLE)
             self._logger.setup()
             if given is None:
-                # MLflow's callback sets it, and the next study in this process has its own.
+                # MLflow's callback sets the variable; the next study in this process has its own.
                 os.environ.pop(URI_VARIABLE, None)
             while event := self._events.get():
                 event()
