@@ -9,18 +9,28 @@ from typing import Any
 from reports.statistics.best_trial import best_trials
 from reports.store.configs import config_values
 from reports.store.schema import STATUSES, TUNE
-from study.plan import Cell, DueTrial, cells, confirm_trial, planned_confirms, tune_id, tune_trial
+from study.plan import (
+    Cell,
+    DueTrial,
+    confirm_trial,
+    planned_confirms,
+    search_id,
+    search_of,
+    searches,
+    tune_id,
+    tune_trial,
+)
 from study.search import CellSearch, Outcome
 from study.spec import StudySpec
 from trainables.config import TrialConfig, parse_config
 
 
-class CellState:
-    """One cell: its search, then its confirm trials."""
+class SearchState:
+    """One search of a cell, then the confirm trials of its best configuration."""
 
     def __init__(self, cell: Cell, spec: StudySpec) -> None:
         self.cell = cell
-        self.search = CellSearch(cell, spec.search, spec.trials, spec.seed)
+        self.search = CellSearch(cell, spec.search, spec.trials, spec.tune_seed(cell.search))
         self._changes: dict[int, dict[str, Any]] = {}
         self.confirm: list[DueTrial] | None = None
         """The confirm trials; None until the cell is tuned."""
@@ -86,9 +96,10 @@ class Agenda:
         The row of a pruned trial has ``progress``, too: its kNN accuracy by epoch.
         """
         self.spec = spec
-        self.cells = {cell.name: CellState(cell, spec) for cell in cells(spec)}
+        self.searches = {cell.search_id: SearchState(cell, spec) for cell in searches(spec)}
+        """Every search of every cell, by its id, replicate by replicate."""
         if spec.warm_start:
-            for state in self.cells.values():
+            for state in self.searches.values():
                 state.search.warm_start = self._warm_start(state)
         self.running: dict[str, DueTrial] = {}
         self.ended: dict[str, str] = {}
@@ -98,9 +109,9 @@ class Agenda:
         self._counts: Counter[str] = Counter()
         for row in recorded:
             self._end(row)
-            if row["phase"] == TUNE and row["cell"] in self.cells:
+            if row["phase"] == TUNE and search_of(row) in self.searches:
                 self._take(row)
-        for state in self.cells.values():
+        for state in self.searches.values():
             self._open_confirm(state)
 
     def next(self) -> DueTrial | None:
@@ -122,7 +133,7 @@ class Agenda:
         """Takes in the row of a trial that ended, with ``progress`` if it was pruned."""
         self.running.pop(row["trial_id"], None)
         self._end(row)
-        state = self.cells[row["cell"]]
+        state = self.searches[search_of(row)]
         if row["phase"] == TUNE:
             self._take(row)
             self._open_confirm(state)
@@ -133,21 +144,23 @@ class Agenda:
     def finished(self) -> bool:
         """Whether nothing is left to hand out and nothing runs."""
         return not (self.running or self._ready) and all(
-            state.confirm is not None for state in self.cells.values()
+            state.confirm is not None for state in self.searches.values()
         )
 
     @property
     def unconfirmed(self) -> list[str]:
-        """Cells whose search has ended without a complete trial: there is nothing to confirm."""
-        return [name for name, state in self.cells.items() if state.confirm == []]
+        """Searches that have ended without a complete trial: there is nothing to confirm."""
+        return [name for name, state in self.searches.items() if state.confirm == []]
 
     @property
     def planned(self) -> int:
         """Tune and confirm trials of the whole study."""
-        return sum(self.spec.trials + self.planned_confirms(state) for state in self.cells.values())
+        return sum(
+            self.spec.trials + self.planned_confirms(state) for state in self.searches.values()
+        )
 
-    def planned_confirms(self, state: CellState) -> int:
-        """Confirm trials of one cell: every seed at each width that has a complete tune trial.
+    def planned_confirms(self, state: SearchState) -> int:
+        """Confirm trials of one search: every seed at each width that has a complete tune trial.
 
         Before the search has ended, every seed at each width.
         """
@@ -158,10 +171,10 @@ class Agenda:
     @property
     def done(self) -> int:
         """Trials of the plan that have ended."""
-        return sum(self.done_in(state) for state in self.cells.values())
+        return sum(self.done_in(state) for state in self.searches.values())
 
-    def done_in(self, state: CellState) -> int:
-        """Trials of one cell that have ended."""
+    def done_in(self, state: SearchState) -> int:
+        """Trials of one search that have ended."""
         return state.tuned + state.confirmed
 
     def count(self, status: str) -> int:
@@ -174,23 +187,27 @@ class Agenda:
         self._counts[row["status"]] += 1
 
     def _next_tune(self) -> DueTrial | None:
-        # Ask the cell with the fewest trials first, so that no cell is left alone at the end.
-        for state in sorted(self.cells.values(), key=lambda state: len(state.search.outcomes)):
+        # Earlier replicates first, so that an interrupted study has whole ones. Within a replicate
+        # the search with the fewest trials first, so that none is left alone at the end.
+        def rank(state: SearchState) -> tuple[int, int]:
+            return state.cell.search, len(state.search.outcomes)
+
+        for state in sorted(self.searches.values(), key=rank):
             suggestion = state.search.next()
             if suggestion:
                 number, parameters = suggestion
                 return tune_trial(state.cell, number, parameters)
         return None
 
-    def _warm_start(self, state: CellState) -> Callable[[], Mapping[str, Any] | None] | None:
-        """The best parameters of the cell one width narrower, once that one is tuned."""
+    def _warm_start(self, state: SearchState) -> Callable[[], Mapping[str, Any] | None] | None:
+        """The best parameters of the cell one width narrower, in the same replicate, once tuned."""
         config = state.cell.config
         narrower = [width for width in self.spec.widths if width < config.width]
         if not narrower:
             return None
         width = max(narrower)
         narrow = config.model_copy(update={"width": width})  # only for the cell's name
-        source = self.cells[Cell(narrow, {}, (width,)).name]
+        source = self.searches[search_id(Cell(narrow, {}, (width,)).name, state.cell.search)]
 
         def parameters() -> Mapping[str, Any] | None:
             if not source.search.done:
@@ -201,7 +218,7 @@ class Agenda:
         return parameters
 
     def _take(self, row: Mapping[str, Any]) -> None:
-        state = self.cells[row["cell"]]
+        state = self.searches[search_of(row)]
         state.record(
             int(row["number"]),
             config_values(row),
@@ -214,14 +231,14 @@ class Agenda:
             ),
         )
 
-    def _open_confirm(self, state: CellState) -> None:
-        """Queues the cell's confirm trials once its search is done."""
+    def _open_confirm(self, state: SearchState) -> None:
+        """Queues the confirm trials of a search once it is done."""
         if state.confirm is not None or not state.search.done:
             return
         state.confirm = [
             confirm_trial(state.cell, state.config(best), tune_id(state.cell, best), seed)
             for best in state.best_by_width.values()
-            for seed in self.spec.confirm_seeds
+            for seed in self.spec.confirm_seeds(state.cell.search)
         ]
         missing = [due for due in state.confirm if due.trial_id not in self.ended]
         state.confirmed = len(state.confirm) - len(missing)

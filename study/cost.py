@@ -24,7 +24,7 @@ _WARM_UP, _TIMED = 1, 3
 
 @dataclass
 class Work:
-    """The work that some cells lack. FLOPs are those of training, hours those of the devices."""
+    """The work that some searches lack. FLOPs are those of training, hours those of the devices."""
 
     trials: int = 0
     epochs: int = 0
@@ -42,7 +42,7 @@ class Work:
 
 
 def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> dict[str, Work]:
-    """The work that each cell lacks, by cell.
+    """The work that each search of a cell lacks, by its id.
 
     Args:
         agenda: the study, with its recorded trials.
@@ -57,7 +57,7 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
     """
     speeds: dict[tuple[str, str, int], float] = {}
     found = {}
-    for name, state in agenda.cells.items():
+    for name, state in agenda.searches.items():
         config = state.cell.config
         planned = agenda.spec.trials + agenda.planned_confirms(state)
         trials = planned - agenda.done_in(state)

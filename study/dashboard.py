@@ -1,4 +1,4 @@
-"""optuna-dashboard over a study's cells, built from its stored rows."""
+"""optuna-dashboard over the searches of a study's cells, built from its stored rows."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from search_spaces import Space
 from study.agenda import Agenda
 from study.dashboard_guard import guarded
 from study.overview import knn_by_epoch, recorded_rows
+from study.plan import search_of
 from study.provenance import stored_spec
 from trainables.errors import InputError, cause, shown
 
@@ -29,7 +30,7 @@ HOST = "127.0.0.1"
 
 
 def cell_studies(store: Store) -> BaseStorage:
-    """One Optuna study for each cell, its tune trials in order.
+    """One Optuna study for each search of a cell, its tune trials in order.
 
     A trial that diverged or failed is Optuna's FAIL, and its error is an attribute. The kNN
     accuracies of the epochs are Optuna's intermediate values.
@@ -42,10 +43,10 @@ def cell_studies(store: Store) -> BaseStorage:
         raise InputError(f"{store.name}: no study.yaml: no study was run there")
     rows = recorded_rows(store)
     agenda = Agenda(spec, rows)
-    tuned = [row for row in rows if row["phase"] == TUNE and row["cell"] in agenda.cells]
+    tuned = [row for row in rows if row["phase"] == TUNE and search_of(row) in agenda.searches]
     progress = knn_by_epoch(store, [row["trial_id"] for row in tuned])
     storage = InMemoryStorage()
-    for name, state in agenda.cells.items():
+    for name, state in agenda.searches.items():
         joint = "width" in state.cell.space
         study = optuna.create_study(
             storage=storage,
@@ -56,8 +57,8 @@ def cell_studies(store: Store) -> BaseStorage:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.set_metric_names(names if joint else names[:1])
-        cell_rows = (row for row in tuned if row["cell"] == name)
-        for row in sorted(cell_rows, key=lambda row: int(row["number"])):
+        own = (row for row in tuned if search_of(row) == name)
+        for row in sorted(own, key=lambda row: int(row["number"])):
             epochs = dict(progress.get(row["trial_id"], []))
             try:
                 study.add_trial(_trial(row, state.cell.space, epochs, joint))

@@ -99,7 +99,7 @@ class StudyDisplay:
 
 
 def cell_table(agenda: Agenda) -> Table:
-    """Each cell with its trials done of planned and its best validation accuracy so far."""
+    """Each search with its trials done of planned and its best validation accuracy so far."""
     table = Table(box=None, pad_edge=False)
     table.add_column("cell", overflow="fold")
     table.add_column("tuned", justify="right")
@@ -107,14 +107,14 @@ def cell_table(agenda: Agenda) -> Table:
     table.add_column("running", justify="right")
     table.add_column("best validation %", justify="right")
     spec = agenda.spec
-    states = list(agenda.cells.items())
-    # A screen has no room for all cells of a large study: show those whose trials are running.
+    states = list(agenda.searches.items())
+    # A screen has no room for all searches of a large study: show those with running trials.
     if len(states) > _SHOWN_CELLS:
-        busy = {due.cell for due in agenda.running.values()}
+        busy = {due.search_id for due in agenda.running.values()}
         states = [item for item in states if item[0] in busy][:_SHOWN_CELLS]
     for name, state in states:
         planned = agenda.planned_confirms(state)
-        running = sum(due.cell == name for due in list(agenda.running.values()))
+        running = sum(due.search_id == name for due in list(agenda.running.values()))
         best = state.best_accuracy
         table.add_row(
             name,

@@ -16,6 +16,7 @@ from study import lock
 from study.agenda import Agenda
 from study.display import cell_table, duration
 from study.pareto import fronts
+from study.plan import search_of
 from study.provenance import stored_spec
 from trainables.errors import InputError
 
@@ -94,7 +95,7 @@ class Overview:
             lines.append(f"about {left} left at the pace so far")
         for point in fronts(agenda).to_pylist():
             lines.append(
-                f"on the front of {point['cell']}: width {point['width']}, "
+                f"on the front of {search_of(point)}: width {point['width']}, "
                 f"{point['accuracy']:.2f} %, {point['encoder_flops'] / 1e6:.3g} MFLOP an image"
             )
         lines += [f"not confirmed: {name}: no tune trial completed" for name in agenda.unconfirmed]

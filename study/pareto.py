@@ -1,4 +1,4 @@
-"""The Pareto front of each cell in which width was searched: accuracy up, FLOPs down."""
+"""The Pareto front of each search in which width was searched: accuracy up, FLOPs down."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ FILE = "fronts.parquet"
 _SCHEMA = pa.schema(
     [
         pa.field("cell", pa.string()),
+        pa.field("search", pa.int64()),
         pa.field("dataset", pa.string()),
         pa.field("method", pa.string()),
         pa.field("encoder", pa.string()),
@@ -26,9 +27,9 @@ _SCHEMA = pa.schema(
 
 
 def fronts(agenda: Agenda) -> pa.Table:
-    """The tune trials on the Pareto front of each joint cell, by increasing FLOPs."""
+    """The tune trials on the Pareto front of each joint search, by increasing FLOPs."""
     rows = []
-    for name, state in agenda.cells.items():
+    for state in agenda.searches.values():
         if "width" not in state.cell.space:
             continue
         config = state.cell.config
@@ -36,7 +37,8 @@ def fronts(agenda: Agenda) -> pa.Table:
             outcome = state.search.outcomes[number]
             rows.append(
                 {
-                    "cell": name,
+                    "cell": state.cell.name,
+                    "search": state.cell.search,
                     "dataset": config.dataset,
                     "method": config.method,
                     "encoder": config.encoder,

@@ -1,4 +1,4 @@
-"""A study's cells, and the trials that fill them.
+"""A study's cells, their searches, and the trials that fill them.
 
 Ids are deterministic: the same study gives the same ids, so a recorded trial is found by its id.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -23,17 +23,24 @@ from trainables.errors import InputError
 
 @dataclass(frozen=True)
 class Cell:
-    """One tuning problem: a dataset, method, encoder, width and arm."""
+    """One tuning problem (a dataset, method, encoder, width and arm) in one of its searches."""
 
     config: TrialConfig
-    """The configuration before anything is tuned: the values of the cell's first trial."""
+    """The configuration before anything is tuned: the values of the search's first trial."""
     space: Space
     widths: tuple[int, ...]
     """The cell's width; all widths of the study if width is searched with the rest."""
+    search: int = 0
+    """Which search of the cell, from 0: the replicate that it belongs to."""
+
+    @property
+    def search_id(self) -> str:
+        """The id of this search of the cell; the ids of its trials begin with it."""
+        return search_id(self.name, self.search)
 
     @property
     def name(self) -> str:
-        """The cell's id, fit for a file name."""
+        """The cell's id, the same for all its searches, fit for a file name."""
         config, width = self.config, ".".join(str(width) for width in self.widths)
         return f"{slug(config.dataset)}-{config.method}-{config.encoder}-w{width}-{config.arm}"
 
@@ -49,6 +56,7 @@ class DueTrial:
 
     trial_id: str
     cell: str
+    search: int
     phase: str
     config: TrialConfig
     split: str
@@ -57,17 +65,33 @@ class DueTrial:
     error: str | None = None
     """Why a trial would refuse ``config``, in one line: this trial is not to be started."""
 
+    @property
+    def search_id(self) -> str:
+        """The id of the search that the trial belongs to."""
+        return search_id(self.cell, self.search)
+
     def identity(self) -> dict[str, Any]:
         """The columns of ``trials`` that say which trial this is."""
         return {
             "trial_id": self.trial_id,
             "cell": self.cell,
+            "search": self.search,
             "phase": self.phase,
             "number": self.number,
             "tuned_from": self.tuned_from,
             "split": self.split,
             **self.config.model_dump(mode="json"),
         }
+
+
+def search_id(cell: str, search: int) -> str:
+    """The id of one search of a cell; the first search has the cell's own name."""
+    return f"{cell}-r{search}" if search else cell
+
+
+def search_of(row: Mapping[str, Any]) -> str:
+    """The id of the search that a row of ``trials`` belongs to."""
+    return search_id(row["cell"], int(row.get("search") or 0))
 
 
 def slug(dataset: str) -> str:
@@ -99,12 +123,12 @@ def problems(spec: StudySpec) -> list[Problem]:
 
 
 def planned_confirms(spec: StudySpec, widths: Sequence[int]) -> int:
-    """Confirm trials of a cell: every seed at each of its widths."""
-    return len(spec.confirm_seeds) * len(widths)
+    """Confirm trials of one search of a cell: every seed at each of its widths."""
+    return spec.seeds_of_search * len(widths)
 
 
 def cells(spec: StudySpec) -> list[Cell]:
-    """All cells of a study, in the order of its lists.
+    """All cells of a study in their first search, in the order of its lists.
 
     Raises:
         InputError: a cell's configuration is out of range.
@@ -121,16 +145,33 @@ def cells(spec: StudySpec) -> list[Cell]:
     ]
 
 
+def searches(spec: StudySpec) -> list[Cell]:
+    """All searches of all cells, replicate by replicate: search 0 of every cell comes first.
+
+    Raises:
+        InputError: a cell's configuration is out of range.
+    """
+    first = cells(spec)
+    return [_searched(cell, spec, search) for search in range(spec.searches) for cell in first]
+
+
+def _searched(cell: Cell, spec: StudySpec, search: int) -> Cell:
+    """``cell`` in search ``search``: another replicate has another seed."""
+    config = cell.config.model_copy(update={"seed": spec.tune_seed(search)})
+    return replace(cell, config=config, search=search)
+
+
 def tune_id(cell: Cell, number: int) -> str:
     """The id of trial ``number`` of a cell's search."""
-    return f"{cell.name}-tune-{number:04d}"
+    return f"{cell.search_id}-tune-{number:04d}"
 
 
 def tune_trial(cell: Cell, number: int, parameters: Mapping[str, Any]) -> DueTrial:
     """Trial ``number`` of a cell's search, scored on the validation split."""
     config, error = _changed(cell.config, parameters)
+    name = tune_id(cell, number)
     return DueTrial(
-        tune_id(cell, number), cell.name, TUNE, config, "validation", number=number, error=error
+        name, cell.name, cell.search, TUNE, config, "validation", number=number, error=error
     )
 
 
@@ -141,8 +182,10 @@ def confirm_trial(cell: Cell, best: TrialConfig, tuned_from: str, seed: int) -> 
     confirm runs are not mistaken for its own.
     """
     config, error = _changed(best, {"seed": seed})
-    name = f"{cell.name}-confirm-s{seed}-{config.digest()}"
-    return DueTrial(name, cell.name, CONFIRM, config, "test", tuned_from=tuned_from, error=error)
+    name = f"{cell.search_id}-confirm-s{seed}-{config.digest()}"
+    return DueTrial(
+        name, cell.name, cell.search, CONFIRM, config, "test", tuned_from=tuned_from, error=error
+    )
 
 
 def _changed(config: TrialConfig, changes: Mapping[str, Any]) -> tuple[TrialConfig, str | None]:

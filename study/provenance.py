@@ -17,7 +17,7 @@ PROVENANCE_FILE = "provenance.json"
 _PACKAGES = ("mixco-study", "torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow")
 
 # A study may grow along these; a change of anything else makes earlier rows another experiment.
-_GROWS = ("datasets", "methods", "encoders", "widths", "arms", "trials", "seeds")
+_GROWS = ("datasets", "methods", "encoders", "widths", "arms", "trials", "searches", "seeds")
 _ASIDE = ("resources", "runner", "trackers")  # of no account for what a trial finds
 
 

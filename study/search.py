@@ -1,9 +1,9 @@
-"""Suggestions for one cell: an Optuna study that depends on nothing but the cell's own results.
+"""Suggestions of one search: an Optuna study that depends on nothing but that search's results.
 
 Suggestion n is computed from the outcomes of exactly the trials 0 to n - k (k is
 `parallel_per_cell`) and from the parameters of the k - 1 trials between. The sampler's seed comes
-from the study's seed, the cell's name and n. So neither timing, nor other cells, nor interruptions
-change a suggestion, and it can be computed again from the stored rows.
+from the replicate's seed, the cell's name and n. So neither timing, nor other searches, nor
+interruptions change a suggestion, and it can be computed again from the stored rows.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Outcome:
 
 
 class CellSearch:
-    """The search of one cell."""
+    """One search of one cell."""
 
     def __init__(self, cell: Cell, search: Search, trials: int, seed: int) -> None:
         self.cell = cell

@@ -32,6 +32,10 @@ from trainables.errors import InputError, cause, listed
 
 TrackerName = Annotated[str, NameOf(TRACKERS)]
 MAX_SEEDS = 10_000
+MAX_SEARCHES = 1000
+_SEEDS_APART = MAX_SEEDS + 1
+"""From a search's seeds to those of the next: room for its tune seed and every confirm seed, so
+that more seeds never shift another search's seeds."""
 _MAX_SEED = (1 << 31) - 1
 """The largest `TrialConfig.seed`."""
 _CELL_FIELDS = fields_with(Role.CELL, Role.SEED)
@@ -98,9 +102,11 @@ class StudySpec(_Section):
     """stratify: each width is a cell of its own; joint: a search also chooses the width, for high
     accuracy and few FLOPs"""
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 20
-    """tune trials of each cell"""
+    """tune trials of each search of a cell"""
+    searches: Annotated[int, Field(ge=1, le=MAX_SEARCHES)] = 1
+    """independent searches of each cell, each with seeds of its own: the replicates"""
     seeds: int | tuple[int, ...] = 6
-    """seeds of the confirm trials: their number, or a list"""
+    """seeds of the confirm trials of each search: their number, or a list"""
     search: Search = Search()
     stopping: Stopping = Stopping()
     match: Literal["epochs", "compute"] = "epochs"
@@ -114,7 +120,7 @@ class StudySpec(_Section):
     trackers: tuple[TrackerName, ...] = ("tensorboard",)
     """where trials are logged besides the results"""
     seed: Annotated[int, Field(ge=0, lt=1 << 30)] = 0
-    """seed of the samplers and of every tune trial"""
+    """seed of the samplers and of the tune trials; each later search has its own, 10,001 further"""
 
     @model_validator(mode="before")
     @classmethod
@@ -158,6 +164,17 @@ class StudySpec(_Section):
             )
         if self.seed in self.seeds:
             raise ValueError(f"seeds: {self.seed} is the tune trials' seed (field seed)")
+        if self.searches > 1:
+            self._check_listed_seeds(self.seeds)
+
+    def _check_listed_seeds(self, seeds: tuple[int, ...]) -> None:
+        """Each later search shifts the list: within `MAX_SEEDS` the searches stay apart."""
+        first, last = self.seed + 1, self.seed + MAX_SEEDS
+        if not first <= min(seeds) <= max(seeds) <= last:
+            raise ValueError(
+                f"seeds: [{listed(seeds)}] of {self.searches} searches must be from {first} to "
+                f"{last}, so that no search has another's seeds"
+            )
 
     def _workers_are_possible(self, width: int) -> None:
         given = self.resources.of(width)
@@ -195,12 +212,24 @@ class StudySpec(_Section):
         """The runner of trials of that width."""
         return self.runner or ("reused" if self.resources.of(width).workers == 1 else "train")
 
-    @property
-    def confirm_seeds(self) -> tuple[int, ...]:
-        """Seeds of the confirm phase: the same for every cell, and never the tune trials' seed."""
+    def tune_seed(self, search: int) -> int:
+        """Seed of a replicate's samplers and tune trials: the same for every cell."""
+        return self.seed + search * _SEEDS_APART
+
+    def confirm_seeds(self, search: int) -> tuple[int, ...]:
+        """Seeds of a replicate's confirm trials: the same for every cell.
+
+        No seed is another replicate's, and none is a tune trials' seed.
+        """
         if isinstance(self.seeds, int):
-            return tuple(range(self.seed + 1, self.seed + 1 + self.seeds))
-        return self.seeds
+            first = self.tune_seed(search) + 1
+            return tuple(range(first, first + self.seeds))
+        return tuple(seed + search * _SEEDS_APART for seed in self.seeds)
+
+    @property
+    def seeds_of_search(self) -> int:
+        """Confirm seeds of each search: their number."""
+        return self.seeds if isinstance(self.seeds, int) else len(self.seeds)
 
     def fixed(self, dataset: str, method: str, encoder: str, width: int, arm: str) -> TrialConfig:
         """The configuration of a cell before tuning.

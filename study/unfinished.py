@@ -17,14 +17,18 @@ def unfinished(spec: StudySpec, trials: pd.DataFrame) -> str | None:
         trials: the trials table.
     """
     own = trials[trials["study"] == spec.name]
+    own = own[own["search"] < spec.searches]
     tuned = own[(own["phase"] == TUNE) & (own["number"] < spec.trials)]
-    planned_tune = len(problems(spec)) * spec.trials
+    planned_tune = len(problems(spec)) * spec.searches * spec.trials
     # A search in which no trial completed has nothing to confirm.
-    complete = tuned["status"].eq(COMPLETE).groupby(tuned["cell"]).agg(["size", "any"])
+    searches = tuned["status"].eq(COMPLETE).groupby([tuned["cell"], tuned["search"]])
+    complete = searches.agg(["size", "any"])
     dead = int(((complete["size"] >= spec.trials) & ~complete["any"].astype(bool)).sum())
-    planned_confirm = sum(planned_confirms(spec, problem.widths) for problem in problems(spec))
-    planned_confirm -= dead * len(spec.confirm_seeds)
-    confirmed = own[own["phase"] == CONFIRM].drop_duplicates(["cell", "width", "seed"])
+    planned_confirm = spec.searches * sum(
+        planned_confirms(spec, problem.widths) for problem in problems(spec)
+    )
+    planned_confirm -= dead * spec.seeds_of_search
+    confirmed = own[own["phase"] == CONFIRM].drop_duplicates(["cell", "search", "width", "seed"])
     ended, planned = len(tuned) + len(confirmed), planned_tune + planned_confirm
     # A joint search confirms only the widths that it came to.
     joint = spec.treat_width == "joint"

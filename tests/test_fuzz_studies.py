@@ -130,7 +130,7 @@ def used(spec: StudySpec) -> None:
     assert parse_spec(dump_spec(spec), "dumped") == spec
     assert all(str(misfit).isprintable() for misfit in misfits(spec, [Node(2, 0)]))
     agenda = Agenda(spec)
-    assert agenda.planned >= len(agenda.cells) * spec.trials
+    assert agenda.planned >= len(agenda.searches) * spec.trials
     due = agenda.next()
     assert due is not None
     assert due.error is None

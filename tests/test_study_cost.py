@@ -49,7 +49,7 @@ while due := agenda.next():
     rows.append({**due.identity(), "status": "complete", "accuracy": 1.0, "parameters": 77})
     agenda.record(rows[-1])
 assert sum(work.trials for work in missing_work(agenda, None).values()) == 0
-configs = [state.cell.config for state in agenda.cells.values()]
+configs = [state.cell.config for state in agenda.searches.values()]
 assert encoder_sizes(configs, pd.DataFrame(rows)) == [77]
 assert "torch" not in sys.modules
 """

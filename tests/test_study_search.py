@@ -321,3 +321,93 @@ def test_a_sampler_without_its_package_is_refused_in_one_line() -> None:
     missing = replace(SAMPLERS["cmaes"], package="no_such_package")
     with pytest.raises(InputError, match=r"cmaes needs the package no_such_package.*pip install"):
         missing.check_installed()
+
+
+def searched(searches: int, **changes: Any) -> StudySpec:
+    values = {"searches": searches, "widths": (4, 8), "trials": 5, **changes}
+    return StudySpec.model_validate({**spec_of().model_dump(), **values})
+
+
+def test_each_search_has_suggestions_and_seeds_of_its_own_and_arms_share_them() -> None:
+    rows = work_through(Agenda(searched(3)), 4, random.Random(0))
+    assert len(by_id(rows)) == len(rows) == 3 * 4 * (5 + 2)
+    tune = [row for row in rows if row["phase"] == "tune"]
+    assert {(row["search"], row["seed"]) for row in tune} == {(0, 0), (1, 10001), (2, 20002)}
+    # Every cell of a replicate is confirmed on the same seeds: each gain has its pair.
+    for cell in {row["cell"] for row in rows}:
+        own = [row for row in rows if row["cell"] == cell]
+        confirmed = {(row["search"], row["seed"]) for row in own if row["phase"] == "confirm"}
+        shifts = {0: (1, 2), 1: (10002, 10003), 2: (20003, 20004)}
+        assert confirmed == {(r, seed) for r, seeds in shifts.items() for seed in seeds}
+        rates = {(row["number"], row["learning_rate"]) for row in own if row["phase"] == "tune"}
+        firsts = {rate for number, rate in rates if number == 0}
+        assert len(firsts) == 1  # the defaults
+        assert len(rates) == 1 + 3 * 4  # every other suggestion is a new one
+    assert "digits-moco-resnet18-w8-mixco-r2-tune-0004" in by_id(rows)
+
+
+def test_the_searches_of_a_study_are_those_that_each_would_have_alone() -> None:
+    three = by_id(work_through(Agenda(searched(3)), 4, random.Random(0)))
+    one = by_id(work_through(Agenda(searched(1)), 1, random.Random(0)))
+    assert one.items() <= three.items()
+    assert {row["search"] for name, row in three.items() if name in one} == {0}
+    # Suggestions depend on the replicate's seed alone: a study with that seed has the same ones.
+    alone = work_through(Agenda(searched(1, seed=20002)), 1, random.Random(0))
+    third = [row for row in three.values() if row["search"] == 2]
+    what = ("cell", "phase", "number", "seed", "learning_rate", "temperature", "accuracy")
+
+    def facts(rows: list[Any]) -> set[Any]:
+        return {tuple(row[name] for name in what) for row in rows}
+
+    assert facts(alone) == facts(third)
+
+
+def test_rows_of_one_search_without_its_column_grow_to_three_searches() -> None:
+    """Rows that were recorded before there were searches are the first search's."""
+    before = work_through(Agenda(searched(1)), 2, random.Random(0))
+    old = [{name: value for name, value in row.items() if name != "search"} for row in before]
+    agenda = Agenda(searched(3), old)
+    rows = work_through(agenda, 2, random.Random(0))
+    assert agenda.finished
+    whole = by_id(work_through(Agenda(searched(3)), 2, random.Random(0)))
+    assert by_id(before + rows) == whole
+    assert {row["search"] for row in rows} == {1, 2}
+
+
+@pytest.mark.parametrize("changes", [{}, {"warm_start": True}, {"treat_width": "joint"}])
+def test_interrupted_searches_go_on_to_the_same_table(changes: dict[str, Any]) -> None:
+    spec = searched(3, **changes)
+    whole = by_id(work_through(Agenda(spec), 1, random.Random(0)))
+    for stop in (11, 47):
+        rows = work_through(Agenda(spec), 5, random.Random(stop), limit=stop)
+        rows += work_through(Agenda(spec, rows), 3, random.Random(stop))
+        assert by_id(rows) == whole
+
+
+def test_more_seeds_leave_the_seeds_of_other_searches() -> None:
+    few, many = searched(3), searched(3, seeds=4)
+    rows = work_through(Agenda(few), 3, random.Random(0))
+    more = work_through(Agenda(many, rows), 3, random.Random(0))
+    assert {row["phase"] for row in more} == {"confirm"}
+    assert len(more) == 3 * 4 * 2
+    whole = by_id(work_through(Agenda(many), 3, random.Random(0)))
+    assert by_id(rows + more) == whole
+
+
+def test_an_earlier_replicate_is_whole_before_a_later_one() -> None:
+    """With one trial at a time no search of a later replicate starts before an earlier one ends."""
+    rows = work_through(Agenda(searched(3)), 1, random.Random(0))
+    searches = [row["search"] for row in rows]
+    assert searches == sorted(searches)
+
+
+def test_a_search_without_a_complete_trial_is_named_and_the_others_are_confirmed() -> None:
+    agenda = Agenda(searched(2))
+    lost = "digits-moco-resnet18-w8-none-r1"
+    while due := agenda.next():
+        row = row_of(due)
+        if due.search_id == lost:
+            row |= {"status": "failed", "accuracy": None}
+        agenda.record(row)
+    assert agenda.unconfirmed == [lost]
+    assert agenda.done == agenda.planned == 2 * 4 * (5 + 2) - 2

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.plan import cells, slug
-from study.spec import dump_spec, load_spec, parse_spec, presets
+from study.spec import (
+    MAX_SEARCHES,
+    MAX_SEEDS,
+    StudySpec,
+    dump_spec,
+    load_spec,
+    parse_spec,
+    presets,
+)
 from study.yaml_files import dump_yaml
 from trainables.errors import InputError
 
@@ -32,6 +40,11 @@ GOOD = "name: good\ndatasets: [digits]\nwidths: [4, 8]\n"
         (GOOD + "arms: [none, none]\n", "arms: .* twice"),
         (GOOD + "seeds: 0\n", "seeds: 0 is below 1"),
         (GOOD + "seeds: [0, 1]\n", "0 is the tune trials' seed"),
+        (GOOD + "searches: 0\n", "searches: .*greater than or equal to 1"),
+        (GOOD + "searches: 1001\n", "searches: .*less than or equal to 1000"),
+        (GOOD + "searches: 2\nseeds: [5, 10001]\n", "seeds: .*2 searches must be from 1 to 10000"),
+        (GOOD + "searches: 2\nseeds: [5, 6]\nseed: 5\n", "5 is the tune trials' seed"),
+        (GOOD + "searches: 2\nseeds: [5, 6]\nseed: 9\n", "must be from 10 to 10009"),
         (GOOD + "search: {sampler: grid}\n", "search.sampler: .*tpe"),
         (GOOD + "space: {temperature: {low: 0.1, high: 50}}\n", "temperature: .*10"),
         (GOOD + "stopping: {rule: asha, grace_epochs: 1000}\n", "grace_epochs at most epochs"),
@@ -97,7 +110,26 @@ def test_a_dumped_study_is_the_same_study() -> None:
 
 
 def test_confirm_seeds_are_disjoint_from_the_tune_seed() -> None:
-    assert parse_spec(GOOD + "seed: 7\nseeds: 3\n", "test").confirm_seeds == (8, 9, 10)
+    assert parse_spec(GOOD + "seed: 7\nseeds: 3\n", "test").confirm_seeds(0) == (8, 9, 10)
+
+
+@given(
+    st.integers(0, (1 << 30) - 1),
+    st.integers(1, MAX_SEEDS) | st.sets(st.integers(1, MAX_SEEDS), min_size=1, max_size=5),
+    st.lists(st.integers(0, MAX_SEARCHES - 1), min_size=2, max_size=4, unique=True),
+)
+def test_no_search_has_a_seed_of_another(
+    seed: int, seeds: int | set[int], searches: list[int]
+) -> None:
+    listed = seeds if isinstance(seeds, int) else tuple(seed + one for one in seeds)
+    spec = StudySpec(
+        name="s", datasets=("d",), widths=(4,), seed=seed, seeds=listed, searches=MAX_SEARCHES
+    )
+    of_each = [{spec.tune_seed(one), *spec.confirm_seeds(one)} for one in searches]
+    assert all(len(own) == 1 + spec.seeds_of_search for own in of_each)
+    assert len(set.union(*of_each)) == sum(map(len, of_each))
+    assert max(map(max, of_each)) < 1 << 31
+    assert spec.confirm_seeds(0) == StudySpec(**{**dict(spec), "searches": 1}).confirm_seeds(0)
 
 
 def test_settings_on_top_of_base_reach_only_their_cells() -> None:
@@ -181,8 +213,9 @@ SPECS = st.fixed_dictionaries(
                 "mix_batch_norm": st.just(["shared", "separate", None]),
             },
         ),
-        "seeds": st.integers(1, 9) | st.lists(st.integers(1, 2**31 - 1), min_size=1, unique=True),
+        "seeds": st.integers(1, 9) | st.lists(st.integers(1, MAX_SEEDS), min_size=1, unique=True),
         "trials": st.integers(9, 99),
+        "searches": st.integers(1, 9),
         "match": st.sampled_from(["epochs", "compute"]),
         "treat_width": st.sampled_from(["stratify", "joint"]),
         "search": st.fixed_dictionaries(

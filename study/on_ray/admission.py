@@ -90,7 +90,7 @@ def check_fits_here(spec: StudySpec, store: Store) -> None:
 def _missing_widths(agenda: Agenda) -> set[int]:
     return {
         width
-        for state in agenda.cells.values()
+        for state in agenda.searches.values()
         if state.confirm is None or agenda.done_in(state) < len(state.confirm) + agenda.spec.trials
         for width in state.cell.widths
     }

@@ -31,12 +31,13 @@ from study.on_ray.halt import Halt, HaltStopper, StudyError
 from study.on_ray.interruption import Interruption, interrupted_line
 from study.on_ray.recorder import MAX_FAILURES, Recorder
 from study.on_ray.searcher import AgendaSearcher
-from study.on_ray.stopping import CellLadders
+from study.on_ray.stopping import SearchLadders
 from study.on_ray.trackers import check_usable
 from study.on_ray.trackers.feed import feeds
 from study.on_ray.tune_memory import BoundedMemoryScheduler, SilentProgress
 from study.on_ray.waiting import WaitingNotice
 from study.overview import knn_by_epoch, missing_trials, recorded_rows
+from study.plan import search_of
 from study.samplers import SAMPLERS
 from study.spec import StudySpec
 from trainables.errors import cause, listed
@@ -200,12 +201,12 @@ def _scheduler(agenda: Agenda, rows: list[dict[str, Any]], store: Store) -> Tria
     """The study's stopping rule; earlier runs' trials stand on its ladders."""
     if agenda.spec.stopping.rule == "none":
         return BoundedMemoryScheduler()
-    lengths = {name: state.cell.config.epochs for name, state in agenda.cells.items()}
-    ladders = CellLadders(agenda.spec.stopping, lengths)
+    lengths = {name: state.cell.config.epochs for name, state in agenda.searches.items()}
+    ladders = SearchLadders(agenda.spec.stopping, lengths)
     tuned = {
-        row["trial_id"]: row["cell"]
+        row["trial_id"]: search_of(row)
         for row in rows
-        if row["phase"] == TUNE and row["cell"] in agenda.cells
+        if row["phase"] == TUNE and search_of(row) in agenda.searches
     }
     if tuned:
         for trial_id, epochs in knn_by_epoch(store, tuned).items():

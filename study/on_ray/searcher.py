@@ -55,7 +55,9 @@ class AgendaSearcher(Searcher):
         assignment: Assignment = {
             "trial_id": due.trial_id,
             "cell": due.cell,
+            "search": due.search,
             "phase": due.phase,
+            "number": due.number,
             "split": due.split,
             "config": due.config.model_dump(mode="json"),
             "runner": runner,

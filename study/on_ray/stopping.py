@@ -1,4 +1,4 @@
-"""Early stopping: one Tune scheduler over many ASHA ladders, one for each cell.
+"""Early stopping: one Tune scheduler over many ASHA ladders, one for each search of a cell.
 
 A ladder shared by all widths would stop the small encoders, which are the point of the study.
 """
@@ -14,6 +14,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from reports.store.schema import TUNE
 from study.on_ray.tune_memory import BoundedMemoryScheduler
+from study.plan import search_of
 from study.spec import Stopping
 from trainables.on_ray.steps import Assignment
 
@@ -21,14 +22,18 @@ METRIC = "knn_accuracy"
 TIME = "epoch"
 
 
-class CellLadders(BoundedMemoryScheduler):
-    """ASHA (Li et al. 2020, arXiv:1810.05934) within each cell; confirm trials run to their end."""
+class SearchLadders(BoundedMemoryScheduler):
+    """ASHA (Li et al. 2020, arXiv:1810.05934) within each search of a cell.
+
+    Confirm trials run to their end, and so does the first trial of each search: it is the default
+    configuration, which a report compares over all cells. It stands on its rungs like the others.
+    """
 
     def __init__(self, stopping: Stopping, epochs: Mapping[str, int]) -> None:
-        """``epochs``: the full length of a trial, by cell."""
+        """``epochs``: the full length of a trial, by the id of its search."""
         super().__init__()
         self.ladders = {
-            cell: AsyncHyperBandScheduler(
+            search: AsyncHyperBandScheduler(
                 time_attr=TIME,
                 metric=METRIC,
                 mode="max",
@@ -36,14 +41,14 @@ class CellLadders(BoundedMemoryScheduler):
                 grace_period=stopping.grace_epochs,
                 reduction_factor=stopping.reduction_factor,
             )
-            for cell, length in epochs.items()
+            for search, length in epochs.items()
         }
 
-    def replay(self, cell: str, trial_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Report an earlier run's trial to its cell's ladder; ``rows`` are its epochs in order."""
+    def replay(self, search: str, trial_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Report an earlier run's trial to its search's ladder; ``rows``: its epochs in order."""
         trial = _named(trial_id)
         controller: Any = None
-        ladder = self.ladders[cell]
+        ladder = self.ladders[search]
         ladder.on_trial_add(controller, trial)
         for row in rows:
             ladder.on_trial_result(controller, trial, dict(row))
@@ -56,7 +61,8 @@ class CellLadders(BoundedMemoryScheduler):
         ladder = self._ladder(trial)
         if ladder is None:
             return TrialScheduler.CONTINUE
-        return ladder.on_trial_result(tune_controller, _own(trial), result)
+        decision = ladder.on_trial_result(tune_controller, _own(trial), result)
+        return TrialScheduler.CONTINUE if _is_first(trial) else decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         super().on_trial_complete(tune_controller, trial, result)
@@ -69,7 +75,12 @@ class CellLadders(BoundedMemoryScheduler):
 
     def _ladder(self, trial: Trial) -> AsyncHyperBandScheduler | None:
         assignment: Assignment = trial.config["assignment"]
-        return self.ladders[assignment["cell"]] if assignment["phase"] == TUNE else None
+        return self.ladders[search_of(assignment)] if assignment["phase"] == TUNE else None
+
+
+def _is_first(trial: Trial) -> bool:
+    assignment: Assignment = trial.config["assignment"]
+    return assignment["number"] == 0
 
 
 def _own(trial: Trial) -> Any:

@@ -57,7 +57,11 @@ class Assignment(TypedDict):
 
     trial_id: str
     cell: str
+    search: int
+    """The replicate, from 0."""
     phase: str
+    number: int | None
+    """Of a tune trial, its place in the search, from 0."""
     split: str
     config: dict[str, Any]
     """A `TrialConfig`, dumped."""

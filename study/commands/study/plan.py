@@ -66,7 +66,7 @@ def plan(
     for encoder in study.encoders:
         configs = [
             config
-            for state in agenda.cells.values()
+            for state in agenda.searches.values()
             for config in state.cell.configs
             if config.encoder == encoder
         ]
@@ -83,7 +83,7 @@ def _detectable(study: StudySpec, sizes: list[int], spread: float) -> str:
 
     from reports.statistics.power import POWER, detectable_slope
 
-    seeds = len(study.confirm_seeds)
+    seeds = study.seeds_of_search
     design = f"{len(sizes)} widths and {seeds} seeds"
     lines = len(study.datasets) * len(study.methods) * len(study.encoders)
     arms = len(study.arms) - 1

@@ -122,6 +122,7 @@ class TrackerFeed(tune.Callback):
         if trial_id not in self._views:
             config = {
                 "cell": assignment["cell"],
+                "search": assignment["search"],
                 "phase": assignment["phase"],
                 **assignment["config"],
             }
