@@ -17,6 +17,8 @@ from trainables.errors import InputError, cause
 _TRIAL = ["study", "trial_id"]
 """What names a trial: an id is unique within its study only."""
 _NOT_COMPARED = ("eval_datasets", "device")
+"""Fields in which two records of one trial may differ: on which further data sets its encoder was
+evaluated, and where it ran. All other fields may change its accuracy, precision included."""
 
 
 class Tables(NamedTuple):
@@ -62,7 +64,7 @@ def read_results(results: list[str], waiting: bool = False) -> Tables:
 
 @contextmanager
 def _damaged_files() -> Iterator[list[str]]:
-    """Collects the warnings about damaged files; they are there once the block has ended."""
+    """Collects the warnings about damaged files. The list is complete once the block has ended."""
     damaged: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -72,7 +74,7 @@ def _damaged_files() -> Iterator[list[str]]:
 
 @contextmanager
 def _as_input_error(uri: str) -> Iterator[None]:
-    """Errors of the file system, or of the URI itself, as one line."""
+    """Turns errors of the file system, or of the URI itself, into one line."""
     try:
         yield
     except InputError:

@@ -1,4 +1,4 @@
-"""Batched augmentation against torchvision's, which takes one image and one draw at a time."""
+"""Batched augmentation against torchvision's, which handles one image at a time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def drawn() -> Views:
 
 
 def one_view(image: Tensor, views: Views, index: int) -> Tensor:
-    """What torchvision makes of one image [3, S, S] in 0..1 with the parameters of ``index``."""
+    """torchvision's view of one image [3, S, S] in 0..1, with the parameters of image ``index``."""
     box = (int(value[index]) for value in (views.top, views.left, views.height, views.width))
     image = reference.resized_crop(image, *box, [SIZE, SIZE], antialias=True)
     if views.flipped[index]:

@@ -118,7 +118,7 @@ def test_a_wrong_or_missing_token_is_one_line(head: Head, spec: str, tmp_path: P
 
 
 def test_a_cluster_of_another_ray_is_refused(head: Head, spec: str, tmp_path: Path) -> None:
-    """The head's own record of its version is changed for the time of the test."""
+    """Changes the head's own record of its version during the test."""
     record = f"""
 import json
 from ray._raylet import GcsClient

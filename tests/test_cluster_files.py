@@ -151,7 +151,7 @@ def test_versions_are_those_of_the_constraints() -> None:
 
 
 def test_every_mixco_command_in_them_is_one() -> None:
-    """Its options exist, and SPEC is a placeholder or a preset."""
+    """The command's options exist, and SPEC is a placeholder or a preset."""
     found = 0
     for path in FOLDER.iterdir():
         for line in re.findall(r"mixco (study|data) ([^'`\n]+)", path.read_text()):

@@ -1,4 +1,4 @@
-"""What a submitted job gets of the current folder, without a cluster."""
+"""Which files of the current folder a submitted job gets; needs no cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ base: {eval_datasets: ['imagefolder:data/fish']}
 
 @pytest.fixture
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudySpec:
-    """A study in a folder like a home: data sets, keys, caches."""
+    """A study in a folder that is like a home folder: data sets, keys, caches."""
     monkeypatch.chdir(tmp_path)
     for name in (
         *("data/birds/a/1.png", "data/birds/.cache/x", "data/birds/a/.hidden", "data/fish/b/2.png"),

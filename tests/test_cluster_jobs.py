@@ -52,7 +52,7 @@ def test_what_is_not_a_dashboard_is_refused() -> None:
 def test_a_job_is_left_running_and_followed_again_to_its_exit_code(
     head: Head, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = tmp_path / "there"
+    results = tmp_path / "results"
     work = tmp_path / "work"
     (work / ".venv").mkdir(parents=True)
     with (work / ".venv" / "large").open("wb") as large:
@@ -60,7 +60,7 @@ def test_a_job_is_left_running_and_followed_again_to_its_exit_code(
     monkeypatch.chdir(work)
     submit = ("study", "submit", spec, "--address", head.dashboard, "--results")
     refused = head.mixco(*submit, "results/job")
-    follower = head.mixco(*submit, str(there))
+    follower = head.mixco(*submit, str(results))
     assert follower.stdout is not None
     line_with("of 3 trials", iter(follower.stdout))
     follower.send_signal(signal.SIGINT)
@@ -71,11 +71,11 @@ def test_a_job_is_left_running_and_followed_again_to_its_exit_code(
     follower = head.mixco(*again.split("mixco ")[1].split())
     out, err = follower.communicate(timeout=200)
     assert follower.returncode == 0, err
-    assert f"complete: {there}" in out
-    assert list(open_store(there).read("trials")["status"]) == ["complete"] * 3
+    assert f"complete: {results}" in out
+    assert list(open_store(results).read("trials")["status"]) == ["complete"] * 3
 
     Path(spec).write_text(SPEC.replace("epochs: 4", "epochs: 2"))
-    other = head.mixco(*submit, str(there))
+    other = head.mixco(*submit, str(results))
     out, _ = other.communicate(timeout=200)
     assert other.returncode == 2
     assert "base.epochs 4 -> 2" in out
@@ -98,13 +98,13 @@ def test_after_its_head_died_a_study_goes_on_on_the_next(
     spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path(spec).write_text(SPEC.replace("epochs: 4", "epochs: 8").replace("seeds: 2", "seeds: 3"))
-    there = tmp_path / "there"
+    results = tmp_path / "results"
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
 
     def submit(head: Head, *more: str) -> subprocess.Popen[str]:
-        where = ("--address", head.dashboard, "--results", str(there))
+        where = ("--address", head.dashboard, "--results", str(results))
         return head.mixco("study", "submit", spec, *where, *more)
 
     with local_head() as first:
@@ -112,11 +112,11 @@ def test_after_its_head_died_a_study_goes_on_on_the_next(
         before = set()
         while not before:
             time.sleep(0.2)
-            before = open_store(there).ids() if there.exists() else set()
+            before = open_store(results).ids() if results.exists() else set()
     assert len(before) < 4
     with local_head() as second:
         out, err = (process := submit(second)).communicate(timeout=200)
     assert process.returncode == 0, out + err
-    trials = open_store(there).read("trials")
+    trials = open_store(results).read("trials")
     assert list(trials["status"]) == ["complete"] * 4
     assert before <= set(trials["trial_id"])

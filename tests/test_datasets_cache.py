@@ -30,7 +30,7 @@ def images_and_labels(count: int = 40) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget what this process has loaded, as another process would not know it."""
+    """Forget what this process has loaded, so that the next load is as in a new process."""
     monkeypatch.setattr(dataset, "_loaded", {})
 
 

@@ -23,7 +23,7 @@ from trainables.errors import InputError
 
 
 def mixco_data(*arguments: str | Path, data_dir: Path) -> str:
-    """Standard output; errors are raised as they are."""
+    """Standard output of a command; its errors are raised unchanged."""
     command = [str(argument) for argument in arguments] + ["--data", str(data_dir)]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     if isinstance(result.exception, InputError):

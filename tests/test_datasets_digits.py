@@ -1,4 +1,4 @@
-"""The embedded data set, through the same door as all others."""
+"""The embedded data set, loaded by the function that loads all others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Folders of images: each image once, nothing lost without a word, and one line for what is odd."""
+"""Folders of images: each image is read once, and what is not read is reported in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet: labels by class name, columns by name, and every layout of the Hub; nothing guessed."""
+"""Parquet: labels by class name, columns by name, every layout of the Hub; errors, no guesses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write(path: Path, labels: list[Any], names: list[str] | None = None, start: 
 
 
 def class_of(data: Dataset) -> dict[int, str]:
-    """The class name of each picture, by the number that `picture` makes it from."""
+    """The class name of each picture, by the number from which `picture` makes the picture."""
     numbers = {encoded_pixels(seed): seed for seed in range(40)} | {
         encoded_pixels(seed): seed for seed in range(100, 140)
     }

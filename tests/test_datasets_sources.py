@@ -1,4 +1,4 @@
-"""Every kind of source: what is read, and one line that names the file when it cannot be."""
+"""Every kind of source: what it reads, and the line that names a file it cannot read."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_order_depends_on_the_seed_and_not_on_where_labels_lie() -> None:
     orders = [stratified_order(labels, seed) for seed in ("a", "a", "b")]
     assert np.array_equal(orders[0], orders[1])
     assert not np.array_equal(orders[0], orders[2])
-    # Within a class, what comes first is chosen evenly over the source's own order.
+    # The images of a class that come first lie evenly over the source's own order.
     assert abs(orders[0][:60].mean() - 299.5) < 4 * 600 / np.sqrt(12 * 60)
 
 
@@ -95,7 +95,7 @@ def test_splits_do_not_depend_on_the_place(tmp_path: Path) -> None:
 
 
 def test_splits_are_those_of_every_machine_and_version(tmp_path: Path) -> None:
-    """A change of these numbers makes results incomparable with all earlier ones."""
+    """If these numbers change, new results cannot be compared with any earlier ones."""
     data = load_dataset("digits", data_dir=tmp_path)
     crcs = [zlib.crc32(split.images.numpy().tobytes()) for split in (data.validation, data.test)]
     assert (data.fingerprint[:16], crcs) == GOLDEN

@@ -75,7 +75,7 @@ def test_every_registered_encoder_keeps_the_contract(name: str) -> None:
         encoder = build_encoder(TrialConfig(encoder=name, width=2, stem=stem), channels=1)
         assert isinstance(encoder, Encoder)
         assert encoder(torch.randn(2, 1, 16, 16)).shape == (2, encoder.features)
-        assert encoder.torchvision_class is None  # that class has width 64 and three channels
+        assert encoder.torchvision_class is None  # torchvision's has width 64, three channels
         wider = build_encoder(TrialConfig(encoder=name, width=4, stem=stem), channels=1)
         counts = [sum(p.numel() for p in model.parameters()) for model in (encoder, wider)]
         assert counts[1] > 2 * counts[0]

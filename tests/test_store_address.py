@@ -1,4 +1,4 @@
-"""Results paths of any characters, folders that are none, and secrets that nobody prints."""
+"""Results paths with any characters, paths that are no folders, and secrets of URIs."""
 
 from __future__ import annotations
 

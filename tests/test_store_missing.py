@@ -1,4 +1,4 @@
-"""Results that vanish under a running study: named at its end, and run again."""
+"""Results that are deleted while a study runs: its end names them, and a rerun fills them in."""
 
 from __future__ import annotations
 

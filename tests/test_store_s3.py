@@ -93,7 +93,7 @@ def test_a_store_written_through_trouble_is_whole(s3: ObjectStore, trouble: Trou
 def test_a_store_out_of_reach_is_not_taken_for_a_damaged_one(
     s3: ObjectStore, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file passed over would count as missing: its trial would run again."""
+    """If reading passed over such a file, its trial would count as missing and run again."""
     monkeypatch.setattr("reports.store.files._WRITE_ATTEMPTS", 2)
     trouble.share = 0
     far = open_store(s3.uri("lost", trouble.port), create=True)

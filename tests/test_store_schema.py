@@ -21,7 +21,7 @@ def test_every_config_field_is_a_column_in_the_same_order() -> None:
 
 
 def test_later_fields_at_their_defaults_change_no_trials_name() -> None:
-    # Recorded with the first schema, before any later field was there.
+    # Recorded with the first schema, before any later field existed.
     assert TrialConfig().digest() == "117fcc43"
     recorded = TrialConfig(dataset="digits", method="simclr", width=8, seed=3)
     assert recorded.digest() == "f7f1fbff"

@@ -94,7 +94,7 @@ def test_a_compaction_cut_short_anywhere_loses_and_doubles_nothing(
         return done
 
     class Cut:
-        """The file system, which dies at one of its changes."""
+        """A file system on which the process dies at one of its changes."""
 
         def __init__(self, real: pa.fs.FileSystem) -> None:
             self.real = real

@@ -1,4 +1,4 @@
-"""A disk that fills up, or turns read-only, under a study: nothing recorded is lost."""
+"""A disk that fills up, or becomes read-only, while a study runs: no recorded trial is lost."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def fill(disk: Path) -> None:
 
 
 def seal(disk: Path) -> None:
-    # A file that is open for writing refuses a remount for as long as it is.
+    # A disk cannot be remounted while a file on it is open for writing.
     command = ["mount", "-o", "remount,ro", str(disk)]
     deadline = time.monotonic() + 60
     while subprocess.run(command, capture_output=True).returncode:
@@ -75,7 +75,7 @@ def table(store: Store, name: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """The study undisturbed; Ray runs until the module's last test."""
+    """The results of the study on a good disk. Ray runs until the module's last test."""
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     store = open_store(tmp_path_factory.mktemp("whole"), create=True)
     assert run_study(parse_spec(SPEC, "test"), store, make_trial=MakeSynthetic())

@@ -59,7 +59,7 @@ def test_a_lock_that_could_not_be_deleted_holds_nobody_up(tmp_path: Path) -> Non
     store = open_store(tmp_path, create=True)
     with StudyLock(store):
         left = (tmp_path / "driver.lock").read_text()
-    (tmp_path / "driver.lock").write_text(left)  # as on a disk that turned read-only meanwhile
+    (tmp_path / "driver.lock").write_text(left)  # as if the disk could not delete it
     with StudyLock(store):
         pass
 

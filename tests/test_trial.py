@@ -128,7 +128,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(data_dir: Path, tmp_path: P
     with pytest.raises(InputError, match="not a checkpoint of this tool"):
         make(data_dir).restore(path)
     path.write_bytes(whole)
-    with pytest.raises(InputError, match="width is 4 there, 8 here"):
+    with pytest.raises(InputError, match="width is 4 in the checkpoint, 8 in this trial"):
         make(data_dir, width=8).restore(path)
     with pytest.raises(InputError, match="no such checkpoint"):
         make(data_dir).restore(tmp_path / "missing.pt")

@@ -1,4 +1,4 @@
-"""Two workers with half the batch each are one worker with the whole batch, up to rounding.
+"""Two workers with half the batch each compute what one worker with the whole batch computes.
 
 Real processes with a process group; all that they compute is computed in one start of them.
 """
@@ -42,8 +42,8 @@ CLOSE = {"rel": 2e-3, "abs": 1e-3}
 def make(data_dir: Path, **fields: Any) -> Trial:
     """A trial whose encoders compute in double precision.
 
-    In single precision a few of the activations lie within rounding of zero, and a ReLU that falls
-    on the other side of it changes a gradient by percents: on some processors only.
+    In single precision, rounding changes the sign of a few activations, on some processors only. A
+    ReLU then changes a gradient by percents.
     """
     trial = Trial(TrialConfig(**{**SMALL, **fields}), split="validation", data_dir=data_dir)
     for module in trial.pretraining.method.modules():
@@ -54,7 +54,7 @@ def make(data_dir: Path, **fields: Any) -> Trial:
 
 
 def first_steps(data_dir: Path, method: str, arm: str, **fields: Any) -> dict[str, Any]:
-    """Losses and gradients of the first step, and the state after a few."""
+    """Losses and gradients of the first step, and the state after a few steps."""
     pretraining = make(data_dir, method=method, arm=arm, **fields).pretraining
     pretraining.method.train()
     losses, gradients = [], {}
@@ -124,7 +124,7 @@ def own_statistics(data_dir: Path) -> dict[str, Any]:
 
 
 def digest(pretraining: Pretraining) -> str:
-    """Of all weights, averages, queues and the optimizer's state: equal only bit for bit."""
+    """A digest of all weights, averages, queues and the optimizer's state."""
     found = hashlib.sha256()
     for value in pretraining.method.state_dict().values():
         found.update(value.contiguous().numpy().tobytes())
@@ -140,7 +140,7 @@ def colours() -> Tensor:
 
 
 def in_each_worker(data_dir: Path, folder: Path) -> dict[str, Any]:
-    """Everything that the tests below look at."""
+    """Everything that the tests below compare."""
     found: dict[str, Any] = {"steps": {}}
     for method, arm in CASES:
         found["steps"][method, arm] = first_steps(data_dir, method, arm)
@@ -190,12 +190,12 @@ def one(data_dir: Path, folder: Path, one_thread: None) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def two(data_dir: Path, folder: Path, one: dict[str, Any]) -> list[dict[str, Any]]:
-    """What each of two workers found."""
+    """The findings of each of two workers."""
     return run_workers(in_each_worker, folder, data_dir, folder)
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], share: float) -> None:
-    """Each tensor within ``share`` of its own largest value."""
+    """Asserts that each tensor agrees within ``share`` of its own largest value."""
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         tolerance = share * max(1e-3, value.abs().max().item())
@@ -340,4 +340,4 @@ def test_without_synchronisation_keys_are_normalised_on_other_workers(
 
 def test_what_several_workers_cannot_do_is_said(two: list[dict[str, Any]]) -> None:
     assert "batch_size: 60 must be a multiple of 8" in two[0]["batch_size"]
-    assert "compile: on is for one worker, here are 2" in two[0]["compile"]
+    assert "compile: on is for one worker, not 2" in two[0]["compile"]

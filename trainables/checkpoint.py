@@ -46,7 +46,7 @@ class _Training(_Part):
 
 
 class _Checkpoint(_Part):
-    """What a checkpoint holds; every field was there from the first version on."""
+    """What a checkpoint holds. Every version of the format has all of these fields."""
 
     config: dict[str, Any]
     split: Literal["validation", "test"]
@@ -62,7 +62,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors and plain values) in one piece.
 
     Raises:
-        OSError: the file system refused; a file that was there is as it was.
+        OSError: the file system refused; an older file at ``path`` is unchanged.
     """
     try:
         with atomic_file(path) as file:
@@ -76,7 +76,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What ``save`` wrote, checked: every byte of the file, and the type of every field.
+    """Read what ``save`` wrote; check every byte of the file and the type of every field.
 
     Raises:
         InputError: the file is missing, damaged, or not a checkpoint of this tool.

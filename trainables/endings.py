@@ -1,4 +1,4 @@
-"""How a trial ends that does not complete: the one place that turns errors into endings.
+"""How a trial ends if it does not complete: the one place that turns errors into endings.
 
 An ending is found where the error is raised, possibly in a worker on another machine, and travels
 from there to the row of the trial. `ending_of` makes it from an error, `error_of` makes an error
@@ -27,7 +27,7 @@ class WrongInputError(GaveUpError, InputError):
 
 @dataclass(frozen=True)
 class Ending:
-    """How a trial ended that did not complete.
+    """How a trial ended if it did not complete.
 
     Attributes:
         status: as in the table ``trials``.
@@ -61,7 +61,7 @@ def ending_of(error: Exception) -> Ending:
 
 
 def error_of(ending: Ending) -> Exception:
-    """The error that has ``ending`` as its ending, to be raised where the trial is driven."""
+    """The error to raise where the trial is driven; `ending_of` gives ``ending`` for it again."""
     match ending.status:
         case "diverged":
             return FloatingPointError(ending.error)

@@ -1,4 +1,4 @@
-"""A trained encoder as files for other programs, which need torch and no part of this package."""
+"""A trained encoder as files for other programs. They need torch, but no part of this package."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ resnet.load_state_dict(load_file("encoder.safetensors"))
 
 
 class _Normalised(nn.Module):
-    """The encoder behind the normalisation that it was trained with."""
+    """The encoder, preceded by the normalisation that it was trained with."""
 
     def __init__(self, encoder: Encoder, mean: list[float], std: list[float]) -> None:
         super().__init__()
@@ -63,11 +63,11 @@ def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) 
     Args:
         path: the checkpoint.
         config: the trial's.
-        card: what is recorded of the trial. The input's size and normalisation are added to it.
-        folder: must not exist.
+        card: the recorded row of the trial. The input's size and normalisation are added to it.
+        folder: the new folder.
 
     Raises:
-        InputError: the checkpoint is missing, damaged, or of an unfinished trial; the folder
+        InputError: the checkpoint is missing, damaged, or of an unfinished trial; or ``folder``
             exists.
     """
     if folder.exists():
@@ -75,7 +75,7 @@ def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) 
     state = checkpoint.load(path)
     epoch = state["pretraining"]["epoch"]
     if epoch != config.epochs:
-        raise InputError(f"{path}: stands at epoch {epoch} of {config.epochs}; finish it first")
+        raise InputError(f"{path}: at epoch {epoch} of {config.epochs}; finish the trial first")
     images = state["images"]
     encoder = build_encoder(config, images["channels"])
     prefix = "embedding.encoder."

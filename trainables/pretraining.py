@@ -27,7 +27,7 @@ from trainables.views.parameters import BLUR_FROM, Policy, Views, draw_views
 
 
 class Diverged(FloatingPointError):  # noqa: N818
-    """The loss is not finite. It would stay so for the rest of the trial."""
+    """The loss is not finite. It would not become finite again in the rest of the trial."""
 
 
 Progress = Callable[[int, int], None]
@@ -94,7 +94,7 @@ class Pretraining:
 
     @property
     def images_seen(self) -> int:
-        """Training images so far; an image counts once in each epoch."""
+        """Training images seen so far; an image counts once in each epoch."""
         return self.epoch * self.steps_per_epoch * self.config.batch_size
 
     def advance(self, progress: Progress | None = None) -> dict[str, Any]:
@@ -187,12 +187,12 @@ class Pretraining:
             yield view1, view2, self._mix(rows, mixer)
 
     def _view(self, images: Tensor, views: Views) -> Tensor:
-        # Arms may make further views within the step, where autocast would round them.
+        # Arms may make further views inside the step, where autocast is on and would round them.
         with torch.autocast(self.runtime.device.type, enabled=False):
             return self.normalise(apply_views(images, views, self.policy))
 
     def _mix(self, rows: Tensor, generator: torch.Generator) -> Mix | None:
-        """What makes the arm's extra images of the whole batch ``rows``; None for the baseline."""
+        """The `Mix` that makes the extra images of the batch ``rows``; None for the baseline."""
 
         def new_view(count: int) -> Tensor:
             views = draw_views(count, self.data.image_size, self.policy, generator)

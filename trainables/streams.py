@@ -1,8 +1,8 @@
 """Independent random streams of a trial.
 
-The trial's seed, a purpose and an epoch name a stream. Drawing for one purpose does not change what
-another purpose draws. So a baseline and a mixing arm with one seed see the same images in the same
-order with the same views. A resumed epoch draws what an undisturbed one draws.
+The trial's seed, a purpose and an epoch name a stream. Drawing from one stream does not change what
+another stream gives. So a baseline and a mixing arm with one seed see the same images in the same
+order with the same views, and a resumed epoch draws the same numbers as an uninterrupted one.
 """
 
 from __future__ import annotations

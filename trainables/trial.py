@@ -1,4 +1,4 @@
-"""A trial: a config from start to result, without Ray. Local runs and Ray's trainables drive it."""
+"""A trial trains and evaluates one config, without Ray. Ray's trainables drive the same object."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Trial:
 
     Args:
         config: what to train.
-        split: the images that score it: ``validation`` while tuning, ``test`` for a final score.
-            Test images are read for nothing else.
+        split: the images that score the trial: ``validation`` for tuning, ``test`` for a final
+            score. Test images are read for nothing else.
         data_dir: the folder of the data sets.
         loading: called with the progress of reading and decoding images.
 
@@ -154,7 +154,7 @@ class Trial:
         return Result({**self.summary(), **scored, **geometry_columns}, evaluations)
 
     def summary(self) -> dict[str, Any]:
-        """The columns that are known at any time: all that a stopped trial has."""
+        """Columns of ``trials`` that are known after any epoch; a stopped trial has only these."""
         config, data = self.config, self.data
         hours = self.seconds / 3600
         on_cpu = self.runtime.on_cpu
@@ -210,17 +210,18 @@ class Trial:
         """Continue from a checkpoint of the same config.
 
         Raises:
-            InputError: missing, damaged, or another trial's; the trial is as it was.
+            InputError: the checkpoint is missing, damaged, or another trial's; this trial is then
+                unchanged.
         """
         state = checkpoint.load(path, self.runtime.device)
-        # An older checkpoint lacks later fields. It was made with what are now their defaults.
+        # An older checkpoint lacks newer fields. It was made with what are now their defaults.
         saved = parse_config(state["config"], str(path)).model_dump(mode="json")
         machine = fields_with(Role.MACHINE)
         for field, own in self.config.model_dump(mode="json").items():
             if field not in machine and saved[field] != own:
                 raise InputError(
                     f"{path}: checkpoint of another trial ({field} is "
-                    f"{saved[field]!r} there, {own!r} here)"
+                    f"{saved[field]!r} in the checkpoint, {own!r} in this trial)"
                 )
         training = self.pretraining
         checkpoint.check_fits(state, path, self.config.epochs, training.method, training.optimizer)
@@ -294,7 +295,7 @@ class Trial:
         for _ in range(2):
             views = draw_views(len(images), data.image_size, policy, generator)
             normal = self.pretraining.normalise(apply_views(images, views, policy))
-            # `forward` goes around the compiled call: two passes are not worth another graph.
+            # Call `forward` itself, not the compiled call: two passes are not worth another graph.
             vectors.append(embedding.forward(normal))
         embedding.train()
         return {

@@ -38,8 +38,8 @@ def archive_files(place: Path) -> tuple[Files, Counter[str]]:
     """The files of the zip or tar archive ``place``, and what was passed over.
 
     Hidden entries and those that a Mac adds are left out. Backslashes in names, as some programs on
-    Windows write them, become slashes. Entries of a zip and of a plain tar are read from the file
-    when they are asked for; a compressed tar is held in memory.
+    Windows write them, become slashes. An entry of a zip or a plain tar is read from the file only
+    when it is used; a compressed tar is held in memory.
 
     Raises:
         InputError: the archive is damaged or encrypted, its compression is unknown, a link to an
@@ -139,7 +139,7 @@ def _held_file(content: bytes) -> StoredFile:
 
 
 def _followed(key: str, links: dict[str, str]) -> str | None:
-    """Where a link leads in the end; None where it leads to itself or out of the archive."""
+    """The entry to which a link finally leads; None if it leads to itself or out of the archive."""
     seen: set[str] = set()
     while key in links and key not in seen:
         seen.add(key)
@@ -149,7 +149,7 @@ def _followed(key: str, links: dict[str, str]) -> str | None:
 
 @contextlib.contextmanager
 def _naming_damage(place: Path, entry: str = "") -> Iterator[None]:
-    """Turn what a damaged archive makes its readers raise (many kinds) into one line."""
+    """Turn the many kinds of errors that a damaged archive causes into an error of one line."""
     try:
         yield
     except InputError:

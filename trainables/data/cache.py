@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class CacheDamagedError(Exception):
-    """A cache file that is cut short, altered, or made from something else."""
+    """A cache file is cut short, altered, or made from another source."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,10 @@ def read_split(path: Path, fingerprint: str) -> CachedSplit:
 
 @contextlib.contextmanager
 def build_lock(folder: Path) -> Iterator[None]:
-    """Let one process at a time build in ``folder``; a process that dies frees it.
+    """Let one process at a time build in ``folder``. A process that dies releases the lock.
 
-    File systems without locks (some NFS mounts) build unlocked: work may be done twice, but each
-    file is still moved into place whole.
+    On file systems without locks (some NFS mounts), two processes may do the same work. Each file
+    is still moved into place whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a") as file:
@@ -161,7 +161,7 @@ def build_lock(folder: Path) -> Iterator[None]:
 
 
 def _read_description(file: BinaryIO) -> tuple[_Description, int]:
-    """The description and its offset, which is where the images end."""
+    """The description, and its offset in the file, at which the images end."""
     size = os.fstat(file.fileno()).st_size
     prefix = file.read(_PREFIX.size)
     if len(prefix) < _PREFIX.size:
@@ -184,7 +184,7 @@ def _images_at(count: int) -> int:
 
 
 class _Moments:
-    """Exact mean and standard deviation of each channel, in integers until the end."""
+    """Exact mean and standard deviation of each channel; all sums are integers."""
 
     def __init__(self) -> None:
         self.pixels = 0

@@ -51,7 +51,7 @@ def contact_sheet(data: Dataset, columns: int = COLUMNS, seed: int = 0) -> Image
 
 
 def _draw(rows: list[tuple[str, Tensor, list[str]]]) -> Image.Image:
-    """Each row a title, images [N, C, S, S] in 0..1, and captions; columns are numbered."""
+    """The picture. Each row has a title, images [N, C, S, S] in 0..1, and captions."""
     columns, _, size, _ = rows[0][1].shape
     cell = size * max(1, round(_CELL / size))
     height = sum(cell + _GAP + (_CAPTION if captions else 0) for *_, captions in rows)

@@ -76,7 +76,7 @@ class Dataset:
     horizontal_flip: bool = True
     """Whether a mirrored image is still an image of its class."""
     passed_over: str = ""
-    """What lies among the images and is not read ("6 .gif")."""
+    """Files that lie among the images and are not read ("6 .gif")."""
 
     @property
     def colour(self) -> bool:
@@ -115,7 +115,7 @@ def load_dataset(
             which becomes the training split.
         data_dir: where data sets and caches are; by default `default_data_dir`.
         progress: called while images are read and decoded.
-        note: called with one line where the source holds something that is not read.
+        note: called with one line if the source holds files that are not read.
 
     Raises:
         InputError: the source is unknown, missing or corrupt, or its classes do not suffice.
@@ -183,7 +183,7 @@ class _Opened:
         with _writing(cache_dir):
             cache_dir.mkdir(parents=True, exist_ok=True)
         self.survey = self._survey()
-        # Named by what is in it, not by the place it was read from.
+        # The fingerprint of the contents names the folder, not the place of the source.
         kind = source.name.partition(":")[0]
         self.folder = cache_dir / f"{kind}-{self.survey.fingerprint[:12]}"
 
@@ -196,7 +196,7 @@ class _Opened:
             raise InputError(f"{place}: {cause(error)}") from None
 
     def _survey(self) -> Survey:
-        """The survey of the source as it is now: remembered, or made and remembered."""
+        """The survey of the source: the stored one unless the source has changed since."""
         path = survey_path(self.source, self.cache_dir)
         survey = remembered_survey(path)
         if survey is None:
@@ -206,7 +206,7 @@ class _Opened:
         return survey
 
     def split(self, split: str, size: int) -> CachedSplit:
-        """The cached images of ``split`` at ``size`` pixels, built where they are missing."""
+        """The cached images of ``split`` at ``size`` pixels. Decodes them the first time."""
         path = self.folder / f"{split}-{size}.images"
         fingerprint = self.survey.fingerprint
         with contextlib.suppress(FileNotFoundError, CacheDamagedError):

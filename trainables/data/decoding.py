@@ -92,7 +92,7 @@ def square_pixels(image: Image.Image, shape: tuple[int, int, int]) -> npt.NDArra
 
 @contextlib.contextmanager
 def naming_corrupt(records: Records, index: int) -> Iterator[None]:
-    """Turn what a decoder raises (Pillow raises many kinds) into an error that names the file."""
+    """Turn the many kinds of errors that Pillow raises into an error that names the file."""
     try:
         yield
     except InputError:
@@ -105,7 +105,7 @@ def naming_corrupt(records: Records, index: int) -> Iterator[None]:
 
 
 def in_threads(work: Callable[[range], T], total: int, step: int) -> Iterator[T]:
-    """``work`` on each range of ``step`` out of ``total``, in order, by threads a little ahead."""
+    """``work`` on each range of ``step`` out of ``total``, in order. Threads work a bit ahead."""
     threads = len(os.sched_getaffinity(0))
     pool = ThreadPoolExecutor(threads)
     waiting: deque[Future[T]] = deque()

@@ -31,7 +31,7 @@ LARGEST_FILE = 1 << 30
 """Bytes; Pillow refuses images that have more pixels than fit."""
 _UNCHECKED_FILE = 1 << 26
 _MOST_ENTRIES = 100_000
-"""Entries that a walk looks at before it asks for images: one in a hundred at least."""
+"""After this many entries, a walk stops unless at least one in a hundred was an image."""
 
 
 class StoredFile(NamedTuple):
@@ -60,7 +60,7 @@ def is_image(name: str, head: Callable[[], bytes]) -> bool:
 
 
 def suffix_of(name: str) -> str:
-    """The suffix under which a file that is no image is counted as passed over."""
+    """The name under which a file that is no image is counted as passed over: its suffix."""
     suffix = PurePosixPath(name).suffix.lower()
     return suffix if re.fullmatch(r"\.\w{1,8}", suffix) else "without a usual suffix"
 
@@ -112,12 +112,12 @@ def read_file(path: Path) -> bytes:
 
 
 def stored_file(path: Path) -> StoredFile:
-    """The file at ``path``, which is read when it is asked for."""
+    """The file at ``path``; its content is read only when it is used."""
     return StoredFile(partial(read_file, path), partial(file_head, path))
 
 
 def file_head(path: Path) -> bytes:
-    """The first bytes of a file; none of an empty one, as files of the system seem to be."""
+    """The first bytes of a file; none if it is empty, as files in /proc seem to be."""
     if not path.stat().st_size:
         return b""
     with path.open("rb") as file:
@@ -189,7 +189,7 @@ class Walk:
 
 
 def scan(folder: Path) -> list[os.DirEntry[str]]:
-    """The entries of a folder but hidden ones, sorted by name.
+    """The entries of a folder, without hidden ones, sorted by name.
 
     Raises:
         InputError: the folder cannot be read.

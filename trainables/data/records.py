@@ -70,7 +70,7 @@ def encoded_records(images: list[tuple[str, int, Callable[[], bytes]]]) -> Encod
 class Contents:
     """What a source holds: class names, and the records of its training and test images.
 
-    ``passed_over`` says what lies among the images and is not read ("6 .gif").
+    ``passed_over`` counts the files that lie among the images and are not read ("6 .gif").
     """
 
     classes: tuple[str, ...]
@@ -88,7 +88,7 @@ class Contents:
 class LocatedData:
     """A data set found at a place.
 
-    ``stamp`` differs once the files may have changed; ``read`` raises an InputError where the
+    ``stamp`` changes whenever the files may have changed. ``read`` raises an InputError if the
     files are damaged. ``horizontal_flip``: a mirrored image is still an image of its class.
     """
 

@@ -14,7 +14,7 @@ _SPLIT_OF = {alias: split for split, aliases in SPLIT_NAMES.items() for alias in
 
 
 def split_of(word: str) -> str | None:
-    """The split that the whole ``word`` names, without regard to case."""
+    """The split that ``word`` names as a whole, in upper or lower case; None if it names none."""
     return _SPLIT_OF.get(word.lower())
 
 

@@ -33,7 +33,7 @@ def stratified_order(labels: Labels, seed: str) -> npt.NDArray[np.int64]:
 
 
 def stratified_cut(labels: Labels, share: float) -> int:
-    """Length of the prefix of `stratified_order` that holds ``share`` of each class, rounded."""
+    """Length of the prefix of `stratified_order` with ``share`` of each class, rounded."""
     return sum(int((_positions(count) < share).sum()) for count in np.bincount(labels))
 
 

@@ -21,7 +21,7 @@ Progress = Callable[[str, int, int], None]
 GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L"})
 _LOOKED_AT = 512
 _VERSION = 2
-"""Raise it when a survey of the same files would say something else than before."""
+"""Version of a survey. Increase it if a survey of the same files would now say something else."""
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Survey:
     """Short side in pixels; None when images differ in size."""
     images: dict[str, int]
     passed_over: tuple[str, ...]
-    """What lies among the images and is not read."""
+    """Files that lie among the images and are not read ("6 .gif")."""
 
 
 def survey_path(source: LocatedData, cache_dir: Path) -> Path:
@@ -48,7 +48,7 @@ def survey_path(source: LocatedData, cache_dir: Path) -> Path:
 
 
 def remembered_survey(path: Path) -> Survey | None:
-    """The survey in the file ``path``; None where there is none or it is damaged."""
+    """The survey in the file ``path``; None if the file is missing or damaged."""
     try:
         values = json.loads(path.read_text())
         lists = {key: tuple(values[key]) for key in ("classes", "passed_over")}

@@ -58,9 +58,8 @@ def saved_bytes(config: TrialConfig, image_size: int, channels: int = 3) -> floa
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = model(
-            images
-        )  # kept alive while its graph is counted: addresses tell storages apart
+        # Keep the output alive while its graph is counted, since addresses tell storages apart.
+        output = model(images)
     del output
     return sum(saved.values()) / len(images)
 
@@ -78,9 +77,9 @@ def passes(config: TrialConfig) -> tuple[float, float]:
 
 
 def _shape(config: TrialConfig) -> TrialConfig:
-    """A config that equals those of all trials with the same encoder and head.
+    """One config that stands for all trials with the same encoder and head.
 
-    The counts below are cached by it: a study's trials share few encoders.
+    It is the key of the caches below. The trials of a study share few encoders.
     """
     names = ("encoder", "width", "stem", "projection_dim")
     return TrialConfig(**{name: getattr(config, name) for name in names})

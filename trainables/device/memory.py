@@ -21,9 +21,9 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 
 def needed(config: TrialConfig, data: Dataset, runtime: Runtime) -> dict[str, int]:
-    """Bytes on this worker's device that a step cannot do without, by what they hold.
+    """Bytes that a step needs at least on this worker's device, by what they hold.
 
-    The count is from shapes. What libraries need besides (buffers, code, fragments) is not in it.
+    They are counted from shapes. The needs of libraries (buffers, code, fragments) are left out.
     """
     batch = config.batch_size // world.size()
     method = method_class(config.method)
@@ -37,7 +37,8 @@ def needed(config: TrialConfig, data: Dataset, runtime: Runtime) -> dict[str, in
     }
     for name, values in method.other_values(config, batch).items():
         parts[name] = _FLOAT * values
-    if not runtime.on_cpu:  # on a CPU they are a mapped file, whose pages the system can take back
+    # On a CPU the images are a mapped file, whose pages the system can take back.
+    if not runtime.on_cpu:
         parts["images"] = data.train.images.nbytes
     return parts
 

@@ -49,7 +49,7 @@ class Runtime:
             index = int(name.partition(":")[2] or torch.cuda.current_device())
             if index >= torch.cuda.device_count():
                 raise InputError(
-                    f"device: {name} is not there (allowed: cuda:0 to "
+                    f"device: {name} does not exist (allowed: cuda:0 to "
                     f"cuda:{torch.cuda.device_count() - 1})"
                 )
             name = f"cuda:{index}"
@@ -61,20 +61,20 @@ class Runtime:
         self.compiled = _compiles(config.compile)
         if self.compiled and world.size() > 1:
             raise InputError(
-                f"compile: on is for one worker, here are {world.size()} (allowed: auto, off)"
+                f"compile: on is for one worker, not {world.size()} (allowed: auto, off)"
             )
         # Below eight channels oneDNN's strided 1x1 convolution writes beyond its buffer in this
         # layout (torch 2.15 on AVX2: a ResNet's first shortcut at width 4 corrupts the heap).
         last = not self.on_cpu or config.width >= 8
         self.memory_format = torch.channels_last if last else torch.contiguous_format
-        self.fused = False  # whether batch norm is the C++ one
+        self.fused = False  # whether the C++ batch norm is used
         if self.on_cpu:
             keep_freed_memory()
             if last and not self.compiled and (world.size() == 1 or not config.sync_batch_norm):
                 self.fused = batch_norm.is_available()
             with contextlib.suppress(OSError):
                 _CLEAR_REFS.write_text("5")  # Linux: reset the peak memory of the process
-        else:  # the process may have run another trial before
+        else:  # an earlier trial of this process may have set a higher peak
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:

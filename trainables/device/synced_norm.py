@@ -99,5 +99,5 @@ class _Normalise(torch.autograd.Function):
 
 
 def _at_least_single(x: Tensor) -> Tensor:
-    """``x`` in single precision, or in its own where that is wider."""
+    """``x`` in single precision; unchanged if its own precision is higher."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

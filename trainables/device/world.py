@@ -14,7 +14,7 @@ def size() -> int:
 
 
 def rank() -> int:
-    """This worker's place, from 0."""
+    """This worker's rank, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 

@@ -1,4 +1,4 @@
-"""What is known of a probe without torch: its name."""
+"""What the command line and the store know of a probe; they need no torch for it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from trainables.registry import load
 
 @dataclass(frozen=True)
 class Probe:
-    """A classifier on frozen features, whose accuracy is a trial's.
+    """A classifier on frozen features. Its accuracy is the accuracy of the trial.
 
-    The function that ``implementation`` names takes a `Subject` (trainables/evaluation/features.py)
-    and gives its `Accuracy`. It is imported only when an encoder is scored: the command line must
+    ``implementation`` names a function from a `Subject` (trainables/evaluation/features.py) to its
+    `Accuracy`. The function is imported only when an encoder is scored, since the command line must
     not wait for torch.
     """
 

@@ -43,7 +43,7 @@ def extract(encoder: nn.Module, split: Split, data: Dataset, runtime: Runtime) -
     mean = torch.tensor(data.mean, device=runtime.device)[:, None, None]
     std = torch.tensor(data.std, device=runtime.device)[:, None, None]
     parts = []
-    share = -(-len(split) // world.size())  # rows beyond the end are cut off below
+    share = -(-len(split) // world.size())  # the last shares may pass the end; cut off below
     own = torch.arange(world.rank() * share, (world.rank() + 1) * share).clamp(max=len(split) - 1)
     mine = split.images if world.size() == 1 else split.images[own]
     for images in mine.split(CHUNK):

@@ -20,9 +20,9 @@ def uniformity(vectors: Tensor) -> float:
 
 
 def effective_rank(features: Tensor) -> float:
-    """Exponential of the entropy of the normalised singular values (Roy and Vetterli 2007).
+    """Effective rank of the centred features, [N, D]: between 1 and D (Roy and Vetterli 2007).
 
-    Of the centred features, [N, D]: between 1 and D.
+    It is the exponential of the entropy of the normalised singular values.
     """
     values = torch.linalg.svdvals(features - features.mean(0))
     shares = values / values.sum().clamp(min=1e-12)

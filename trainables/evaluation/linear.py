@@ -20,8 +20,9 @@ def score(subject: Subject) -> Accuracy:
 def linear(train: Features, queries: Features, classes: int) -> Accuracy:
     """A linear classifier on cached features: L2-penalised multinomial logistic regression.
 
-    Deterministic: standardised features, L-BFGS from zero, the penalty chosen from five by every
-    fifth training feature held out, then fitted again on all of them.
+    Deterministic: features are standardised, and L-BFGS starts from zero. Every fifth training
+    feature is held out to choose one of five penalties. The classifier is then fitted on all of
+    them.
     """
     mean, std = train.values.mean(0), train.values.std(0).clamp(min=1e-6)
     values = (train.values - mean) / std

@@ -38,7 +38,7 @@ def normalise(norm: nn.Module, x: Tensor, residual: Tensor | None = None) -> Ten
 
 
 def is_available() -> bool:
-    """Whether the compiled form can be used on this machine's CPU; compiles it if need be."""
+    """Whether the compiled form can be used on this machine's CPU. Compiles it the first time."""
     return _library() is not None
 
 

@@ -16,7 +16,7 @@ from trainables.native.build import at
 
 
 def is_available() -> bool:
-    """Whether the compiled form can be used on this machine's CPU; compiles it if need be."""
+    """Whether the compiled form can be used on this machine's CPU. Compiles it the first time."""
     return _library() is not None
 
 

@@ -1,4 +1,4 @@
-"""The actor between the process that drives a trial and the workers that train it.
+"""The actor between a trial's process and the workers that train the trial.
 
 It runs one `TorchTrainer` in a thread, and tells the workers how far to train. Workers that die
 come back from Train's last checkpoint and catch up; the conductor does not report an epoch twice.
@@ -37,14 +37,14 @@ Answer = TypeVar("Answer", Started, Trained, Finished)
 
 
 class Conductor:
-    """Calls from the driving process and from the workers meet here, each in its own thread."""
+    """The trial's process and its workers call this actor; each call has a thread of its own."""
 
     def __init__(self, setup: TrialSetup, content: bytes | None) -> None:
-        """``content``: a checkpoint to continue from, as a file's content."""
+        """``content``: the content of the checkpoint file from which the trial continues."""
         self._setup = setup
         self._changed = threading.Condition()
-        self._goal = 0  # epochs that the workers shall have trained
-        self._evaluate = False  # whether the workers shall evaluate once they reach the goal
+        self._goal = 0  # the epoch up to which the workers train
+        self._evaluate = False  # whether the workers evaluate once they have reached the goal
         self._closed = False
         self._trainer_ended = False
         self._started: Started | None = None
@@ -52,13 +52,13 @@ class Conductor:
         self._epochs: dict[int, Trained] = {}
         self._finished: Finished | None = None
         self._ended: Ended | None = None
-        self._attempt_errors: list[Ending] = []  # of this attempt, the cause first
+        self._attempt_errors: list[Ending] = []  # errors of the present attempt, the cause first
         self._checkpoint: Checkpoint | None = None
         me = ray.get_runtime_context().current_actor
         self._thread = threading.Thread(target=self._run, args=(me, content), daemon=True)
         self._thread.start()
 
-    # Called by the driving process.
+    # Called by the trial's process.
 
     def begin(self) -> Started | Ended:
         """Waits until the workers have made the trial."""
@@ -82,14 +82,14 @@ class Conductor:
         return self._wait(lambda: self._finished)
 
     def content(self) -> bytes | None:
-        """The last checkpoint, as a file's content."""
+        """The content of the last checkpoint file; None if there is none yet."""
         if self._checkpoint is None:
             return None
         with self._checkpoint.as_directory() as folder:
             return (Path(folder) / CHECKPOINT_FILE).read_bytes()
 
     def close(self) -> None:
-        """Lets the workers end, waits for it, and removes their checkpoints."""
+        """Lets the workers end, waits until they have, and removes their checkpoints."""
         with self._changed:
             self._closed, self._goal = True, -1
             self._changed.notify_all()
@@ -103,14 +103,14 @@ class Conductor:
     # Called by the workers.
 
     def wanted(self) -> bool:
-        """Whether a worker that starts should start at all."""
+        """Whether a worker that starts has anything to do."""
         return not self._closed and self._ended is None
 
     def next(self, epoch: int) -> NextStep:
-        """What a worker that has trained ``epoch`` epochs does next; every worker hears the same.
+        """What a worker that has trained ``epoch`` epochs does next; the same for every worker.
 
-        The conductor never takes a goal back: a worker that has heard it already would wait for
-        the others in a collective operation.
+        The conductor never lowers the goal, except to close. Otherwise a worker that has already
+        begun the epoch would wait in a collective operation for workers that have not.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._next(epoch) is not None)
@@ -119,7 +119,7 @@ class Conductor:
         return step
 
     def tell(self, message: WorkerMessage) -> None:
-        """Takes in what a worker says."""
+        """Takes in a worker's message."""
         with self._changed:
             match message:
                 case Started():
@@ -128,7 +128,7 @@ class Conductor:
                     self._group = message.group
                 case Trained():
                     self._checkpoint = message.checkpoint or self._checkpoint
-                    # Train's checkpoint stays here: the driving process has no use for it.
+                    # The checkpoint stays here: the trial's process has no use for it.
                     trained = dataclasses.replace(message, checkpoint=None)
                     self._epochs.setdefault(message.row["epoch"], trained)
                 case Finished():
@@ -173,11 +173,11 @@ class Conductor:
             self._changed.notify_all()
 
     def _fit(self, me: Any, content: bytes | None) -> None:
-        """Runs Train's trainer to its end."""
+        """Runs Train's `TorchTrainer` until it ends."""
         setup = self._setup
         # Workers stay in the driver's folder: the paths of a study are relative to it.
         os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-        # Train's controller looks often, so that it notices the end of a trial soon.
+        # Train's controller checks its workers often, so that it notices the end of a trial soon.
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
         import ray.train
         from ray.train.torch import TorchTrainer

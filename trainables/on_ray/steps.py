@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ray.train import Checkpoint
 
 ATTEMPTS = 3
-"""How often a trial is started before its error is recorded."""
+"""How many attempts a trial has. The error of the last one is recorded."""
 CHECKPOINT_SECONDS = 60.0
 """Seconds of work that a trial may lose when its node dies."""
 CHECKPOINT_FILE = "trial.pt"
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 class Steps(Protocol):
-    """What Ray's processes use of a trial; `trainables.trial.Trial` has it."""
+    """The part of `trainables.trial.Trial` that Ray's processes use."""
 
     @property
     def epoch(self) -> int: ...
@@ -68,22 +68,22 @@ class Assignment(TypedDict):
     runner: Literal["reused", "train"]
     workers: int
     cpus: float
-    """Of each worker, as ``gpus``."""
+    """CPUs of each worker."""
     gpus: float
 
 
 class StepReport(TypedDict, total=False):
-    """What a process reports after each epoch; ``status`` comes with its last report only."""
+    """What a process reports after each epoch. Only its last report has a ``status``."""
 
     epoch: int
     row: Row
-    """Of the table ``epochs``, without ``trial_id``."""
+    """A row of the table ``epochs``, without ``trial_id``."""
     summary: Row
-    """What the trial knows of itself so far, for the table ``trials``."""
+    """Columns of the table ``trials`` that are known before the trial ends."""
     knn_accuracy: float
-    """Where it was measured; early stopping compares it."""
+    """kNN accuracy, in epochs that measure it; early stopping compares it."""
     group: str
-    """Id of the workers' placement group, of a trial of several workers."""
+    """Id of the placement group of the trial's workers, if the trial has several."""
     status: str
     trial: Row
     """Columns of ``trials`` that only a complete trial has."""
@@ -97,7 +97,7 @@ class Started:
 
     epoch: int
     rows: list[Row]
-    """Of the epochs that the trial has trained already."""
+    """Rows of the epochs that the trial had trained before."""
     summary: Row
     group: str | None
 
@@ -137,11 +137,11 @@ NextStep = Literal["advance", "finish", "end"]
 
 @dataclass(frozen=True)
 class TrialSetup:
-    """What the workers of a trial run, and on what.
+    """What the workers of a trial run, and the resources that they get.
 
     Args:
         name: of the run; one run of that name is under way at a time.
-        config, split, data_dir: the trial.
+        config, split, data_dir: as `trainables.trial.Trial` takes them.
         workers: processes that share each batch.
         cpus, gpus: of each worker.
         storage: folder that all workers reach, for checkpoints while the trial runs.
@@ -174,7 +174,7 @@ def local_trial(config: TrialConfig, split: str, data_dir: Path | None, cpus: fl
 
     torch.set_num_threads(max(1, int(cpus)))
     if torch.cuda.is_initialized():
-        # Frees what the last trial of this process kept: other trials may share the GPU.
+        # Give back what the last trial of this process kept: other trials may share the GPU.
         torch.cuda.empty_cache()
     return Trial(config, split=split, data_dir=data_dir)  # type: ignore[arg-type]
 

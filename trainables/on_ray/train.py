@@ -82,16 +82,16 @@ class TrainTrial:
         return Result(finished.trial, finished.evaluations)
 
     def summary(self) -> Row:
-        """What is known at any time, and all there is of a trial that was stopped."""
+        """Columns of ``trials`` that are known after any epoch; a stopped trial has only these."""
         return self._summary
 
     def data_fingerprint(self) -> str:
-        """Of the data set that the trial trains on."""
+        """Fingerprint of the data set that the trial trains on."""
         self._open()
         return str(self._summary["data_fingerprint"])
 
     def save(self, path: Path) -> None:
-        """Write the workers' last checkpoint; nothing if they have made none yet."""
+        """Write the workers' last checkpoint. Does nothing if they have made none yet."""
         content = None
         if self._conductor is not None:
             content = ray.get(self._conductor.content.remote())
@@ -102,13 +102,13 @@ class TrainTrial:
         """Continue from a checkpoint of the same config, of any number of workers.
 
         Raises:
-            WrongInputError: damaged, or another trial's.
+            WrongInputError: the checkpoint is damaged, or another trial's.
         """
         self._content = path.read_bytes()
         self._open()
 
     def close(self, seconds: float = _CLOSE_SECONDS) -> None:
-        """End the workers and all that belongs to them; Ray kills what takes longer than that."""
+        """End the workers and the conductor. After ``seconds`` Ray kills them."""
         conductor, self._conductor = self._conductor, None
         if conductor is None:
             return
@@ -123,10 +123,11 @@ class TrainTrial:
         if self._conductor is not None:
             return
         setup = self._setup
-        # Outside the placement group of the trial's process. Inside it, Ray would kill Train's own
-        # helpers together with that process, and they clean up after a controller that was killed.
+        # The conductor runs outside the placement group of the trial's process. If it ran inside,
+        # Ray would kill Train's own helper actors together with that process, and these clean up
+        # after a controller that was killed.
         actor = ray.remote(num_cpus=0, scheduling_strategy="DEFAULT")(Conductor)
-        # Threads: for each worker one that waits and one that tells, and a few for this process.
+        # Each worker needs one thread to wait and one to report; this process needs a few.
         actor = actor.options(max_concurrency=2 * setup.workers + 4)
         self._conductor = actor.remote(setup, self._content)
         started: Started = self._ask(self._conductor.begin.remote())
@@ -137,7 +138,7 @@ class TrainTrial:
         """The conductor's answer.
 
         Raises:
-            Exception: that of `trainables.endings.error_of`, if the trial has ended early.
+            Exception: if the trial ended early, the error that `trainables.endings.error_of` gives.
         """
         answer = ray.get(reference)
         if isinstance(answer, Ended):

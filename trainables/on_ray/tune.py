@@ -42,11 +42,11 @@ class TrialTrainable(Trainable):
         """Called once for each process.
 
         Args:
-            config: of the first trial of this process.
+            config: Tune's configuration of the first trial of this process.
             make_trial: makes a trial in this process, or in each of its workers.
             data_dir: where data sets are.
             scratch: folder in ``filesystem`` for checkpoints of trials of several workers.
-            filesystem: pyarrow's.
+            filesystem: the file system of the results, as pyarrow has it.
         """
         self._make_trial = make_trial
         self._data_dir = data_dir
@@ -63,7 +63,7 @@ class TrialTrainable(Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Trains one epoch, and finishes the trial after the last; starts again after an error."""
+        """Trains one epoch; after the last one, finishes the trial. Starts again after an error."""
         while True:
             try:
                 return self._advance()
@@ -126,10 +126,10 @@ class TrialTrainable(Trainable):
                 assert_never(assignment["runner"])
 
     def end(self) -> None:
-        """Drops the trial, with the workers that it may have.
+        """Drops the trial, and ends its workers if it has any.
 
-        The driver calls this as soon as a trial of several workers has ended: the process may be
-        kept for further trials, and would keep the workers until the next one.
+        The driver calls this as soon as a trial of several workers has ended. Otherwise Tune may
+        keep this process for a further trial, and the workers would stay until that trial starts.
         """
         trial, self._trial = self._trial, None
         if close := getattr(trial, "close", None):
@@ -143,7 +143,7 @@ class TrialTrainable(Trainable):
         return dict(self._trial.summary()) if self._trial is not None else {}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Saves the trial; nothing if it has not started."""
+        """Saves the trial. Does nothing if the trial has not started."""
         if self._trial is not None:
             self._trial.save(Path(checkpoint_dir) / CHECKPOINT_FILE)
 

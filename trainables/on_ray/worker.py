@@ -1,8 +1,8 @@
 """The training function of each worker of a trial, as Ray Train runs it.
 
-A worker advances the same trial that runs without Ray, and waits at the end of every epoch for the
-conductor's next step. So a stopped trial trains no epoch too many, and its workers end by
-themselves, between two collective operations, and leave nothing behind.
+A worker advances the same trial that runs without Ray. At the end of every epoch it waits for the
+conductor's next step. So a stopped trial trains no epoch too many. Its workers end by themselves
+between two collective operations, and clean up.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def work(given: Mapping[str, Any]) -> None:
     """Trains in one worker; ``given`` has ``setup``, ``conductor`` and ``content``.
 
     Raises:
-        Exception: whatever ended this attempt; Ray Train then starts the next one.
+        Exception: the error that ended this attempt; Ray Train then starts the next attempt.
     """
     conductor = given["conductor"]
     if not ray.get(conductor.wanted.remote()):
@@ -53,7 +53,7 @@ def work(given: Mapping[str, Any]) -> None:
 
 
 def _ending(error: Exception) -> Ending:
-    """Wrong input is final here: to start all workers again would take a minute, for nothing."""
+    """Marks wrong input as final: all workers would take a minute to start and fail again."""
     if isinstance(error, InputError):
         return Ending("failed", str(error), final=True, wrong_input=True)
     return ending_of(error)
@@ -101,7 +101,7 @@ def _serve(setup: TrialSetup, conductor: Any, content: bytes | None) -> None:
 
 
 def _make_trial(setup: TrialSetup, content: bytes | None) -> Steps:
-    """The trial, from Train's last checkpoint, or from ``content``, where there is one."""
+    """The trial: from Train's last checkpoint, else from ``content``, else from its start."""
     import ray.train
 
     if setup.gpus:
@@ -122,7 +122,7 @@ def _make_trial(setup: TrialSetup, content: bytes | None) -> Steps:
 
 
 def _report(trial: Steps, row: Mapping[str, Any], save: bool) -> Checkpoint | None:
-    """Reports an epoch to Train; saves the trial first if ``save``, and returns where it lies."""
+    """Reports an epoch to Train. If ``save``, saves the trial first and returns the checkpoint."""
     import ray.train
 
     metrics = {"epoch": row["epoch"], "loss": row.get("loss")}
@@ -142,7 +142,7 @@ class _CheckpointClock:
         self._seconds, self._last = seconds, time.monotonic()
 
     def is_due(self, done: bool) -> bool:
-        """A trial that is ``done`` needs a checkpoint only if every epoch is saved."""
+        """Whether to save now. A trial that is ``done`` is saved only if every epoch is."""
         if self._seconds and (done or time.monotonic() - self._last < self._seconds):
             return False
         self._last = time.monotonic()

@@ -44,8 +44,8 @@ def crop(
 ) -> Tensor:
     """Each image's box, resized bilinearly to the image's size; mirrored where ``flipped``.
 
-    A box is never larger than the result, so antialiasing is not needed. ``x`` is [N, C, S, S] from
-    0 to ``white``. The result is from 0 to 1.
+    A box is never larger than the result, so antialiasing is not needed. ``x`` is [N, C, S, S] with
+    values from 0 to ``white``; the result has values from 0 to 1.
     """
     size = x.shape[-1]
     rows = _interpolation(top, height, size).div_(white)  # far fewer values than the images'

@@ -55,10 +55,10 @@ def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
 
 
 def by_operators(x: Tensor, views: Views) -> Tensor:
-    """The same as `jitter`, by torch's operators on any device; arguments as there."""
+    """The same as `jitter`, with the same arguments, by torch's operators on any device."""
     n, padded = len(x), views.hue_images.numel()
     planes = x.transpose(0, 1)
-    if padded > n:  # a batch that four does not divide
+    if padded > n:  # n is no multiple of four
         planes = torch.cat([planes, planes.new_zeros(3, padded - n, *x.shape[2:])], dim=1)
     hue = torch.cat([views.hue, views.hue.new_zeros(padded - n)])
     x = planes.transpose(0, 1)[:n]

@@ -95,7 +95,7 @@ def _path(name: str, text: str) -> Path:
         path = Path(text).expanduser()
         path.stat()
     except FileNotFoundError:
-        pass  # the source says what it needs there
+        pass  # the source itself reports what is wrong with the path
     except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, no such user, no rights
         is_bytes = isinstance(error, UnicodeEncodeError)
         reason = "the path is not UTF-8" if is_bytes else cause(error)

@@ -57,7 +57,7 @@ class Cifar10(DataSource):
 
 
 class Cifar100(Cifar10):
-    """The same of 100 classes."""
+    """32x32 colour photographs of 100 classes, in DATA/cifar100 or in DATA."""
 
     name = "cifar100"
     summary = "32x32 colour photographs of 100 classes"

@@ -133,7 +133,7 @@ def _read(file: Path, columns: Columns) -> tuple[list[bytes | None], FileLabels 
 
 
 def _stored_size(parquet: Any, columns: list[str]) -> int:
-    """Bytes of the columns once they are decompressed."""
+    """Bytes that the columns take in memory."""
     metadata = parquet.metadata
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
     chunks = (group.column(number) for group in groups for number in range(group.num_columns))
@@ -146,7 +146,7 @@ def _stored_size(parquet: Any, columns: list[str]) -> int:
 
 @contextlib.contextmanager
 def _reading(file: Path) -> Iterator[Any]:
-    """The open Parquet file; what a damaged one makes pyarrow raise (many kinds) is one line."""
+    """The open Parquet file. Turns the many kinds of errors of a damaged file into one line."""
     import pyarrow.parquet as pq
 
     try:

@@ -28,7 +28,7 @@ class FileLabels:
     kind: str
     """Whether the column holds numbers or text."""
     declared: bool
-    """Whether the file lists the names of all classes; else they are those of its rows."""
+    """Whether the file lists the names of all classes; if not, its rows give the names."""
 
 
 def read_labels(file: Path, column: str, data: Any, schema: Any) -> FileLabels | None:

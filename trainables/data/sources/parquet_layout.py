@@ -30,7 +30,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Shard:
-    """A Parquet file, the configuration and the split that its place and its name say."""
+    """A Parquet file, with the configuration and the split that its path tells."""
 
     path: Path
     config: str
@@ -107,7 +107,7 @@ def _parquet_files(folder: Path) -> Iterator[Path]:
 
 
 def _shard(folder: Path, file: Path) -> _Shard | None:
-    """What a file is by its name and its folders; None if it is of no split."""
+    """A file's split and configuration by its path; None if it belongs to no split."""
     folders = [part for part in file.relative_to(folder).parts[:-1] if part != "data"]
     match = _SHARD.fullmatch(file.stem)
     by_name = split_of(match["word"]) if match else None
@@ -158,7 +158,7 @@ def _shards_in_one_place(
     """All files of one split, from the highest folder that holds some of them.
 
     Raises:
-        InputError: shards are missing, or the split lies there in two forms.
+        InputError: shards are missing, or the folder holds the split in two forms.
     """
 
     def preference(place: Path) -> tuple[int, bool, Path]:
@@ -193,5 +193,5 @@ def _check_complete(shards: list[_Shard], total: int) -> None:
         what = f"shard {missing[0]:05}-of-{total:05}" if missing else f"not one of {total} shards"
         raise InputError(
             f"{shards[0].path.parent}: {shards[0].alias}-*.parquet: {what} is missing "
-            f"({len(indices)} files are there)"
+            f"({len(indices)} files were found)"
         )

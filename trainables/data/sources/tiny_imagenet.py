@@ -92,7 +92,7 @@ def _root_below(place: Path) -> Path:
         roots: dict[Path, Path] = {}  # by their real path: links may lead to one folder twice
         deeper: list[Path] = []
         for folder in level[:_MOST_FOLDERS]:
-            with contextlib.suppress(OSError, InputError):  # not to be read, so not to be used
+            with contextlib.suppress(OSError, InputError):  # pass over a folder without read rights
                 if (folder / _CLASSES).is_file():
                     roots.setdefault(folder.resolve(), folder)
                 deeper += [Path(entry.path) for entry in scan(folder) if entry.is_dir()]
