@@ -10,6 +10,7 @@ import pandas as pd
 
 from reports.output.sentences.equivalence import equivalence_words
 from reports.output.sentences.limits import batch_words, ceiling_words, limits, method_words
+from reports.output.sentences.per_image import image_words
 from reports.output.sentences.records import mixed_words, partial
 from reports.output.sentences.tuning import compute_match, fairness_words
 from reports.output.sentences.verdict import headline
@@ -20,6 +21,7 @@ from reports.statistics import (
     fairness,
     gain,
     hierarchy,
+    per_image,
     pooled,
     scaling,
     transfer,
@@ -87,6 +89,8 @@ class Sentences:
     """What the results cannot show, and what is missing."""
     compute: str
     equivalence: str
+    images: list[str]
+    """What other test images would change, and which classes gain."""
     fairness: list[str]
 
 
@@ -100,6 +104,7 @@ class Findings:
     gains: Gains
     trends: Trends
     capacity: Capacity
+    images: per_image.PerImage
     tuning: Tuning
     sentences: Sentences
 
@@ -120,6 +125,9 @@ class Findings:
             "scaling": self.capacity.scaling,
             "scaling_residuals": self.capacity.residuals,
             "transfer": self.gains.transfer,
+            "gain_other_images": self.images.gains,
+            "slope_other_images": self.images.slopes,
+            "gain_by_class": self.images.classes,
             "searches": self.tuning.searches,
             "budgets": self.tuning.budgets,
             "unequal_budgets": self.tuning.unequal,
@@ -141,13 +149,16 @@ def find(
 
     Args:
         trials: the trials table.
-        evaluations: the evaluations table, from which transfer is computed; None: no rows.
+        evaluations: the evaluations table, for transfer and for single images; None: no rows.
         notes: sentences on further limits, such as files that could not be read.
     """
+    if evaluations is None:
+        evaluations = EVALUATIONS.empty_table().to_pandas()
     selection = select(trials)
     gains = _gains(trials, evaluations, selection)
     trends = _trends(gains.pairs)
     capacity = _capacity(selection)
+    images = per_image.per_image(selection, gains.pairs, evaluations)
     tuning = _tuning(trials, selection)
     return Findings(
         name=", ".join(sorted({str(s) for s in trials["study"].dropna()} - {""})) or "unnamed",
@@ -156,6 +167,7 @@ def find(
         gains=gains,
         trends=trends,
         capacity=capacity,
+        images=images,
         tuning=tuning,
         sentences=Sentences(
             headlines=[headline(row) for _, row in trends.pooled.iterrows()],
@@ -170,14 +182,13 @@ def find(
             ],
             compute=compute_match(gains.pairs),
             equivalence=equivalence_words(capacity.equivalence),
+            images=image_words(images),
             fairness=fairness_words(tuning.searches, tuning.unequal),
         ),
     )
 
 
-def _gains(trials: pd.DataFrame, evaluations: pd.DataFrame | None, selection: Selection) -> Gains:
-    if evaluations is None:
-        evaluations = EVALUATIONS.empty_table().to_pandas()
+def _gains(trials: pd.DataFrame, evaluations: pd.DataFrame, selection: Selection) -> Gains:
     pairs = gain.pairs(selection)
     return Gains(
         pairs=pairs,

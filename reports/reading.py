@@ -16,6 +16,8 @@ from trainables.errors import InputError, cause
 
 _TRIAL = ["study", "trial_id"]
 """What names a trial: an id is unique within its study only."""
+_EVALUATION = ["trial_id", "dataset", "split", "protocol"]
+"""What names an evaluation: two trials with one id computed the same."""
 _NOT_COMPARED = ("eval_datasets", "device")
 """Fields in which two records of one trial may differ: on which further data sets its encoder was
 evaluated, and where it ran. All other fields may change its accuracy, precision included."""
@@ -26,13 +28,13 @@ class Tables(NamedTuple):
 
     trials: pd.DataFrame
     evaluations: pd.DataFrame
-    """Of the confirm trials whose encoders were evaluated on other data sets."""
+    """Of the confirm trials."""
     notes: list[str]
     """Files that could not be read, a sentence each."""
 
 
 def read_results(results: list[str], waiting: bool = False) -> Tables:
-    """The trials of all results, each trial once, and the evaluations of transferred encoders.
+    """The trials of all results and the evaluations of confirm trials, each trial once.
 
     Args:
         results: folders or URIs.
@@ -47,7 +49,7 @@ def read_results(results: list[str], waiting: bool = False) -> Tables:
         with _damaged_files() as damaged, _as_input_error(uri):
             store = open_store(uri)
             frame = store.read("trials")
-            evaluations.append(_transferred(store, frame))
+            evaluations.append(_of_confirm_trials(store, frame))
         if frame.empty and not waiting:
             why = f" ({damaged[-1]})" if damaged else ""
             raise InputError(f"{store.name}: no finished trial there{why}")
@@ -57,7 +59,7 @@ def read_results(results: list[str], waiting: bool = False) -> Tables:
     _check_conflicts(both)
     return Tables(
         both.drop_duplicates(_TRIAL, keep="last", ignore_index=True),
-        pd.concat(evaluations, ignore_index=True).drop_duplicates(),
+        pd.concat(evaluations, ignore_index=True).drop_duplicates(_EVALUATION, keep="last"),
         notes,
     )
 
@@ -83,10 +85,8 @@ def _as_input_error(uri: str) -> Iterator[None]:
         raise InputError(f"{public(uri)}: cannot be read ({cause(error)})") from None
 
 
-def _transferred(store: Store, trials: pd.DataFrame) -> pd.DataFrame:
-    """The evaluations of the confirm trials that name other data sets."""
-    named = trials["eval_datasets"].map(lambda names: names is not None and len(names) > 0)
-    ids = trials.loc[named.astype(bool) & (trials["phase"] == CONFIRM), "trial_id"]
+def _of_confirm_trials(store: Store, trials: pd.DataFrame) -> pd.DataFrame:
+    ids = trials.loc[trials["phase"] == CONFIRM, "trial_id"]
     if ids.empty:
         return EVALUATIONS.empty_table().to_pandas()
     return store.read("evaluations", trial_ids=ids)

@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from trainables.evaluation import features, geometry
+from trainables.evaluation import features, geometry, per_image
 from trainables.evaluation.features import Features
 from trainables.evaluation.knn import knn
 from trainables.evaluation.linear import linear
@@ -53,7 +55,11 @@ def test_linear_probe_is_as_good_as_scikit_learns_best_penalty(
     )
     ours = linear(train, test, classes=10)
     assert ours.top1 >= 100 * theirs - 1.0
-    assert ours == linear(train, test, classes=10)
+    again = linear(train, test, classes=10)
+    assert (ours.top1, ours.top5) == (again.top1, again.top5)
+    assert ours.right is not None
+    assert again.right is not None
+    assert torch.equal(ours.right, again.right)
 
 
 def test_measures_have_their_closed_forms() -> None:
@@ -70,3 +76,15 @@ def test_accuracy_counts_first_guess_and_first_five() -> None:
     found = features.accuracy(scores, torch.arange(7))
     assert found.top1 == pytest.approx(100 / 7)
     assert found.top5 == pytest.approx(500 / 7)
+    assert found.right is not None
+    assert found.right.tolist() == [False] * 6 + [True]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=40))
+def test_which_images_were_right_is_kept_by_class(images: list[tuple[int, bool]]) -> None:
+    labels = torch.tensor([label for label, _ in images])
+    kept = per_image.columns(torch.tensor([right for _, right in images]), labels, classes=6)
+    bits = np.unpackbits(np.frombuffer(kept["right"], np.uint8), count=len(images))
+    expected = [right for label in range(6) for own, right in images if own == label]
+    assert bits.tolist() == expected
+    assert kept["class_images"] == [[own for own, _ in images].count(c) for c in range(6)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch._dynamo.utils import counters
@@ -151,14 +152,21 @@ def test_tuning_never_reads_test_images_and_a_final_score_reads_them_once(
         tuning.advance()
     result = tuning.finish()
     assert read == []
+    assert not any("right" in row for row in result.evaluations)
     assert result.trial["split"] == "validation"
     assert result.trial["scored_images"] == len(tuning.data.validation)
     final = Trial(tuning.config, split="test", data_dir=data_dir)
     while not final.done:
         final.advance()
     assert read == []  # the monitor on the way there sees validation images, too
-    assert final.finish().trial["scored_images"] == len(final.data.test)
+    result = final.finish()
+    assert result.trial["scored_images"] == len(final.data.test)
     assert read == [len(final.data.test)]
+    (kept,) = [row for row in result.evaluations if "right" in row]
+    assert kept["protocol"] == "linear"
+    assert kept["class_images"] == final.data.test.labels.bincount().tolist()
+    bits = np.unpackbits(np.frombuffer(kept["right"], np.uint8), count=kept["images"])
+    assert 100 * bits.mean() == pytest.approx(result.trial["accuracy"])
     # One config, one training: only the images that score it differ.
     assert same(final.pretraining.state_dict(), tuning.pretraining.state_dict())
 

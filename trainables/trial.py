@@ -23,7 +23,7 @@ from trainables.data.dataset import Progress as LoadingProgress
 from trainables.device import flops, memory, world
 from trainables.device.runtime import Runtime
 from trainables.errors import InputError
-from trainables.evaluation import PROBES, features, geometry, knn
+from trainables.evaluation import PROBES, features, geometry, knn, per_image
 from trainables.evaluation.features import Accuracy, Subject
 from trainables.pretraining import Diverged, Pretraining, Progress
 from trainables.streams import stream
@@ -281,7 +281,14 @@ class Trial:
                     "seconds": time.perf_counter() - start,
                 }
             )
+            if found.right is not None and self._is_final(name, protocol):
+                rows[-1] |= per_image.columns(found.right, scored.labels, len(data.classes))
         return rows
+
+    def _is_final(self, name: str, protocol: str) -> bool:
+        """Whether an evaluation gives the trial's accuracy on test images."""
+        own = name == self.config.dataset and protocol == self.config.probe
+        return own and self.split == "test"
 
     @torch.no_grad()
     def _geometry(self) -> dict[str, float]:

@@ -9,6 +9,7 @@ import vl_convert
 
 from reports.findings import Findings
 from reports.output.figures.accuracy import accuracy_figure, scaling_figure
+from reports.output.figures.classes import class_figure
 from reports.output.figures.equivalence import equivalence_figure
 from reports.output.figures.gain import comparison_figure, gain_figure
 from reports.output.figures.search import hyperparameter_figure, search_figure
@@ -35,6 +36,8 @@ def charts_of(findings: Findings, other: Findings | None = None) -> dict[str, An
         charts["scaling"] = scaling_figure(findings.capacity.residuals)
     if not findings.capacity.equivalence.empty:
         charts["equivalence"] = equivalence_figure(findings.capacity.equivalence)
+    if not findings.images.classes.empty:
+        charts["classes"] = class_figure(findings.images.classes)
     if findings.tuning.curves["best"].notna().any():
         charts["search"] = search_figure(findings.tuning.curves)
     if (findings.tuning.chosen["value"] > 0).any():

@@ -44,5 +44,5 @@ def needed(count: float) -> str:
 
 def counted(number: float, noun: str) -> str:
     """A number with its noun, in the plural where it is not one."""
-    plural = "es" if noun.endswith("ch") else "s"
+    plural = "es" if noun.endswith(("ch", "ss")) else "s"
     return f"{int(number)} {noun}" + ("" if number == 1 else plural)

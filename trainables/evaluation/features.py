@@ -23,6 +23,8 @@ class Accuracy(NamedTuple):
 
     top1: float
     top5: float
+    right: Tensor | None = None
+    """Whether each image's first guess is its class, [N] bool; None where a probe does not say."""
 
 
 class Features(NamedTuple):
@@ -89,4 +91,4 @@ def accuracy(scores: Tensor, labels: Tensor) -> Accuracy:
     guesses = scores.topk(min(5, scores.shape[1]), dim=1).indices
     hits = guesses == labels[:, None]
     top1 = 100 * hits[:, 0].float().mean().item()
-    return Accuracy(top1, 100 * hits.any(1).float().mean().item())
+    return Accuracy(top1, 100 * hits.any(1).float().mean().item(), hits[:, 0])

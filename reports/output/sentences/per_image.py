@@ -1,0 +1,85 @@
+"""What single test images say: other images, and the classes that gain."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from reports.output.numbers import counted, signed, span
+from reports.statistics.per_image import LINE_ARM, PerImage
+
+
+def image_words(found: PerImage) -> list[str]:
+    """The findings of `per_image.per_image`, a sentence each; none without a pair."""
+    if not found.all_pairs:
+        return []
+    if not found.pairs:
+        return [
+            "These trials did not record which test images were right (older versions did not), so "
+            "the report cannot say what other test images would change, nor which classes gain."
+        ]
+    notes = []
+    if found.pairs < found.all_pairs:
+        notes.append(
+            f"{found.pairs} of {counted(found.all_pairs, 'pair')} recorded which test images were "
+            "right; what follows rests on these."
+        )
+    for arm, gains in found.gains.groupby("arm", sort=True):
+        notes += _noise(str(arm), gains)
+    notes += [_slope(row) for _, row in found.slopes.iterrows()]
+    notes += [_classes(rows) for _, rows in found.classes.groupby(LINE_ARM, sort=True)]
+    return [note for note in notes if note]
+
+
+def _noise(arm: str, gains: pd.DataFrame) -> list[str]:
+    judged = gains.dropna(subset=["images_share", "low", "runs_low"])
+    if judged.empty:
+        return []
+    shares = 100 * judged["images_share"]
+    wider = (judged["high"] - judged["low"]) / (judged["runs_high"] - judged["runs_low"])
+    low, high = f"{shares.min():.0f}", f"{shares.max():.0f}"
+    notes = [
+        f"{arm}: {low if low == high else f'{low} to {high}'} % of the variance of a gain comes "
+        "from which images the test split holds, the rest from training. For other images of the "
+        f"same kind the intervals are {np.median(wider):.2f} times as wide (median)."
+    ]
+    lost = (_excludes_zero(judged, "runs_low", "runs_high")) & ~_excludes_zero(
+        judged, "low", "high"
+    )
+    if lost.any():
+        notes.append(
+            f"{arm}: at {int(lost.sum())} of {counted(len(judged), 'point')} the gain's interval "
+            "excludes 0 for these test images, but not for others."
+        )
+    return notes
+
+
+def _excludes_zero(rows: pd.DataFrame, low: str, high: str) -> pd.Series:
+    return (rows[low] > 0) | (rows[high] < 0)
+
+
+def _slope(row: pd.Series) -> str:
+    if not np.isfinite(row["low"]):
+        return ""
+    return (
+        f"{_line(row)}: slope {signed(row['slope'])} per doubling; 95 % interval over training "
+        f"{span(row['runs_low'], row['runs_high'])} on these test images, "
+        f"{span(row['low'], row['high'])} on others."
+    )
+
+
+def _classes(rows: pd.DataFrame) -> str:
+    if len(rows) < 2:
+        return ""
+    most, least = rows.loc[rows["gain"].idxmax()], rows.loc[rows["gain"].idxmin()]
+    differ = (rows["family_low"] > rows["overall"]) | (rows["family_high"] < rows["overall"])
+    return (
+        f"{_line(most)}: gains most in class {most['class']} ({signed(most['gain'])}) and least in "
+        f"class {least['class']} ({signed(least['gain'])}), mean over widths. In "
+        f"{int(differ.sum())} of {counted(len(rows), 'class')} the interval (95 %, Bonferroni, "
+        f"other images) does not contain the gain over all classes ({signed(most['overall'])})."
+    )
+
+
+def _line(row: pd.Series) -> str:
+    return " ".join(str(row[name]) for name in LINE_ARM)
