@@ -119,12 +119,12 @@ def _scored(confirm: pd.DataFrame, evaluations: pd.DataFrame) -> dict[str, Score
         own.rename(columns={"probe": "protocol"}), on=["trial_id", "dataset", "protocol"]
     )
     scored = {}
-    for row in kept.itertuples(index=False):
-        counts = np.asarray(row.class_images, np.int64)
-        bits = np.frombuffer(row.right, np.uint8)
+    for row in kept.to_dict("records"):
+        counts = np.asarray(row["class_images"], np.int64)
+        bits = np.frombuffer(row["right"], np.uint8)
         right = np.unpackbits(bits, count=int(counts.sum())).astype(bool)
-        images = (str(row.data_fingerprint), *counts.tolist())
-        scored[row.trial_id] = Scored(images, counts, right)
+        images = (str(row["data_fingerprint"]), *counts.tolist())
+        scored[str(row["trial_id"])] = Scored(images, counts, right)
     return scored
 
 

@@ -71,7 +71,8 @@ def _slope(row: pd.Series) -> str:
 def _classes(rows: pd.DataFrame) -> str:
     if len(rows) < 2:
         return ""
-    most, least = rows.loc[rows["gain"].idxmax()], rows.loc[rows["gain"].idxmin()]
+    by_gain = rows.sort_values("gain")
+    least, most = by_gain.iloc[0], by_gain.iloc[-1]
     differ = (rows["family_low"] > rows["overall"]) | (rows["family_high"] < rows["overall"])
     return (
         f"{_line(most)}: gains most in class {most['class']} ({signed(most['gain'])}) and least in "
