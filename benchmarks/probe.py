@@ -2,7 +2,7 @@
 
     python -m benchmarks.probe CHECKPOINT [--images 10000] [--untrained] [--cached]
 
-The checkpoint is one that `mixco trial` left (results/trials/checkpoints/TRIAL_ID.pt). Both probes
+The checkpoint is one that `mixco trial` left (results/by-hand/checkpoints/TRIAL_ID.pt). Both probes
 train on the first ``images`` training images (their order is stratified and random) and are scored
 on the whole test split. With ``--cached``, SGD trains on the same features of whole images as
 `linear`: raw ones at the published rate, and standardised ones at a smaller rate. This shows which

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal, Self, assert_never
 
@@ -14,6 +13,7 @@ from search_spaces import Space, narrow, space
 from study.matching import match_compute
 from study.resources import Resources
 from study.samplers import SAMPLERS
+from study.shipped import preset_text
 from study.suggestions import check_suggestions, check_workers
 from study.trackers import TRACKERS
 from study.yaml_files import MAX_CHARACTERS, dump_yaml, load_yaml
@@ -327,16 +327,6 @@ def _check_stopping(spec: StudySpec, config: TrialConfig) -> None:
         )
 
 
-def presets() -> list[str]:
-    """The names of the studies that ship with the tool."""
-    folder = resources.files("study") / "presets"
-    return sorted(
-        entry.name.removesuffix(".yaml")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".yaml")
-    )
-
-
 def load_spec(spec: str) -> StudySpec:
     """The study of a YAML file, the preset of that name, or of standard input (``-``).
 
@@ -354,10 +344,7 @@ def load_spec(spec: str) -> StudySpec:
         raise InputError(f"{spec}: no such file") from None
     except OSError as error:
         raise InputError(f"{spec}: cannot be read: {cause(error)}") from None
-    if spec not in presets():
-        raise InputError(f"{spec}: neither a YAML file nor a preset (presets: {listed(presets())})")
-    text = (resources.files("study") / "presets" / f"{spec}.yaml").read_text(encoding="utf-8")
-    return parse_spec(text, f"preset {spec}")
+    return parse_spec(preset_text(spec), f"preset {spec}")
 
 
 def _read(file: IO[bytes], where: str) -> str:

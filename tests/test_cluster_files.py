@@ -20,7 +20,7 @@ import typer
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from study.spec import presets
+from study.shipped import presets
 
 FOLDER = Path(__file__).parent.parent / "cluster"
 

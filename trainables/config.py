@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Annotated, Any, Literal, Self, assert_never, get_args, get_origin
@@ -25,15 +26,18 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, PydanticKnownError, core_schema
 
 from trainables.arms import ARMS
 from trainables.encoders import ENCODERS, STEMS
-from trainables.errors import InputError
+from trainables.errors import InputError, meant
 from trainables.evaluation import PROBES
 from trainables.methods import METHODS
 from trainables.methods.base import BatchNormMode
 from trainables.registry import Registry
+
+_QUOTED = re.compile(r"'([^']*)'")
+"""The names in pydantic's list of what a field allows."""
 
 
 class Role(Enum):
@@ -298,17 +302,28 @@ def parse_config(values: Mapping[str, Any], where: str = "config") -> TrialConfi
 def describe(error: ValidationError, model: type[BaseModel]) -> str:
     """A pydantic error as one line: each field, what is wrong with it, what is allowed."""
     problems = []
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items:
+        if item["type"] == "too_short" and _has_wrong_item(item, items):
+            continue  # pydantic leaves wrong items out, and then finds the list too short
         field = ".".join(str(part) for part in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             allowed = ", ".join(sorted(model.model_fields)) if len(item["loc"]) == 1 else ""
-            message = "unknown field" + (f" (allowed: {allowed})" if allowed else "")
+            near = meant(item["loc"][-1], model.model_fields) if allowed else ""
+            message = f"unknown field{near}" + (f" (allowed: {allowed})" if allowed else "")
         elif item["type"] == "missing":
             message = "is required"
         elif item["input"] is None:
             message = "is empty; give it a value or leave it out"
         elif field:
             message += f", got {item['input']!r}"
+            if item["type"] == "literal_error":
+                message += meant(item["input"], _QUOTED.findall(item["ctx"]["expected"]))
         problems.append(f"{field}: {message}" if field else message)
     return "; ".join(" ".join(problem.split()) for problem in problems)
+
+
+def _has_wrong_item(short: ErrorDetails, others: Sequence[ErrorDetails]) -> bool:
+    place = short["loc"]
+    return any(other["loc"][: len(place)] == place != other["loc"] for other in others)

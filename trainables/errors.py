@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import unicodedata
 from collections.abc import Iterable
@@ -9,6 +10,10 @@ from collections.abc import Iterable
 _LINE = 1_500
 _NAME = 200
 _CAUSE = 300
+_LIKE = 0.78
+"""Share of letters that two names have in common from which one may be meant for the other."""
+_TYPO = 80
+"""A longer name is compared with no other: that takes the square of its length."""
 _SPACE = "Zs"
 """Unicode's category of spaces; `str.isprintable` allows only one of them."""
 
@@ -46,6 +51,18 @@ def listed(names: Iterable[object], limit: int = 10) -> str:
     first = ", ".join(everything[:limit])
     rest = len(everything) - limit
     return f"{first} and {rest} more" if rest > 0 else first
+
+
+def meant(name: object, allowed: Iterable[str]) -> str:
+    """A clause that names the allowed name that is most like a wrong one; empty if none is.
+
+    >>> meant("mocco", ["moco", "simclr"])
+    ", did you mean 'moco'?"
+    """
+    if not isinstance(name, str) or len(name) > _TYPO:
+        return ""
+    close = difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=_LIKE)
+    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def cause(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainables.errors import InputError
+from trainables.errors import InputError, meant
 from trainables.methods import METHODS
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -35,5 +35,6 @@ def recipe(name: str, method: object) -> dict[str, Any]:
         InputError: there is no such recipe or method.
     """
     if name not in RECIPES:
-        raise InputError(f"--recipe: no recipe {name!r} (allowed: {', '.join(RECIPES)})")
+        near = meant(name, RECIPES)
+        raise InputError(f"--recipe: no recipe {name!r}{near} (allowed: {', '.join(RECIPES)})")
     return {**RECIPES[name], **METHODS.find(method).recipes.get(name, {})}

@@ -6,7 +6,7 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from trainables.errors import InputError, listed
+from trainables.errors import InputError, listed, meant
 
 T = TypeVar("T")
 
@@ -39,7 +39,8 @@ class Registry(Mapping[str, T]):
             InputError: there is none; the message lists the names.
         """
         if not isinstance(name, str) or name not in self._members:
-            raise InputError(f"{self.kind}: {name!r} is unknown (allowed: {listed(self)})")
+            near = meant(name, self)
+            raise InputError(f"{self.kind}: {name!r} is unknown{near} (allowed: {listed(self)})")
         return self._members[name]
 
 

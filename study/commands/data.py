@@ -9,7 +9,7 @@ import typer
 
 from study.console import console, say
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 DataDir = Annotated[
     Path | None,

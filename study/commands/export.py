@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from study.commands import by_hand
 from study.console import news_of, say
 from trainables.errors import InputError
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _RECORDED = (
     "trial_id", "study", "phase", "split", "accuracy", "top5_accuracy", "knn_accuracy",
@@ -25,10 +26,10 @@ def export(
         str, typer.Argument(metavar="TRIAL", help="id of a recorded trial, or how it begins")
     ],
     results: Annotated[Path, typer.Option(help="results folder that has the trial")] = Path(
-        "results/trials"
+        by_hand.RESULTS
     ),
     out: Annotated[
-        Path | None, typer.Option(help="folder to write  [default: RESULTS/exports/TRIAL]")
+        Path | None, typer.Option(help="folder to write", show_default="RESULTS/exports/TRIAL")
     ] = None,
 ) -> None:
     """Write the trained encoder of TRIAL: weights, program, card and a loading example."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import os
 import sys
 import traceback
 import warnings
@@ -16,47 +17,50 @@ from typing import Any, cast
 import typer
 from typer.core import TyperGroup
 
+from study.commands.completion import VARIABLE
 from study.console import OutputError, close_streams, open_streams, say, tell
 from study.exit_codes import BAD_INPUT, DEBUG_OPTION, DONE, FAILED, INTERRUPTED, debugging, ending
 
 COMMANDS = {
     "trial": "Run one trial on this machine.",
-    "study": "Run, plan and watch studies.",
+    "study": "Start, plan, run and watch studies.",
     "report": "Gain against capacity, from Parquet results.",
     "data": "List, fetch and look at data sets.",
     "space": "Show what a search may vary.",
     "export": "Write a trained encoder as safetensors.",
+    "doctor": "Show what works on this machine, and what to do about the rest.",
 }
 
 
 class _LazyGroup(TyperGroup):
-    """Loads `study.commands.NAME` (its `app`) when the command NAME is called."""
+    """Knows the commands by name and help, and loads the one that is called."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands.update({name: _named(name, help) for name, help in COMMANDS.items()})
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
-            return None
-        if ctx.invoked_subcommand is None and _lists_commands():
-            stub = typer.Typer()
-            stub.command(cmd_name, help=COMMANDS[cmd_name])(lambda: None)
-            return typer.main.get_command(stub)
-        module = importlib.import_module(f"study.commands.{cmd_name}")
-        command = typer.main.get_command(module.app)
-        command.name = cmd_name
-        return command
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else loaded(name), rest
 
 
-def _lists_commands() -> bool:
-    """Whether the command line names no command, so that only their one-line helps are shown."""
-    return not any(argument in COMMANDS for argument in sys.argv[1:])
+def _named(name: str, help: str) -> Any:
+    stub = typer.Typer(add_completion=False)
+    stub.command(name, help=help)(lambda: None)
+    return typer.main.get_command(stub)
+
+
+def loaded(name: str) -> Any:
+    """The command ``name`` with its options: the ``app`` of `study.commands.NAME`."""
+    module = importlib.import_module(f"study.commands.{name}")
+    command = typer.main.get_command(module.app)
+    command.name = name
+    return command
 
 
 app = typer.Typer(
     cls=_LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help here: rich's takes longer to import than to answer
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -88,6 +92,8 @@ def root(
 
 def main() -> None:
     """Run the command line; an error is one line on standard error, and an exit code."""
+    if VARIABLE in os.environ:  # a shell asks what may come next
+        typer.main.get_command(app).main(prog_name="mixco", complete_var=VARIABLE)
     open_streams()
     # An option of every command: it may stand anywhere.
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG_OPTION]

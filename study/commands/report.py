@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reports.findings import Findings
     from reports.reading import Tables
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 REFRESH_SECONDS = 10
 
 

@@ -10,7 +10,7 @@ from study.console import console
 from trainables.arms import ARMS
 from trainables.methods import METHODS
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from reports.store.address import is_uri, public
+from study.commands import by_hand
+from study.commands.completion import recipes, values_of
 from trainables.config import TrialConfig, choices, parse_config, value_types
 from trainables.errors import InputError
 
@@ -31,11 +33,11 @@ def _option(name: str) -> inspect.Parameter:
         kind = list[str]
     elif kind is bool:
         flag += f"/--no-{flag.removeprefix('--')}"
-    shown = "" if field.default in (None, ()) else f" [default: {field.default}]"
     option = typer.Option(
         flag,
-        help=f"{field.description}{allowed}{shown}",
-        show_default=False,
+        help=f"{field.description}{allowed}",
+        show_default=False if field.default in (None, ()) else str(field.default),
+        autocompletion=values_of(name),
         rich_help_panel="Configuration",
     )
     return inspect.Parameter(
@@ -50,14 +52,17 @@ def _trial(
     config: Annotated[Path | None, typer.Option(help="YAML file with fields")] = None,
     recipe: Annotated[
         str,
-        typer.Option(help="values of fields that are not given: fast, or paper (Kim et al. 2020)"),
+        typer.Option(
+            help="values of fields that are not given: fast, or paper (Kim et al. 2020)",
+            autocompletion=recipes,
+        ),
     ] = "fast",
     preset: Annotated[
         str | None, typer.Option(hidden=True, help="the former name of --recipe")
     ] = None,
     results: Annotated[
         str, typer.Option(help="results folder: one row for the trial, and its checkpoint")
-    ] = "results/trials",
+    ] = by_hand.RESULTS,
     data: Annotated[Path | None, typer.Option(help="where data sets are kept")] = None,
     repeat: Annotated[
         str | None,

@@ -12,22 +12,30 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from trainables.atomic_write import atomic_write
 from trainables.data_dir import default_data_dir
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 log = logging.getLogger(__name__)
 
 POINTER, LONG, DOUBLE, FLAG = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double, ctypes.c_int
-_FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-w")
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-w")
+"""Of the compiler."""
+
+
+def find_compiler() -> str | None:
+    """The C++ compiler that is used: CXX, else c++ or g++; None without one."""
+    return os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
 
 
 @cache
 def library(name: str) -> ctypes.CDLL | None:
     """``NAME.cpp`` of this folder, compiled; None without a compiler, off Linux, or on failure."""
-    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+    compiler = find_compiler()
     if compiler is None or platform.system() != "Linux":
         return None
     try:
@@ -45,13 +53,13 @@ def at(tensor: Tensor | None) -> ctypes.c_void_p | None:
 def _cached(source: Path, compiler: str) -> Path:
     """The compiled library. Its name is a hash of the source, the compiler and the processor."""
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
-    key = hashlib.sha256(source.read_bytes() + version + " ".join(_FLAGS).encode() + _processor())
+    key = hashlib.sha256(source.read_bytes() + version + " ".join(FLAGS).encode() + _processor())
     folder = default_data_dir() / "cache"
     path = folder / f"{source.stem}-{key.hexdigest()[:16]}.so"
     if not path.exists():
         with tempfile.TemporaryDirectory() as place:
             built = Path(place) / path.name
-            command = [compiler, *_FLAGS, str(source), "-o", str(built)]
+            command = [compiler, *FLAGS, str(source), "-o", str(built)]
             subprocess.run(command, capture_output=True, check=True, timeout=300)
             atomic_write(path, built.read_bytes())  # Several processes may build it at once.
     return path

@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
+from study.commands.completion import specs
+
 RESULTS_VARIABLE = "MIXCO_RESULTS"
 """The environment variable that may hold ``--results``: a URI with a secret, for a Ray job."""
 
 Spec = Annotated[
     str,
-    typer.Argument(metavar="SPEC", help="A study's YAML file, a preset, or - (standard input)."),
+    typer.Argument(
+        metavar="SPEC",
+        help="A study's YAML file, a preset, or - (standard input).",
+        autocompletion=specs,
+    ),
 ]
 Results = Annotated[
     str | None,

@@ -13,7 +13,7 @@ from trainables.data.sources.fashion_mnist import FashionMnist
 from trainables.data.sources.image_folder import ImageFolder
 from trainables.data.sources.parquet import Parquet
 from trainables.data.sources.tiny_imagenet import TinyImageNet
-from trainables.errors import InputError, cause, shown
+from trainables.errors import InputError, cause, meant, shown
 from trainables.registry import Registry
 
 _STALLED_SECONDS = 60.0
@@ -36,7 +36,8 @@ def find_source(name: str, data_dir: Path) -> LocatedData:
     if source is None or not (source.path_summary if colon else source.summary):
         allowed = [key for key, source in SOURCES.items() if source.summary]
         allowed += [f"{key}:PATH" for key, source in SOURCES.items() if source.path_summary]
-        raise InputError(f"data set {name!r}: unknown (allowed: {', '.join(allowed)})")
+        near = meant(name, (key for key in allowed if not key.endswith(":PATH")))
+        raise InputError(f"data set {name!r}: unknown{near} (allowed: {', '.join(allowed)})")
     address = parse_address(source, name) if colon else Address(name)
     try:
         return source.find(address, data_dir)
