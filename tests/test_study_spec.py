@@ -25,7 +25,10 @@ GOOD = "name: good\ndatasets: [digits]\nwidths: [4, 8]\n"
         ("", "a mapping of fields is expected"),
         (GOOD + "name: again\n", "line 4 'name' is given twice"),
         (GOOD + "base: {epochs: 3, epochs: 4}\n", "'epochs' is given twice"),
-        (GOOD + "widhts: [4]\n", "widhts: unknown field, did you mean .widths.. .allowed: .*widths"),
+        (
+            GOOD + "widhts: [4]\n",
+            "widhts: unknown field, did you mean .widths.. .allowed: .*widths",
+        ),
         (GOOD + "base: {epoch: 3}\n", "epoch: unknown field"),
         (GOOD + "base: {epochs: 0}\n", "epochs: .*greater than or equal to 1"),
         (GOOD + "base: {width: 4}\n", "width is not set here"),
