@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import joblib
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from study.doctor.finding import Finding
 
