@@ -23,13 +23,15 @@ from reports.statistics import trend
 from reports.statistics.equivalence import WITHIN, equivalence_table
 from reports.statistics.hierarchy import bootstrap_lines
 from reports.statistics.intervals import ALPHA, bca_interval, t_interval
-from reports.statistics.lines import Line, contrast, seed_slopes
-from reports.statistics.pooled import pooled_trend, trend_columns
+from reports.statistics.lines import Line, contrast, unit_slopes
+from reports.statistics.pooled import pooled_trend, trend_of
 from reports.statistics.power import detectable_slope
 from reports.statistics.scaling import scaling_table
 from reports.statistics.selection import LINE, Selection
 from reports.statistics.shape import FALLS, FLAT, monotone_p
-from reports.statistics.verdict import CANNOT_TELL, CONTRADICTS, SUPPORTS, verdict
+from reports.statistics.units import by_unit
+from reports.statistics.verdict import CANNOT_TELL, CONTRADICTS, SUPPORTS
+from reports.statistics.verdict import judge as judge_trends
 from tests.synthetic_study import Truth
 
 STUDIES = 2000
@@ -61,6 +63,7 @@ def draw_pairs(truth: Truth, rng: np.random.Generator, spread: float = 0.0) -> p
         | {
             "encoder": truth.encoder,
             "arm": "mixco",
+            "search": 0,
             "seed": np.tile(np.arange(truth.seeds), len(problems)),
             "gain": np.repeat(mean, truth.seeds)
             + rng.normal(0, truth.noise, truth.seeds * len(problems)),
@@ -109,8 +112,7 @@ def draw_lines(truth: Truth, trouble: Trouble, rng: np.random.Generator) -> list
 
 def judge(lines: list[Line], brief: bool = True) -> dict[str, Any]:
     """The mean trend of the lines of the only arm, as `pooled_trend` has it, with its verdict."""
-    row: dict[str, Any] = trend_columns(lines, lines, brief)
-    return row | {"verdict": verdict(row["slope"], row["p"], row["deciding_width"])}
+    return judge_trends([trend_of(lines, lines, brief)])[0]
 
 
 def verdicts(truth: Truth, trouble: Trouble, studies: int) -> dict[str, float]:
@@ -203,8 +205,8 @@ def pooled_coverage(
     for _ in range(studies):
         pairs = draw_pairs(truth, rng, spread)
         row = pooled_trend(pairs, brief=True).iloc[0]
-        lines = [line for _, line in pairs.groupby(LINE)]
-        slopes = [seed_slopes(line) for line in lines]
+        lines = [line for _, line in by_unit(pairs).groupby(LINE)]
+        slopes = [unit_slopes(line) for line in lines]
         counts["pooled"] += held((row["low"], row["high"]), pairs.attrs["slope"])
         counts["data sets like these"] += held((row["like_low"], row["like_high"]), truth.slope)
         counts["hierarchical bootstrap"] += held(bootstrap_lines(slopes, rng, 499), truth.slope)
@@ -261,7 +263,7 @@ def monotone_alarms(truth: Truth, studies: int) -> float:
     rng = np.random.default_rng(1)
     truth = replace(truth, methods=("moco",))
     return 100 * float(
-        np.mean([monotone_p(draw_pairs(truth, rng)) < ALPHA for _ in range(studies)])
+        np.mean([monotone_p(by_unit(draw_pairs(truth, rng))) < ALPHA for _ in range(studies)])
     )
 
 
@@ -301,10 +303,20 @@ def draw_confirm(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
         for arm, lift in (("none", 0.0), ("mixco", truth.gain + truth.slope * x)):
             scores = truth.baseline(x) + lift + shared + rng.normal(0, truth.noise, truth.seeds)
             rows += [
-                ("digits", "moco", truth.encoder, width, arm, seed, truth.parameters(width), score)
+                (
+                    "digits",
+                    "moco",
+                    truth.encoder,
+                    width,
+                    arm,
+                    0,
+                    seed,
+                    truth.parameters(width),
+                    score,
+                )
                 for seed, score in enumerate(scores)
             ]
-    columns = [*LINE, "width", "arm", "seed", "parameters", "accuracy"]
+    columns = [*LINE, "width", "arm", "search", "seed", "parameters", "accuracy"]
     return pd.DataFrame(rows, columns=columns)
 
 

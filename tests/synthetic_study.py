@@ -6,7 +6,7 @@ The truth on one line (dataset, method, encoder), with x = log2(parameters / the
     accuracy(mixco) = accuracy(none) + gain + slope * x
 
 plus noise that a seed shares between arms (it cancels in a pair), noise of its own for each trial,
-and luck of the search that a cell shares over its seeds.
+and luck of each search of a cell, which its seeds share.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Truth:
     methods: Sequence[str] = ("moco", "simclr")
     encoder: str = "resnet18"
     widths: Sequence[int] = (4, 8, 16, 32)
+    searches: int = 1
     seeds: int = 6
     gain: float = 3.0
     slope: float = -0.4
@@ -58,10 +59,11 @@ class Truth:
 def draw_trials(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
     """A trials table: confirm rows for every seed, and tune rows where the truth asks for them."""
     rows = []
-    for dataset in truth.datasets:
-        for method in truth.methods:
-            for width in truth.widths:
-                rows += _width(truth, rng, dataset, method, width)
+    for search in range(truth.searches):
+        for dataset in truth.datasets:
+            for method in truth.methods:
+                for width in truth.widths:
+                    rows += _width(truth, rng, search, dataset, method, width)
     columns = {
         field.name: pd.Series([row.get(field.name) for row in rows], dtype=object)
         for field in TRIALS
@@ -79,7 +81,7 @@ def draw_trials(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _width(
-    truth: Truth, rng: np.random.Generator, dataset: str, method: str, width: int
+    truth: Truth, rng: np.random.Generator, search: int, dataset: str, method: str, width: int
 ) -> list[dict[str, object]]:
     doublings = float(np.log2(truth.parameters(width) / truth.parameters(min(truth.widths))))
     shared = rng.normal(0, truth.shared_noise, truth.seeds)
@@ -90,10 +92,12 @@ def _width(
             mean += truth.gain + truth.slope * doublings
         mean += rng.normal(0, truth.luck)
         cell = f"{dataset}-{method}-{truth.encoder}-w{width}-{arm}"
+        trial = f"{cell}-r{search}" if search else cell
         multiple = {"none": 1.0, "mixco": 1.375 if method == "moco" else 1.5}[arm]
         base: dict[str, object] = {
             "study": truth.study,
             "cell": cell,
+            "search": search,
             "status": "complete",
             "dataset": dataset,
             "method": method,
@@ -125,7 +129,7 @@ def _width(
             rows.append(
                 base
                 | {
-                    "trial_id": f"{cell}-tune-{number}",
+                    "trial_id": f"{trial}-tune-{number}",
                     "phase": "tune",
                     "number": number,
                     "status": status,
@@ -147,10 +151,10 @@ def _width(
             base
             | chosen
             | {
-                "trial_id": f"{cell}-confirm-{seed}",
+                "trial_id": f"{trial}-confirm-{seed}",
                 "phase": "confirm",
                 "tuned_from": tuned_from,
-                "seed": 1000 + seed,
+                "seed": 1000 * (search + 1) + seed,
                 "split": "test",
                 "accuracy": float(mean + shared[seed] + rng.normal(0, truth.noise)),
             }

@@ -96,6 +96,7 @@ def test_a_missing_half_is_named_and_left_out(trials):
             "encoder": "resnet18",
             "width": 8,
             "arm": "mixco",
+            "search": 0,
             "seed": 1001,
             "missing": "none",
             "reason": "diverged",

@@ -19,12 +19,13 @@ from reports.statistics.batches import seed_batches
 from reports.statistics.gain import gain_from_pairs, pairs
 from reports.statistics.hierarchy import mixed_model
 from reports.statistics.intervals import ALPHA, expanded_level
-from reports.statistics.lines import lines_of, seed_slopes
+from reports.statistics.lines import lines_of, unit_slopes
 from reports.statistics.pooled import pooled_trend
 from reports.statistics.power import detectable_slope, seeds_needed, widths_needed
 from reports.statistics.selection import select
 from reports.statistics.shape import monotone_p
-from reports.statistics.slope import over_seeds, pooled_scatter
+from reports.statistics.slope import over_units, pooled_scatter
+from reports.statistics.units import by_unit
 from reports.statistics.verdict import holm
 from tests.simulated_coverage import draw_pairs
 from tests.synthetic_study import Truth, draw_trials
@@ -40,7 +41,7 @@ def line_of(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["dataset"] == "a") & (table["method"] == "moco")]
 
 
-def test_a_slope_over_seeds_is_a_t_interval_of_regressions(table):
+def test_a_slope_over_units_is_a_t_interval_of_regressions(table):
     line = line_of(table)
     slopes = [
         np.polyfit(np.log2(group["parameters"]), group["gain"], 1)[0]
@@ -73,7 +74,7 @@ def test_the_scatter_of_all_lines_of_an_arm_is_pooled(table):
     means["line"] = means["dataset"] + means["method"]
     fit = smf.ols("gain ~ line * x", means).fit()
     lines = [line for _, line in table.groupby(["dataset", "method"])]
-    scatter = pooled_scatter(lines_of(lines))
+    scatter = pooled_scatter(lines_of([by_unit(line) for line in lines]))
     assert scatter.freedom == fit.df_resid == 12
     assert scatter.variance == pytest.approx(fit.mse_resid)
 
@@ -87,7 +88,7 @@ def test_a_missing_pair_is_left_out_of_its_cell_alone(table):
     assert row["lost"] == 1
     assert row["seeds"] == 5
     # Nearly all data are there, so nearly the same error and as many degrees of freedom.
-    whole, part = (over_seeds(*weighted(frame)) for frame in (line, lost))
+    whole, part = (over_units(*weighted(frame)) for frame in (line, lost))
     assert part.error == pytest.approx(whole.error, rel=0.5)
     assert whole.freedom == pytest.approx(4)
     assert 3 < part.freedom < 4
@@ -95,7 +96,7 @@ def test_a_missing_pair_is_left_out_of_its_cell_alone(table):
 
 def weighted(frame: pd.DataFrame):
     """One line, and its slope as weights."""
-    lines = lines_of([frame])
+    lines = lines_of([by_unit(frame)])
     x = np.log2(lines[0].sizes)
     return lines, [(x - x.mean()) / np.sum((x - x.mean()) ** 2)]
 
@@ -123,14 +124,14 @@ def test_errors_are_not_too_small_where_pairs_are_missing(shared, most):
     for _ in range(1500):
         scores = rng.normal(size=(4, 4)) + shared * rng.normal(size=(4, 1))
         scores[[0, 1], [0, 3]] = np.nan
-        found = over_seeds([replace(lines[0], scores=scores)], weights)
+        found = over_units([replace(lines[0], scores=scores)], weights)
         values.append(found.value)
         squares_.append(found.error**2)
     assert 0.9 < np.mean(squares_) / np.var(values) < most
 
 
 def test_lines_that_share_seeds_are_averaged_within_a_seed(table):
-    slopes = [seed_slopes(line) for _, line in table.groupby(["dataset", "method"])]
+    slopes = [unit_slopes(line) for _, line in by_unit(table).groupby(["dataset", "method"])]
     expected = stats.ttest_1samp(np.mean(slopes, axis=0), 0)
     row = pooled_trend(table).iloc[0]
     assert row["p_seeds"] == pytest.approx(expected.pvalue)
@@ -142,8 +143,8 @@ def test_lines_that_share_seeds_are_averaged_within_a_seed(table):
 def test_the_slopes_of_complete_seeds_leave_out_a_seed_that_lacks_a_width(table):
     line = line_of(table)
     lost = line[~((line["seed"] == 2) & (line["width"] == 8))]
-    assert len(seed_slopes(lost)) == 4
-    assert seed_slopes(lost) == pytest.approx(seed_slopes(line)[[0, 1, 3, 4]])
+    assert len(unit_slopes(by_unit(lost))) == 4
+    assert unit_slopes(by_unit(lost)) == pytest.approx(unit_slopes(by_unit(line))[[0, 1, 3, 4]])
 
 
 @settings(max_examples=10, deadline=None)  # statsmodels' own collects garbage at every call
@@ -161,7 +162,7 @@ def test_holm_leaves_what_is_not_known():
 def test_pages_test_agrees_with_counting_permutations():
     scores = pd.DataFrame(
         {
-            "seed": np.repeat([0, 1], 3),
+            "unit": np.repeat([0, 1], 3),
             "parameters": [1, 2, 4] * 2,
             "gain": [3.0, 2.0, 1.0, 3.0, 1.0, 2.0],
         }
@@ -176,12 +177,12 @@ def test_two_estimates_pool_as_welch_does(table):
     two = 3 * stats.norm.rvs(size=4, random_state=2)
     frames = [
         pd.DataFrame(
-            {"seed": first + np.arange(len(gain)), "gain": gain, "parameters": 1, "width": 1}
-        ).assign(dataset="a")
+            {"unit": first + np.arange(len(gain)), "gain": gain, "parameters": 1, "width": 1}
+        ).assign(dataset="a", repeated=False, seeds=1)
         for first, gain in ((0, one), (100, -two))  # the lines share no seed
     ]
     half = np.array([0.5])
-    pooled = over_seeds(lines_of(frames), [half, half])
+    pooled = over_units(lines_of(frames), [half, half])
     welch = stats.ttest_ind(one, two, equal_var=False)
     assert pooled.value / pooled.error == pytest.approx(welch.statistic)
     assert pooled.freedom == pytest.approx(welch.df)
@@ -189,8 +190,8 @@ def test_two_estimates_pool_as_welch_does(table):
 
 def test_data_sets_like_these_is_a_t_test_over_data_sets(table):
     slopes = [
-        np.mean([seed_slopes(line).mean() for _, line in group.groupby("method")])
-        for _, group in table.groupby("dataset")
+        np.mean([unit_slopes(line).mean() for _, line in group.groupby("method")])
+        for _, group in by_unit(table).groupby("dataset")
     ]
     row = pooled_trend(table).iloc[0]
     expected = stats.ttest_1samp(slopes, 0).confidence_interval(0.95)
@@ -198,7 +199,9 @@ def test_data_sets_like_these_is_a_t_test_over_data_sets(table):
 
 
 def test_the_mixed_model_agrees_on_a_balanced_study(table):
-    assert mixed_model(table).value == pytest.approx(pooled_trend(table)["slope"].iloc[0], abs=0.01)
+    assert mixed_model(by_unit(table)).value == pytest.approx(
+        pooled_trend(table)["slope"].iloc[0], abs=0.01
+    )
 
 
 def test_the_interquartile_mean_and_the_probability_of_improvement():
@@ -298,7 +301,7 @@ def test_power_is_that_of_both_tests_on_simulated_studies():
                 "width": np.tile(x, seeds),
                 "gain": draw.ravel(),
             }
-        ).assign(dataset="a", method="m", encoder="e", arm="mixco")
+        ).assign(dataset="a", method="m", encoder="e", arm="mixco", search=0)
         found.append(trend.trend_table(frame, brief=True)["verdict"].item() == "supports")
     assert np.mean(found) == pytest.approx(0.8, abs=0.025)
 

@@ -8,6 +8,7 @@ from scipy import stats
 
 from reports.statistics.intervals import ALPHA
 from reports.statistics.selection import LINE
+from reports.statistics.units import by_unit
 
 
 def aggregates(pairs: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:
@@ -16,14 +17,15 @@ def aggregates(pairs: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:
     After Agarwal et al. 2021 ("Deep RL at the Edge of the Statistical Precipice"): the mean of the
     middle half of all gains, and the chance that a run with the arm beats a run without, averaged
     over problems (dataset, method, encoder, width), ties counted half. Intervals are percentiles of
-    a bootstrap that resamples pairs within each problem.
+    a bootstrap that resamples units (`units.by_unit`) within each problem.
 
     Returns:
         Columns ``method``, ``arm``, ``problems``, ``pairs``, ``iqm`` (points), ``iqm_low``,
         ``iqm_high``, ``improvement`` (0 to 1), ``improvement_low`` and ``improvement_high``.
     """
     rows = []
-    for (method, arm), group in pairs.groupby(["method", "arm"], sort=True):
+    number = pairs.groupby(["method", "arm"]).size().to_dict()
+    for (method, arm), group in by_unit(pairs).groupby(["method", "arm"], sort=True):
         problems = [p for _, p in group.groupby([*LINE, "width"], sort=True)]
         rng = np.random.default_rng(0)
         gains, wins = [], []
@@ -39,7 +41,12 @@ def aggregates(pairs: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:
             wins.append(score[drawn[:, :, None], drawn[:, None, :]].mean(axis=(1, 2)))
         iqm = stats.trim_mean(np.concatenate(gains, axis=1), 0.25, axis=1)
         improvement = np.mean(wins, axis=0)
-        row = {"method": method, "arm": arm, "problems": len(problems), "pairs": len(group)}
+        row = {
+            "method": method,
+            "arm": arm,
+            "problems": len(problems),
+            "pairs": int(number[method, arm]),
+        }
         for name, values in (("iqm", iqm), ("improvement", improvement)):
             low, high = np.quantile(values[1:], [ALPHA / 2, 1 - ALPHA / 2])
             row |= {name: float(values[0]), f"{name}_low": float(low), f"{name}_high": float(high)}

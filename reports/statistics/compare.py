@@ -8,6 +8,7 @@ from scipy import stats
 
 from reports.statistics.gain import WIDTH
 from reports.statistics.intervals import LEVEL
+from reports.statistics.units import by_unit
 
 
 def compare_gains(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
@@ -18,13 +19,14 @@ def compare_gains(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
         theirs: `gain.pairs` of the second study.
 
     Returns:
-        Columns beside the width's: ``parameters``, ``gain`` and ``other`` (mean gains of the
-        first and second study, points), ``difference`` (``other`` minus ``gain``) with ``low`` and
-        ``high`` (Welch's 95 % interval, which assumes that the studies are independent).
+        Columns beside the width's: ``parameters``, ``gain`` and ``other`` (mean gains of the first
+        and second study, points), ``difference`` (``other`` minus ``gain``) with ``low`` and
+        ``high`` (Welch's 95 % interval over the units of each study, `units.by_unit`, which assumes
+        that the studies are independent).
     """
-    others = {key: group["gain"].to_numpy(float) for key, group in theirs.groupby(WIDTH)}
+    others = {key: group["gain"].to_numpy(float) for key, group in by_unit(theirs).groupby(WIDTH)}
     rows = []
-    for key, group in ours.groupby(WIDTH, sort=True):
+    for key, group in by_unit(ours).groupby(WIDTH, sort=True):
         if key not in others:
             continue
         mine, other = group["gain"].to_numpy(float), others[key]

@@ -18,6 +18,7 @@ from scipy.optimize import isotonic_regression
 
 from reports.statistics.intervals import LEVEL, ROUNDING, Floats
 from reports.statistics.selection import BASELINE, LINE, Selection
+from reports.statistics.units import UNIT, by_unit
 
 WITHIN, BEYOND, BELOW = ("within", "beyond", "below")
 GRID = 801
@@ -39,10 +40,10 @@ def equivalence_table(selection: Selection, size: str = "parameters") -> pd.Data
         infinite or zero where it leaves the measured range).
     """
     rows = []
-    confirm = selection.confirm[selection.confirm[size].gt(0)]
+    confirm = by_unit(selection.confirm[selection.confirm[size].gt(0)])
     for key, line in confirm.groupby(LINE, sort=True):
         by_arm = {
-            arm: group.pivot_table(index="seed", columns=size, values="accuracy").dropna()
+            arm: group.pivot_table(index=UNIT, columns=size, values="accuracy").dropna()
             for arm, group in line.groupby("arm")
         }
         baseline = by_arm.pop(BASELINE, pd.DataFrame())
@@ -50,12 +51,12 @@ def equivalence_table(selection: Selection, size: str = "parameters") -> pd.Data
             continue
         widths = dict(zip(line[size], line["width"], strict=True))
         for arm, treated in by_arm.items():
-            seeds = baseline.index.intersection(treated.index)
-            if seeds.empty:
+            units = baseline.index.intersection(treated.index)
+            if units.empty:
                 continue
-            curves = _Curves(baseline.loc[seeds])
+            curves = _Curves(baseline.loc[units])
             for capacity in treated.columns:
-                row = curves.match(treated.loc[seeds, capacity].to_numpy(float), float(capacity))
+                row = curves.match(treated.loc[units, capacity].to_numpy(float), float(capacity))
                 identity = dict(zip(LINE, key, strict=True))
                 rows.append(
                     identity | {"arm": arm, "width": widths[capacity], size: capacity} | row
@@ -63,26 +64,26 @@ def equivalence_table(selection: Selection, size: str = "parameters") -> pd.Data
     return pd.DataFrame(rows, columns=[*LINE, "arm", "width", size, *_COLUMNS])
 
 
-_COLUMNS = ["accuracy", "seeds", "factor", "range", "low", "high"]
+_COLUMNS = ["accuracy", "units", "factor", "range", "low", "high"]
 
 
 class _Curves:
-    """The baseline's accuracy over log2(size): the monotone mean, and a curve for each seed."""
+    """The baseline's accuracy over log2(size): the monotone mean, and a curve for each unit."""
 
     def __init__(self, baseline: pd.DataFrame) -> None:
-        """Interpolate ``baseline``: a row for each seed, a column for each size, ascending."""
+        """Interpolate ``baseline``: a row for each unit, a column for each size, ascending."""
         x = np.log2(baseline.columns.to_numpy(float))
         scores = baseline.to_numpy(float)
         self.grid = np.linspace(x[0], x[-1], GRID)
         monotone = isotonic_regression(scores.mean(axis=0)).x
         self.mean: Floats = PchipInterpolator(x, monotone)(self.grid)
-        self.seeds: Floats = PchipInterpolator(x, scores, axis=1)(self.grid)
+        self.units: Floats = PchipInterpolator(x, scores, axis=1)(self.grid)
 
     def match(self, accuracies: Floats, size: float) -> dict[str, object]:
         """The size at which the baseline reaches the arm's mean accuracy, and its interval.
 
         Args:
-            accuracies: (seeds,) of the arm, in the order of the baseline's rows; percent.
+            accuracies: (units,) of the arm, in the order of the baseline's rows; percent.
             size: the arm's size.
         """
         here, accuracy = math.log2(size), float(accuracies.mean())
@@ -95,7 +96,7 @@ class _Curves:
         low, high = self._interval(accuracies)
         return {
             "accuracy": accuracy,
-            "seeds": len(accuracies),
+            "units": len(accuracies),
             "factor": 2.0 ** (place - here),
             "range": where,
             "low": 2.0 ** (low - here),
@@ -111,13 +112,13 @@ class _Curves:
     def _interval(self, accuracies: Floats) -> tuple[float, float]:
         """The sizes (log2) at which a paired t test finds no difference between arm and baseline.
 
-        Source: Fieller's method. An inverted test keeps its coverage with three seeds; a bootstrap
+        Source: Fieller's method. An inverted test keeps its coverage with three units; a bootstrap
         does not.
         """
         n = len(accuracies)
         if n < 2:
             return math.nan, math.nan
-        differences = accuracies[:, None] - self.seeds
+        differences = accuracies[:, None] - self.units
         mean = differences.mean(axis=0)
         half = stats.t.ppf(0.5 + LEVEL / 2, n - 1) * differences.std(axis=0, ddof=1) / math.sqrt(n)
         alike = np.flatnonzero(np.abs(mean) <= half)

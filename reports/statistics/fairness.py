@@ -7,21 +7,21 @@ import warnings
 import optuna
 import pandas as pd
 
-from reports.statistics.selection import BASELINE, CELL, LINE, best_tune_trials
+from reports.statistics.selection import BASELINE, CELL, LINE, best_tune_trials, with_search
 from reports.store.schema import COMPLETE, STATUSES, TUNE
 from trainables.config import Role, fields_with
 
 LATE = 0.8
 """A best trial in the last fifth of a search hints that more trials would find a better one."""
-_SEARCH = ["study", *CELL]
+_SEARCH = ["study", *CELL, "search"]
 
 
 def search_curves(trials: pd.DataFrame) -> pd.DataFrame:
-    """The best validation accuracy after each trial of a cell's search.
+    """The best validation accuracy after each trial of a search.
 
     Returns:
-        ``study``, the columns of the cell, ``trial`` (place in the search, from 1) and ``best``
-        (highest accuracy up to that trial, percent; NaN before the first complete trial).
+        ``study``, the columns of the cell, ``search``, ``trial`` (place in the search, from 1) and
+        ``best`` (highest accuracy up to that trial, percent; NaN before the first complete trial).
     """
     tune = _searches(trials)
     cells = [tune[name] for name in _SEARCH]
@@ -32,8 +32,8 @@ def search_curves(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _searches(trials: pd.DataFrame) -> pd.DataFrame:
-    """The tune trials, with ``trial``: the place (from 1) in the search of the cell and width."""
-    tune = trials[trials["phase"] == TUNE]
+    """The tune trials, with ``trial``: the place (from 1) in a search of the cell and width."""
+    tune = with_search(trials[trials["phase"] == TUNE])
     tune = tune.assign(study=tune["study"].fillna("")).sort_values(
         [*_SEARCH, "number"], kind="stable"
     )
@@ -41,12 +41,12 @@ def _searches(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def search_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row for each tuned cell: what its search found, and after how many trials.
+    """One row for each search of each cell: what it found, and after how many trials.
 
-    Columns beside the cell's: ``trials`` (their number), ``first`` (accuracy of the first trial,
-    percent; a search starts from the defaults), ``best`` (accuracy of the best trial, percent),
-    ``lift`` (``best`` minus ``first``, points), ``found_at`` (place of the best trial in the
-    search) and ``late`` (whether the best trial is in the last fifth).
+    Columns beside the cell's: ``search``, ``trials`` (their number), ``first`` (accuracy of the
+    first trial, percent; a search starts from the defaults), ``best`` (accuracy of the best trial,
+    percent), ``lift`` (``best`` minus ``first``, points), ``found_at`` (place of the best trial in
+    the search) and ``late`` (whether the best trial is in the last fifth).
     """
     tune = _searches(trials)
     best = best_tune_trials(tune)
@@ -58,7 +58,7 @@ def search_table(trials: pd.DataFrame) -> pd.DataFrame:
     table["lift"] = table["best"] - table["first"]
     table["late"] = (table["found_at"] > LATE * table["trials"]) & (table["trials"] >= 5)
     columns = ["trials", "first", "best", "lift", "found_at", "late"]
-    return table[columns].reset_index()[[*CELL, *columns]]
+    return table[columns].reset_index()[[*CELL, "search", *columns]]
 
 
 def budget_table(trials: pd.DataFrame) -> pd.DataFrame:
@@ -88,13 +88,14 @@ def unequal_budgets(trials: pd.DataFrame) -> pd.DataFrame:
     """The searches whose number of trials differs from the baseline's on the same problem.
 
     Columns: dataset, method, encoder, ``widths`` (one width, or all that a joint search tried,
-    joined by dots), arm, ``trials`` and ``baseline_trials`` (0 if the baseline was not searched).
+    joined by dots), arm, ``search``, ``trials`` and ``baseline_trials`` (0 if the baseline was not
+    searched).
     """
-    tune = trials[trials["phase"] == TUNE]
-    columns = [*LINE, "widths", "arm", "trials", "baseline_trials"]
+    tune = with_search(trials[trials["phase"] == TUNE])
+    columns = [*LINE, "widths", "arm", "search", "trials", "baseline_trials"]
     if tune.empty:
         return pd.DataFrame(columns=columns)
-    problem = ["study", *LINE]
+    problem = ["study", *LINE, "search"]
     tune = tune.assign(study=tune["study"].fillna(""))
     # A cell with two widths or more is a joint search: its whole line is one problem.
     per_cell = tune.groupby([*problem, "cell"])["width"].nunique().rename("seen").reset_index()
@@ -142,8 +143,8 @@ def _listed(column: pd.Series) -> str:
 
 
 def searched(trials: pd.DataFrame) -> list[str]:
-    """The hyperparameters that differ between tune trials of one cell, in at least one cell."""
-    tune = trials[trials["phase"] == TUNE]
+    """The hyperparameters that differ between tune trials of one search, in at least one search."""
+    tune = with_search(trials[trials["phase"] == TUNE])
     names = list(fields_with(Role.HYPERPARAMETER))
     if tune.empty:
         return []
@@ -154,10 +155,10 @@ def searched(trials: pd.DataFrame) -> list[str]:
 
 
 def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """The hyperparameters of each cell's best trial: one row for each that the search varied.
+    """The hyperparameters of each search's best trial: one row for each that the search varied.
 
-    Columns beside the cell's: ``parameters``, ``hyperparameter``, ``value`` (NaN if it is not a
-    number) and ``choice`` (the value as text).
+    Columns beside the cell's: ``search``, ``parameters``, ``hyperparameter``, ``value`` (NaN if it
+    is not a number) and ``choice`` (the value as text).
     """
     names = searched(trials)
     tune = _searches(trials)
@@ -172,15 +173,15 @@ def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
         value=pd.to_numeric(kept["choice"], errors="coerce").astype(float),
         choice=kept["choice"].map(lambda v: v if isinstance(v, str) else f"{v:.4g}"),
     )
-    columns = [*CELL, "parameters", "hyperparameter", "value", "choice"]
+    columns = [*CELL, "search", "parameters", "hyperparameter", "value", "choice"]
     return kept.sort_values([*_SEARCH, "hyperparameter"])[columns].reset_index(drop=True)
 
 
 def importance_table(trials: pd.DataFrame, fewest: int = 8) -> pd.DataFrame:
     """How much of the variance of accuracy each searched hyperparameter explains, for each cell.
 
-    Source: Optuna's PED-ANOVA (Watanabe et al. 2023), on the complete tune trials. A cell with
-    fewer than ``fewest`` complete trials gets no rows.
+    Source: Optuna's PED-ANOVA (Watanabe et al. 2023), on the complete tune trials of all searches.
+    A cell with fewer than ``fewest`` complete trials gets no rows.
 
     Returns:
         The columns of the cell, ``hyperparameter`` and ``importance`` (0 to 1; a cell's sum is 1).
@@ -189,7 +190,7 @@ def importance_table(trials: pd.DataFrame, fewest: int = 8) -> pd.DataFrame:
     tune = _searches(trials)
     tune = tune[(tune["status"] == COMPLETE) & tune["accuracy"].notna()]
     rows = []
-    for (_, *key), cell in tune.groupby(_SEARCH, sort=True):
+    for (_, *key), cell in tune.groupby(["study", *CELL], sort=True):
         varied = [name for name in names if cell[name].nunique() > 1]
         if len(cell) < fewest or not varied:
             continue

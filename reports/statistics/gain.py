@@ -1,4 +1,4 @@
-"""Gain: confirm accuracy of an arm minus that of ``none`` with the same seed, data and encoder."""
+"""Gain: confirm accuracy of an arm minus that of ``none``: same search, seed, data and encoder."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import pandas as pd
 
 from reports.statistics.intervals import Floats, bca_interval, sign_flip_p, t_interval
 from reports.statistics.selection import BASELINE, LINE, Selection, select
+from reports.statistics.units import by_unit
 from reports.store.schema import COMPLETE
 
-PAIR = [*LINE, "width", "seed"]
+PAIR = [*LINE, "width", "search", "seed"]
 WIDTH = [*LINE, "arm", "width"]
 
 
 def pairs(selection: Selection) -> pd.DataFrame:
-    """One row for each (dataset, method, encoder, width, arm, seed) that the baseline has as well.
+    """One row for each (dataset, method, encoder, width, arm, search, seed) that ``none`` has, too.
 
     Columns beside those: ``parameters``, ``encoder_flops``, ``accuracy``, ``baseline`` (percent),
     ``gain`` (points), ``error_reduction`` (percent of the baseline's error; NaN if that error is
@@ -37,7 +38,7 @@ def pairs(selection: Selection) -> pd.DataFrame:
         both["baseline"], both["scored_images"]
     )
     both["compute_ratio"] = both["flops"] / both["flops_none"]
-    return both.sort_values([*WIDTH, "seed"]).reset_index(drop=True)
+    return both.sort_values([*WIDTH, "search", "seed"]).reset_index(drop=True)
 
 
 def _log_odds(accuracy: pd.Series, images: pd.Series) -> pd.Series:
@@ -50,10 +51,11 @@ def _log_odds(accuracy: pd.Series, images: pd.Series) -> pd.Series:
 def unpaired(trials: pd.DataFrame) -> pd.DataFrame:
     """Confirm trials that have no partner to be paired with, and why.
 
-    The partner is the trial of the other arm with the same seed. If a study has no trial at all of
-    an arm on a line, that arm was not planned there: it does not count as missing.
+    The partner is the trial of the other arm in the same search with the same seed. If a study has
+    no trial at all of an arm on a line, that arm was not planned there: it does not count as
+    missing.
 
-    Columns: dataset, method, encoder, width, arm, seed, ``missing`` (the partner's arm) and
+    Columns: dataset, method, encoder, width, arm, search, seed, ``missing`` (the partner's arm) and
     ``reason`` (how the partner ended, or "not run").
     """
     selection = select(trials)
@@ -78,48 +80,52 @@ def unpaired(trials: pd.DataFrame) -> pd.DataFrame:
         for other in sorted(arms - {BASELINE}) if arm == BASELINE else [BASELINE]:
             if (*pair, other) not in present:
                 reason = endings.get((*pair, other), "not run")
-                rows.append((*pair[:4], arm, pair[4], other, reason))
-    return pd.DataFrame(rows, columns=[*LINE, "width", "arm", "seed", "missing", "reason"])
+                rows.append((*pair[:4], arm, *pair[4:], other, reason))
+    columns = [*LINE, "width", "arm", "search", "seed", "missing", "reason"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def gain_table(trials: pd.DataFrame) -> pd.DataFrame:
     """The gain at each (dataset, method, encoder, arm, width), from a trials table.
 
-    Columns beside those: ``parameters``, ``encoder_flops``; ``pairs`` (their number) and ``seeds``;
-    ``accuracy`` and ``baseline`` (means, percent); ``gain`` (mean, points) with ``low`` and
-    ``high`` (Student's 95 % interval), ``bca_low`` and ``bca_high`` (BCa bootstrap, NaN below ten
-    pairs), ``sd`` (standard deviation of a pair's gain) and ``p`` (two-sided sign-flip test);
-    ``error_reduction`` and ``logit_gain``, each with ``_low`` and ``_high``; ``compute_ratio``.
+    Columns beside those: ``parameters``, ``encoder_flops``; ``pairs`` (their number), ``searches``
+    (with a pair) and ``seeds``; ``accuracy`` and ``baseline`` (means, percent); ``gain`` (mean,
+    points) with ``low`` and ``high`` (Student's 95 % interval), ``bca_low`` and ``bca_high`` (BCa
+    bootstrap, NaN below ten units), ``sd`` (standard deviation of a unit's gain) and ``p``
+    (two-sided sign-flip test); ``error_reduction`` and ``logit_gain``, each with ``_low`` and
+    ``_high``; ``compute_ratio``. Intervals and tests are over units (`units.by_unit`).
     """
     return gain_from_pairs(pairs(select(trials)))
 
 
 def gain_from_pairs(table: pd.DataFrame) -> pd.DataFrame:
     """`gain_table` from the result of `pairs`."""
+    pairs_of = dict(list(table.groupby(WIDTH)))
     rows = [
-        dict(zip(WIDTH, key, strict=True)) | _summarise(group)
-        for key, group in table.groupby(WIDTH, sort=True)
+        dict(zip(WIDTH, key, strict=True)) | _summarise(units, pairs_of[key])
+        for key, units in by_unit(table).groupby(WIDTH, sort=True)
     ]
     return pd.DataFrame(rows, columns=[*WIDTH, *_SUMMARY])
 
 
 _SUMMARY = [
-    "parameters", "encoder_flops", "pairs", "seeds", "accuracy", "baseline",
+    "parameters", "encoder_flops", "pairs", "searches", "seeds", "accuracy", "baseline",
     "gain", "low", "high", "bca_low", "bca_high", "sd", "p",
     "error_reduction", "error_reduction_low", "error_reduction_high",
     "logit_gain", "logit_gain_low", "logit_gain_high", "compute_ratio",
 ]  # fmt: skip
 
 
-def _summarise(group: pd.DataFrame) -> dict[str, object]:
+def _summarise(group: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, object]:
     gain = group["gain"].to_numpy(float)
     low, high = t_interval(gain)
     bca_low, bca_high = bca_interval(gain)
     row: dict[str, object] = {
         "parameters": int(group["parameters"].iloc[0]),
         "encoder_flops": int(group["encoder_flops"].fillna(0).iloc[0]),
-        "pairs": len(gain),
-        "seeds": ", ".join(str(seed) for seed in sorted(group["seed"])),
+        "pairs": len(pairs),
+        "searches": pairs["search"].nunique(),
+        "seeds": ", ".join(str(seed) for seed in sorted(set(pairs["seed"]))),
         "accuracy": float(group["accuracy"].mean()),
         "baseline": float(group["baseline"].mean()),
         "gain": float(gain.mean()),
@@ -142,13 +148,15 @@ def accuracy_table(selection: Selection) -> pd.DataFrame:
     """Confirm accuracy of every arm (also of ``none``) at each width.
 
     Columns beside the width's: ``parameters``, ``accuracy`` (mean, percent), ``low`` and ``high``
-    (Student's 95 % interval) and ``seeds`` (their number).
+    (Student's 95 % interval over units, `units.by_unit`), ``searches`` and ``seeds`` (their
+    number).
     """
     rows = []
-    for key, group in selection.confirm.groupby(WIDTH, sort=True):
+    for key, group in by_unit(selection.confirm).groupby(WIDTH, sort=True):
         scores = group["accuracy"].to_numpy(float)
         low, high = t_interval(scores)
         parameters = int(group["parameters"].iloc[0])
-        rows.append((*key, parameters, float(scores.mean()), low, high, len(scores)))
-    columns = [*WIDTH, "parameters", "accuracy", "low", "high", "seeds"]
+        searches, seeds = group["search"].nunique(), int(group["seeds"].sum())
+        rows.append((*key, parameters, float(scores.mean()), low, high, searches, seeds))
+    columns = [*WIDTH, "parameters", "accuracy", "low", "high", "searches", "seeds"]
     return pd.DataFrame(rows, columns=columns)

@@ -11,8 +11,9 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 
 from reports.statistics.estimate import Estimate
 from reports.statistics.intervals import LEVEL, Floats
-from reports.statistics.lines import seed_slopes
+from reports.statistics.lines import unit_slopes
 from reports.statistics.selection import LINE
+from reports.statistics.units import UNIT, by_unit
 
 RESAMPLES = 9999
 
@@ -20,11 +21,16 @@ RESAMPLES = 9999
 def hierarchical_bootstrap(
     lines: list[pd.DataFrame], value: str = "gain", resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """Percentile interval of the mean slope, from resampled lines and resampled seeds in each line.
+    """Percentile interval of the mean slope, from resampled lines and resampled units in each line.
 
-    The interval is too narrow with few lines or seeds (docs/statistics.md), so no verdict uses it.
+    The interval is too narrow with few lines or units (docs/statistics.md), so no verdict uses it.
+
+    Args:
+        lines: of `units.by_unit`.
+        value: the column of the values.
+        resamples: number of draws.
     """
-    slopes = [s for s in (seed_slopes(line, value) for line in lines) if len(s)]
+    slopes = [s for s in (unit_slopes(line, value) for line in lines) if len(s)]
     if not slopes or max(map(len, slopes)) < 2:
         return math.nan, math.nan
     return bootstrap_lines(slopes, np.random.default_rng(0), resamples)
@@ -33,7 +39,7 @@ def hierarchical_bootstrap(
 def bootstrap_lines(
     slopes: list[Floats], rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """`hierarchical_bootstrap` from ``slopes``: an array for each line, a value for each seed."""
+    """`hierarchical_bootstrap` from ``slopes``: an array for each line, a value for each unit."""
     k = len(slopes)
     # If a line is drawn twice, each copy resamples its seeds separately.
     means = np.stack(
@@ -53,6 +59,10 @@ def mixed_model(pairs: pd.DataFrame, value: str = "gain") -> Estimate:
     line has a random effect, because its search may have found a better or worse configuration than
     the other widths' searches. The interval is Wald's, with infinite degrees of freedom: too narrow
     in small studies.
+
+    Args:
+        pairs: of `units.by_unit`.
+        value: the column of the values.
     """
     data = pairs.assign(
         line=pairs[LINE].astype(str).agg("/".join, axis=1),
@@ -60,7 +70,7 @@ def mixed_model(pairs: pd.DataFrame, value: str = "gain") -> Estimate:
         value=pairs[value],
     ).dropna(subset=["value"])
     data["doublings"] -= data["doublings"].mean()
-    if data["parameters"].nunique() < 3 or data["seed"].nunique() < 2:
+    if data["parameters"].nunique() < 3 or data[UNIT].nunique() < 2:
         return Estimate(math.nan, math.nan, 0)
     slopes = data["line"].nunique() >= 3
     with warnings.catch_warnings():
@@ -85,9 +95,9 @@ def second_opinions(pairs: pd.DataFrame) -> pd.DataFrame:
     Columns: ``arm``, ``method``, ``slope`` (points per doubling), ``low`` and ``high`` (95 %).
     """
     rows = []
-    for arm, group in pairs.groupby("arm", sort=True):
+    for arm, group in by_unit(pairs).groupby("arm", sort=True):
         lines = [line for _, line in group.groupby(LINE, sort=True)]
-        slopes = [s.mean() for s in map(seed_slopes, lines) if len(s)]
+        slopes = [s.mean() for s in map(unit_slopes, lines) if len(s)]
         mean = float(np.mean(slopes)) if slopes else math.nan
         rows.append((arm, "hierarchical bootstrap", mean, *hierarchical_bootstrap(lines)))
         mixed = mixed_model(group)

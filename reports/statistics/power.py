@@ -1,9 +1,10 @@
 """Power of the report's own verdict, before a study runs and after it could not tell.
 
-A verdict needs both tests and every width that may be left out (`slope`, `verdict`). Each of these
-demands is met from some true slope on, whatever the errors of a study are. So the errors are drawn,
-the least slope that brings a verdict is computed for each draw, and a quantile of these is what a
-design detects.
+Where every cell is searched several times, a verdict is Student's t over searches, and its power is
+that of the noncentral t. Where every cell is searched once, a verdict needs both tests and every
+width that may be left out (`slope`, `verdict`). Each of these demands is met from some true slope
+on, whatever the errors of a study are. So the errors are drawn, the least slope that brings a
+verdict is computed for each draw, and a quantile of these is what a design detects.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from scipy.optimize import brentq
 
 from reports.statistics.intervals import ALPHA, Floats
 from reports.statistics.lines import contrast
@@ -22,7 +24,10 @@ from reports.statistics.verdict import CANNOT_TELL
 
 POWER = 0.8
 FEWEST_WIDTHS = 3
-"""Two widths always lie on a line: they leave nothing to see the luck of a search by."""
+"""Of cells that are searched once. Two widths always lie on a line: they leave nothing to see the
+luck of a search by."""
+UNKNOWN = 3.0
+"""A spread that was assumed may be wrong by this factor, up or down."""
 MOST_NEEDED = 1000
 _DRAWS = 4000
 
@@ -35,28 +40,85 @@ def detectable_slope(
     together: bool = True,
     tests: int = 1,
     luck: float = 0.0,
+    searches: int = 1,
 ) -> float:
     """The smallest slope on which a report's verdict falls with 80 % power.
 
     Args:
         parameters: sizes of the encoders of one line.
-        seeds: confirm seeds.
+        seeds: confirm seeds of each search.
         spread: standard deviation of one paired gain over seeds, points.
         lines: of the study: data sets times methods times encoders.
         together: whether the mean slope of all lines is judged, or that of one of them.
         tests: size of the family that Holm's correction is over; the first step is assumed, as if
             no other test of it were significant.
         luck: standard deviation of a width's gain over searches, points.
+        searches: of each cell; the looks at a growing study are not counted.
 
     Returns:
-        Points per doubling of the parameters, above zero. NaN below three widths or two seeds, for
-        which no verdict falls.
+        Points per doubling of the parameters, above zero. NaN where no verdict can fall: with one
+        width, or with one search and two widths or one seed.
     """
     sizes = np.unique(np.asarray(parameters, dtype=float))
+    if searches > 1:
+        if len(sizes) < 2:
+            return math.nan
+        of_search = math.hypot(spread / math.sqrt(seeds), luck)
+        length = math.sqrt(float(np.sum(contrast(sizes) ** 2)) / (lines if together else 1))
+        return _detectable(of_search * length, searches, ALPHA / tests)
     if len(sizes) < FEWEST_WIDTHS or seeds < 2:
         return math.nan
     least = least_slopes(sizes, seeds, spread, luck, lines, together, ALPHA / tests)
     return float(np.quantile(least, POWER))
+
+
+def _detectable(spread: float, searches: int, alpha: float) -> float:
+    """The slope that Student's t over searches shows with 80 % power.
+
+    Args:
+        spread: standard deviation of the slope over searches.
+        searches: two or more.
+        alpha: level of the two-sided test.
+    """
+    limit = stats.t.isf(alpha / 2, searches - 1)
+    # From the limit on the power is above a half; far above it, it is one.
+    excess = brentq(
+        lambda over: stats.nct.sf(limit, searches - 1, limit + over) - POWER, -limit, limit + 10
+    )
+    return float(limit + excess) * spread / math.sqrt(searches)
+
+
+def spread_range(spread: float, freedom: float) -> tuple[float, float]:
+    """Standard deviations that a spread may stand for: its 80 % interval.
+
+    Args:
+        spread: as found, or as assumed.
+        freedom: degrees of freedom of what it was found from; 0 where it was assumed.
+
+    Returns:
+        Least and largest. Of an assumed spread, it divided and multiplied by `UNKNOWN`.
+    """
+    if freedom < 1:
+        return spread / UNKNOWN, spread * UNKNOWN
+    low, high = (math.sqrt(freedom / stats.chi2.ppf(p, freedom)) for p in (0.9, 0.1))
+    return spread * low, spread * high
+
+
+def searches_needed(row: Mapping[Hashable, Any], spread: float, alpha: float) -> float:
+    """Searches of a new study that would show the slope found with 80 % power.
+
+    Args:
+        row: of a table of trends.
+        spread: standard deviation of the slope over searches.
+        alpha: level of the two-sided test.
+
+    Returns:
+        A whole number; infinity above `MOST_NEEDED`; NaN where a verdict fell or there is no
+        spread.
+    """
+    if row["verdict"] != CANNOT_TELL or not math.isfinite(row["p"]):
+        return math.nan
+    return _fewest(lambda count: _detectable(spread, count, alpha) <= abs(row["slope"]), 2)
 
 
 def least_slopes(

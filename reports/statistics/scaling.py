@@ -12,6 +12,7 @@ from scipy.optimize import OptimizeWarning, curve_fit
 
 from reports.statistics.intervals import LEVEL, Floats, t_interval
 from reports.statistics.selection import LINE, Selection
+from reports.statistics.units import UNIT, by_unit
 
 WIDTHS_FOR_OFFSET = 5
 """The fit has three parameters; five widths leave two degrees of freedom for its error."""
@@ -20,19 +21,20 @@ WIDTHS_FOR_OFFSET = 5
 def scaling_table(selection: Selection) -> pd.DataFrame:
     """Fit error = scale x parameters^(-exponent); with five widths or more, also with an offset.
 
-    For each seed that has every width, log(error) is regressed on log(parameters) by least squares.
-    The exponent is minus the mean slope over these seeds, with Student's interval. The fit with an
-    offset, error = offset + scale x parameters^(-exponent), uses the means over seeds.
+    For each unit (`units.by_unit`) that has every width, log(error) is regressed on log(parameters)
+    by least squares. The exponent is minus the mean slope over these units, with Student's
+    interval. The fit with an offset, error = offset + scale x parameters^(-exponent), uses the
+    means over units.
 
     Returns:
-        Columns beside the line's and ``arm``: ``widths``, ``seeds``, ``exponent``, ``low``,
+        Columns beside the line's and ``arm``: ``widths``, ``units``, ``exponent``, ``low``,
         ``high``, ``scale`` (percent at one parameter), ``residual`` (root mean square over widths,
         percentage points of error), and ``offset`` (percent) with ``offset_low``, ``offset_high``
         and ``offset_exponent`` (NaN below five widths, or if the fit does not converge).
     """
     rows = []
-    for key, group in selection.confirm.groupby([*LINE, "arm"], sort=True):
-        errors = 100.0 - group.pivot(index="seed", columns="parameters", values="accuracy").dropna()
+    for key, group in by_unit(selection.confirm).groupby([*LINE, "arm"], sort=True):
+        errors = 100.0 - group.pivot(index=UNIT, columns="parameters", values="accuracy").dropna()
         if errors.shape[1] < 2 or errors.empty or (errors <= 0).any(axis=None):
             continue  # no slope, or an error of zero, which has no logarithm
         rows.append(dict(zip([*LINE, "arm"], key, strict=True)) | _fit(errors))
@@ -43,8 +45,9 @@ def residual_table(selection: Selection, fits: pd.DataFrame) -> pd.DataFrame:
     """The difference between the measured error and the fitted power law, at each width.
 
     Returns:
-        Columns dataset, method, encoder, arm, ``width``, ``parameters``, ``error`` (mean over the
-        seeds, percent), ``fitted`` (without the offset) and ``residual`` (error minus fitted).
+        Columns dataset, method, encoder, arm, ``width``, ``parameters``, ``error`` (mean over all
+        confirm trials, percent), ``fitted`` (without the offset) and ``residual`` (error minus
+        fitted).
     """
     keys = [*LINE, "arm", "width", "parameters"]
     means = selection.confirm.groupby(keys, as_index=False)["accuracy"].mean()
@@ -56,7 +59,7 @@ def residual_table(selection: Selection, fits: pd.DataFrame) -> pd.DataFrame:
 
 
 _COLUMNS = [
-    "widths", "seeds", "exponent", "low", "high", "scale", "residual",
+    "widths", "units", "exponent", "low", "high", "scale", "residual",
     "offset", "offset_low", "offset_high", "offset_exponent",
 ]  # fmt: skip
 
@@ -73,7 +76,7 @@ def _fit(errors: pd.DataFrame) -> dict[str, float]:
     residuals = mean - np.exp(level + slope * x)
     row = {
         "widths": len(x),
-        "seeds": len(errors),
+        "units": len(errors),
         "exponent": -slope,
         "low": low,
         "high": high,

@@ -15,7 +15,13 @@ LINE = ["dataset", "method", "encoder"]
 """The columns that name a line: the encoders over which a gain is followed."""
 CELL = [*LINE, "width", "arm"]
 BASELINE = arms.BASELINE
-_TUNED = ["study", "cell", "width"]
+_TUNED = ["study", "cell", "width", "search"]
+
+
+def with_search(trials: pd.DataFrame) -> pd.DataFrame:
+    """``trials`` with the number of the search in every row; 0 where it was not recorded."""
+    searches = trials["search"] if "search" in trials else pd.Series(None, trials.index)
+    return trials.assign(search=pd.to_numeric(searches).fillna(0).astype(int))
 
 
 @dataclass(frozen=True)
@@ -23,9 +29,9 @@ class Selection:
     """The confirm rows that count, and how many were left out and why.
 
     Attributes:
-        confirm: complete confirm rows of each cell's best configuration, one for each seed.
+        confirm: complete confirm rows of each search's best configuration, one for each seed.
         superseded: number of complete confirm rows of a configuration that is no longer the best.
-        duplicates: number of rows that a later row of the same cell and seed replaces.
+        duplicates: number of rows that a later row of the same cell, search and seed replaces.
         unfinished: confirm rows without a score (diverged, failed).
         overlaps: problems (dataset, method, encoder, width) that more than one study confirmed,
             with ``kept`` (the study whose rows count, the last in the table) and ``left_out`` (the
@@ -42,10 +48,11 @@ class Selection:
 
 
 def best_tune_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """The best tune trial of each cell, by `best_trial.best_trials`.
+    """The best tune trial of each search of each cell, by `best_trial.best_trials`.
 
-    If a cell's search also varied the width, this is the best trial at each width.
+    If a search also varied the width, this is the best trial at each width.
     """
+    trials = with_search(trials)
     tune = trials[trials["phase"] == TUNE]
     rows = tune[[*_TUNED, "status", "accuracy", "number"]].assign(place=range(len(tune)))
     best = best_trials(rows.to_dict("records"), key=lambda row: tuple(row[n] for n in _TUNED))
@@ -55,11 +62,11 @@ def best_tune_trials(trials: pd.DataFrame) -> pd.DataFrame:
 def select(trials: pd.DataFrame) -> Selection:
     """Select the confirm rows that count towards gains.
 
-    In a cell with tune rows, only confirm trials of its best configuration (``tuned_from``) count.
-    In a cell without tune rows, all confirm trials count. The rows of one problem come from one
-    study: a pair from two studies would also compare their budgets.
+    In a search with tune rows, only confirm trials of its best configuration (``tuned_from``)
+    count. In a search without tune rows, all confirm trials count. The rows of one problem come
+    from one study: a pair from two studies would also compare their budgets.
     """
-    trials = trials.assign(study=trials["study"].fillna(""))
+    trials = with_search(trials).assign(study=trials["study"].fillna(""))
     confirm = trials[trials["phase"] == CONFIRM]
     scored = confirm["status"].eq(COMPLETE) & confirm["parameters"].notna()
     scored &= np.isfinite(confirm["accuracy"].astype(float))
@@ -75,9 +82,9 @@ def select(trials: pd.DataFrame) -> Selection:
     )
     kept, overlaps = _one_study_each(done[current])
     kept = kept.sort_values("finished_at", kind="stable", na_position="first")
-    unique = kept.drop_duplicates([*CELL, "seed"], keep="last")
+    unique = kept.drop_duplicates([*CELL, "search", "seed"], keep="last")
     return Selection(
-        confirm=unique.sort_values([*CELL, "seed"]).reset_index(drop=True),
+        confirm=unique.sort_values([*CELL, "search", "seed"]).reset_index(drop=True),
         superseded=int((~current).sum()),
         duplicates=len(kept) - len(unique),
         unfinished=unfinished,

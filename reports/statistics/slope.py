@@ -1,14 +1,15 @@
-"""The slope of one or several lines, with its two errors: one rule for a line and for all of them.
+"""The slope of one or several lines with its error: one rule for a line and for all of them.
 
-A slope is a weighted sum of the mean gains of cells. Two errors are kept apart:
+A slope is a weighted sum of the mean gains of cells. What is repeated is the unit (`units`), and
+lines share units: what a unit adds to the weighted sum is added up over widths and lines first.
 
-- Over seeds. Training noise varies with the seed. Lines share seeds, so a seed is the unit: what
-  a seed adds to the weighted sum is added up over widths and lines first.
-- Over widths. Each width was searched once, and all seeds of the width share the luck of that
-  search. The luck shows as widths that scatter about a straight line, and so does a course that is
-  curved: one search for each width cannot tell these two apart.
-
-The interval is the wider of the two, the p-value the larger.
+- Where every cell was searched several times, a unit is a search. Each gives one slope, and
+  Student's t over them is the whole rule. It takes neither a straight course nor equal luck for
+  granted.
+- Where every cell was searched once, a unit is a seed, and all seeds of a width share the luck of
+  its search. A second error is needed then, over widths. The luck shows as widths that scatter
+  about a straight line, and so does a course that is curved: one search for each width cannot tell
+  these two apart. The interval is the wider of the two, the p-value the larger.
 """
 
 from __future__ import annotations
@@ -20,28 +21,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.statistics.estimate import Estimate
-from reports.statistics.intervals import ALPHA, Floats
+from reports.statistics.intervals import ALPHA, LEVEL, Floats
 from reports.statistics.lines import Line, contrast
 
 STEADY = 1.0
 """Standard errors by which a slope must keep its sign when any one width is left out."""
 
 
-def over_seeds(lines: Sequence[Line], weights: Sequence[Floats]) -> Estimate:
-    """A weighted sum of the cells' mean values, its error from how seeds differ.
+def over_units(lines: Sequence[Line], weights: Sequence[Floats]) -> Estimate:
+    """A weighted sum of the cells' mean values, its error from how units differ.
 
-    Without missing pairs this is Student's t over the seeds' own weighted sums, whatever the
-    correlation between the widths and lines of one seed. A missing pair is left out of its cell
+    Without missing values this is Student's t over the units' own weighted sums, whatever the
+    correlation between the widths and lines of one unit. A missing value is left out of its cell
     alone: each residual is scaled by sqrt(n / (n - 1)) of its cell, which keeps the variance
     unbiased (CR2, Bell and McCaffrey 2002), and the degrees of freedom are Satterthwaite's, with
-    each line's own variance. A cell with one pair takes the variance of its line.
+    each line's own variance. A cell with one value takes the variance of its line.
 
     Args:
-        lines: with common seeds, from `lines.lines_of`.
+        lines: with common units, from `lines.lines_of`.
         weights: one array for each line, one weight for each of its sizes.
 
     Returns:
-        The sum; it has no error where a line has no cell with two pairs.
+        The sum; it has no error where a line has no cell with two values.
     """
     scores, weight = np.hstack([line.scores for line in lines]), np.concatenate(weights)
     own = np.repeat(np.arange(len(lines)), [len(line.sizes) for line in lines])
@@ -86,45 +87,48 @@ def pooled_scatter(lines: Sequence[Line]) -> Scatter:
 
 @dataclass(frozen=True)
 class Slope:
-    """The mean slope of some lines, points per doubling, with both errors."""
+    """The mean slope of some lines, points per doubling, with its errors."""
 
-    seeds: Estimate
-    widths: Estimate
+    units: Estimate
+    """With its error over units."""
+    widths: Estimate | None
+    """With its error over widths; None where a unit is a search, which makes it needless."""
 
     @property
     def value(self) -> float:
         """The slope."""
-        return self.seeds.value
+        return self.units.value
 
     @property
     def error(self) -> float:
         """The larger standard error."""
-        return extreme(max, self.seeds.error, self.widths.error)
+        return extreme(max, *(estimate.error for estimate in self._estimates))
 
     @property
     def p(self) -> float:
-        """The larger two-sided p-value; NaN unless both errors are known."""
-        p_values = self.seeds.p(), self.widths.p()
+        """The larger two-sided p-value; NaN unless all errors are known."""
+        p_values = [estimate.p() for estimate in self._estimates]
         return max(p_values) if all(map(math.isfinite, p_values)) else math.nan
 
-    def columns(self) -> dict[str, float]:
-        """The columns of a table of trends."""
-        (seeds_low, seeds_high), (widths_low, widths_high) = (
-            self.seeds.interval(),
-            self.widths.interval(),
-        )
-        return {
-            "slope": self.value,
-            "low": extreme(min, seeds_low, widths_low),
-            "high": extreme(max, seeds_high, widths_high),
-            "seeds_low": seeds_low,
-            "seeds_high": seeds_high,
-            "p_seeds": self.seeds.p(),
-            "widths_low": widths_low,
-            "widths_high": widths_high,
-            "p_widths": self.widths.p(),
-            "p": self.p,
-        }
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """The wider interval; NaN without an error."""
+        lows, highs = zip(*(each.interval(level) for each in self._estimates), strict=True)
+        return extreme(min, *lows), extreme(max, *highs)
+
+    def columns(self, level: float = LEVEL) -> dict[str, float]:
+        """The columns of a table of trends; those of single errors only where there are two."""
+        low, high = self.interval(level)
+        row = {"slope": self.value, "low": low, "high": high, "level": level}
+        for name, estimate in (("seeds", self.units), ("widths", self.widths)):
+            known = estimate is not None and self.widths is not None
+            ends = estimate.interval(level) if estimate and known else (math.nan, math.nan)
+            row |= {f"{name}_low": ends[0], f"{name}_high": ends[1]}
+            row[f"p_{name}"] = estimate.p() if estimate and known else math.nan
+        return row | {"p": self.p}
+
+    @property
+    def _estimates(self) -> list[Estimate]:
+        return [self.units] if self.widths is None else [self.units, self.widths]
 
 
 def slope_of(lines: Sequence[Line], scatter: Scatter) -> Slope:
@@ -132,12 +136,15 @@ def slope_of(lines: Sequence[Line], scatter: Scatter) -> Slope:
 
     Args:
         lines: with two sizes or more each.
-        scatter: of all lines of the arm: luck is taken to be as large on each of them.
+        scatter: of all lines of the arm that were searched once: luck is taken to be as large on
+            each of them.
     """
     weights = [contrast(line.sizes) / len(lines) for line in lines]
-    seeds = over_seeds(lines, weights)
+    units = over_units(lines, weights)
+    if lines[0].repeated:
+        return Slope(units, None)
     error = math.sqrt(scatter.variance * sum(float(np.sum(w**2)) for w in weights))
-    return Slope(seeds, Estimate(seeds.value, error, scatter.freedom))
+    return Slope(units, Estimate(units.value, error, scatter.freedom))
 
 
 def deciding_width(lines: Sequence[Line], scatter: Scatter, slope: Slope) -> tuple[float, float]:
@@ -145,14 +152,15 @@ def deciding_width(lines: Sequence[Line], scatter: Scatter, slope: Slope) -> tup
 
     Scatter is pooled over widths, as if luck were equally large at each of them. An end that lies
     apart pulls the line to itself and leaves no residual, so its luck is not seen. Therefore the
-    slope of the other widths must have the same sign, by `STEADY` standard errors at least.
+    slope of the other widths must have the same sign, by `STEADY` standard errors at least. Where
+    a unit is a search, the luck of every width is in the error already.
 
     Returns:
         (width, slope without it), of the width that matters most; NaN twice where every width may
-        be left out, or where the slope's p-value is not below `ALPHA`.
+        be left out, where a unit is a search, or where the slope's p-value is not below `ALPHA`.
     """
     doubtful = (STEADY, math.nan, math.nan)
-    if not slope.p < ALPHA:
+    if slope.widths is None or not slope.p < ALPHA:
         return math.nan, math.nan
     for width in sorted({width for line in lines for width in line.widths}):
         rest = [line.without(width) for line in lines]

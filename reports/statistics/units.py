@@ -1,0 +1,41 @@
+"""The unit that is repeated: a search of every cell where there are several, else a confirm seed.
+
+Luck in a search is shared by all confirm seeds of the configuration that it found. So only searches
+that were made independently of each other tell luck from an effect, and their confirm seeds are
+averaged first. Where there is one search, its seeds are all that there is to judge by.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.statistics.selection import LINE
+
+UNIT = "unit"
+REPEATED = "repeated"
+_ARM = [*LINE, "arm"]
+_SIZES = ["parameters", "encoder_flops"]
+
+
+def by_unit(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for each unit of each cell, from pairs or from confirm rows.
+
+    Args:
+        rows: `gain.pairs` or the confirm rows of a selection, with ``search`` and ``seed``.
+
+    Returns:
+        The columns of ``rows``, with ``unit`` (the search's number or the seed), ``repeated``
+        (whether the line was searched twice or more with this arm, so that a unit is a search) and
+        ``seeds`` (confirm seeds in the unit). Of a search with several seeds the measured values
+        are means over these, and every other column is that of its first seed.
+    """
+    repeated = rows.groupby(_ARM)["search"].transform("nunique") > 1
+    unit = rows["search"].where(repeated, rows["seed"])
+    rows = rows.assign(unit=unit, repeated=repeated, seeds=1)
+    key = [*_ARM, "width", UNIT]
+    if not rows.duplicated(key).any():
+        return rows
+    measured = rows.select_dtypes("float").columns.difference([*key, *_SIZES])
+    how = dict.fromkeys(rows.columns.difference(key), "first") | dict.fromkeys(measured, "mean")
+    whole = rows.groupby(key, as_index=False, sort=True).agg(how | {"seeds": "sum"})
+    return whole[rows.columns]
