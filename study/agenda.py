@@ -93,7 +93,7 @@ class Agenda:
     def __init__(self, spec: StudySpec, recorded: Iterable[Mapping[str, Any]] = ()) -> None:
         """Takes the rows of ``trials`` that are recorded.
 
-        The row of a pruned trial has ``progress``, too: its kNN accuracy by epoch.
+        The row of a pruned trial has ``knn_by_epoch``, too: its kNN accuracy by epoch.
         """
         self.spec = spec
         self.searches = {cell.search_id: SearchState(cell, spec) for cell in searches(spec)}
@@ -130,7 +130,7 @@ class Agenda:
         self._ready.appendleft(due)
 
     def record(self, row: Mapping[str, Any]) -> None:
-        """Takes in the row of a trial that ended, with ``progress`` if it was pruned."""
+        """Takes in the row of a trial that ended, with ``knn_by_epoch`` if it was pruned."""
         self.running.pop(row["trial_id"], None)
         self._end(row)
         state = self.searches[search_of(row)]
@@ -226,7 +226,7 @@ class Agenda:
                 row["status"],
                 {name: row[name] for name in state.cell.space},
                 row["accuracy"],
-                row.get("progress") or {},
+                row.get("knn_by_epoch") or {},
                 row.get("encoder_flops"),
             ),
         )

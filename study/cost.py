@@ -46,14 +46,14 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
 
     Args:
         agenda: the study, with its recorded trials.
-        data_dir: where data sets are.
-        timed: estimate hours, too: time a few steps of the first cell of each (data set, encoder,
+        data_dir: the folder of the data sets.
+        timed: also estimate hours: time a few steps of the first cell of each (data set, encoder,
             width), and scale them to the other cells by their FLOPs.
 
     Pruned trials are counted in full, so the estimate is an upper bound.
 
     Raises:
-        InputError: a data set is not there.
+        InputError: a data set is missing.
     """
     speeds: dict[tuple[str, str, int], float] = {}
     found = {}
@@ -77,7 +77,7 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
         )
         images = len(data.train) // config.batch_size * config.batch_size
         work = Work(trials, trials * config.epochs)
-        # A search of widths has not chosen yet: assume equally many trials of each width.
+        # A joint search has not chosen its widths yet: assume equally many trials of each width.
         for sized in state.cell.configs:
             epochs = work.epochs / len(state.cell.configs)
             flops = training_flops(sized, data.image_size, data.channels) * images * epochs
@@ -88,7 +88,7 @@ def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> d
                     speeds[key] = _flops_per_second(sized, data_dir)
                 hours = flops / speeds[key] / 3600
                 resources = agenda.spec.resources.of(sized.width)
-                # Each of several workers is busy for its share of the hours.
+                # Each of k workers takes 1/k of these hours, so their sum is the same.
                 work.cpu_hours += hours * resources.cpus
                 work.gpu_hours += hours * resources.gpus
         found[name] = work
@@ -100,11 +100,11 @@ class _TimedEnoughError(Exception):
 
 
 def _flops_per_second(config: TrialConfig, data_dir: Path | None) -> float:
-    """Training FLOPs a second of a few steps."""
+    """Training FLOPs per second, from the median time of a few steps."""
     from trainables.device.flops import training_flops
     from trainables.trial import Trial
 
-    # Compiling would take longer than all steps that are timed.
+    # Do not compile: that would take longer than all the steps that are timed.
     trial = Trial(config.model_copy(update={"compile": "off"}), "validation", data_dir)
     ends: list[float] = []
 
@@ -125,7 +125,7 @@ def _flops_per_second(config: TrialConfig, data_dir: Path | None) -> float:
 def gain_spread(trials: pd.DataFrame) -> float | None:
     """Standard deviation of a gain over seeds, points, pooled over all cells of ``trials``.
 
-    Trials are selected and paired by the report's rules. None without a cell of two pairs.
+    Trials are selected and paired by the report's rules. None if no cell has two pairs.
     """
     gains = pairs(select(trials)).groupby(WIDTH)["gain"]
     freedom = (gains.size() - 1).sum()
@@ -134,7 +134,10 @@ def gain_spread(trials: pd.DataFrame) -> float | None:
 
 
 def encoder_sizes(configs: Iterable[TrialConfig], trials: pd.DataFrame) -> list[int]:
-    """Capacities of distinct encoders, parameters: as ``trials`` recorded them, else counted."""
+    """The capacities of all encoders of ``configs``, parameters, each once.
+
+    Those that ``trials`` has recorded are read from it; the others are counted.
+    """
     rows = trials[["dataset", "encoder", "width", "stem", "parameters"]].dropna()
     recorded = {tuple(key): int(size) for *key, size in rows.itertuples(index=False, name=None)}
     sizes = set()

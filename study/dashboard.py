@@ -44,7 +44,7 @@ def cell_studies(store: Store) -> BaseStorage:
     rows = recorded_rows(store)
     agenda = Agenda(spec, rows)
     tuned = [row for row in rows if row["phase"] == TUNE and search_of(row) in agenda.searches]
-    progress = knn_by_epoch(store, [row["trial_id"] for row in tuned])
+    measured = knn_by_epoch(store, [row["trial_id"] for row in tuned])
     storage = InMemoryStorage()
     for name, state in agenda.searches.items():
         joint = "width" in state.cell.space
@@ -59,7 +59,7 @@ def cell_studies(store: Store) -> BaseStorage:
             study.set_metric_names(names if joint else names[:1])
         own = (row for row in tuned if search_of(row) == name)
         for row in sorted(own, key=lambda row: int(row["number"])):
-            epochs = dict(progress.get(row["trial_id"], []))
+            epochs = dict(measured.get(row["trial_id"], []))
             try:
                 study.add_trial(_trial(row, state.cell.space, epochs, joint))
             except (TypeError, ValueError) as error:  # Optuna's, of values that are out of order
@@ -118,7 +118,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: requests are of no interest."""
+        """Logs nothing: nobody needs a list of requests."""
 
 
 def serve(store: Store, port: int, announce: Callable[[str], None]) -> None:

@@ -24,7 +24,7 @@ _SHOWN_ERRORS = 5
 
 
 def recorded_rows(store: Store, trials: pd.DataFrame | None = None) -> list[dict[str, Any]]:
-    """The recorded trials as `Agenda` takes them: pruned ones with their ``progress``.
+    """The recorded trials as `Agenda` takes them: pruned ones with ``knn_by_epoch``.
 
     Args:
         store: the results.
@@ -42,7 +42,7 @@ def recorded_rows(store: Store, trials: pd.DataFrame | None = None) -> list[dict
     pruned = {row["trial_id"]: row for row in rows if row["status"] == PRUNED}
     if pruned:
         for trial_id, epochs in knn_by_epoch(store, pruned).items():
-            pruned[trial_id]["progress"] = dict(epochs)
+            pruned[trial_id]["knn_by_epoch"] = dict(epochs)
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What a study was run with, kept beside its tables."""
+"""The study's spec and the software, data and hardware of its trials, stored beside its tables."""
 
 from __future__ import annotations
 

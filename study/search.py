@@ -35,7 +35,7 @@ class Outcome:
     status: str
     parameters: Mapping[str, Any]
     accuracy: float | None = None
-    progress: Mapping[int, float] = field(default_factory=dict)
+    knn_by_epoch: Mapping[int, float] = field(default_factory=dict)
     """kNN accuracy by epoch, of a pruned trial."""
     flops: float | None = None
     """FLOPs of one image through the encoder: the second objective where width is searched."""
@@ -166,9 +166,9 @@ class CellSearch:
         elif outcome.status == COMPLETE:
             values = [outcome.accuracy, outcome.flops] if self._joint else [outcome.accuracy]
             self._study.tell(number, values)  # type: ignore[arg-type]
-        elif outcome.status == PRUNED and outcome.progress and not self._joint:
+        elif outcome.status == PRUNED and outcome.knn_by_epoch and not self._joint:
             trial = optuna.Trial(self._study, self._trial(number)._trial_id)
-            for epoch, accuracy in outcome.progress.items():
+            for epoch, accuracy in outcome.knn_by_epoch.items():
                 trial.report(accuracy, epoch)
             self._study.tell(number, state=TrialState.PRUNED)
         else:

@@ -67,8 +67,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
             "error": "out of memory" if status == "failed" else None,
         }
         store.append(row, epochs)
-        progress = {epoch["epoch"]: epoch["knn_accuracy"] for epoch in epochs}
-        agenda.record({**row, "progress": {k: v for k, v in progress.items() if v}})
+        measured = {epoch["epoch"]: epoch["knn_accuracy"] for epoch in epochs}
+        agenda.record({**row, "knn_by_epoch": {k: v for k, v in measured.items() if v}})
     provenance.write(store, spec)
     return store
 

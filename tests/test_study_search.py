@@ -41,7 +41,7 @@ def row_of(due: DueTrial) -> dict[str, Any]:
     row = {**due.identity(), "status": "complete", "accuracy": trial.accuracy(3)}
     row["encoder_flops"] = 1000.0 * due.config.width**2
     if due.phase == "tune" and due.number in (2, 5):
-        row |= {"status": "pruned", "accuracy": None, "progress": {1: trial.accuracy(1)}}
+        row |= {"status": "pruned", "accuracy": None, "knn_by_epoch": {1: trial.accuracy(1)}}
     if due.phase == "tune" and due.number == 4:
         row |= {"status": "diverged", "accuracy": None}
     return row
@@ -143,9 +143,9 @@ def test_pruned_trials_reach_optuna_with_their_last_value_and_others_as_failed()
         ("pruned", None, {2: 20.0, 4: 31.0}),
         ("diverged", None, {}),
     ]
-    for status, accuracy, progress in endings:
+    for status, accuracy, knn_by_epoch in endings:
         number, parameters = search.next() or (0, {})
-        search.record(number, Outcome(status, parameters, accuracy, progress))
+        search.record(number, Outcome(status, parameters, accuracy, knn_by_epoch))
     search.next()
     trials = search._study.trials
     assert [trial.state for trial in trials] == [

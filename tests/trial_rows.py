@@ -49,6 +49,6 @@ def complete_study(root: Path, spec: StudySpec) -> Path:
         }
         epochs = [{"epoch": epoch, "knn_accuracy": accuracy - 1} for epoch in (1, 2)]
         store.append(row, epochs)
-        agenda.record({**row, "progress": {}})
+        agenda.record({**row, "knn_by_epoch": {}})
     provenance.write(store, spec)
     return root

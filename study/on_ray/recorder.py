@@ -161,12 +161,12 @@ class Recorder(tune.Callback):
             self._halt.stop(str(error))
             return
         self._store.compact_if_many()
-        progress = {
+        measured = {
             epoch: values["knn_accuracy"]
             for epoch, values in sorted(epochs.items())
             if values.get("knn_accuracy") is not None
         }
-        self._agenda.record({"accuracy": None, **row, "progress": progress})
+        self._agenda.record({"accuracy": None, **row, "knn_by_epoch": measured})
         self._admission.note(row)
         self._display.show_ended(row)
         self._give_up_if_hopeless(row)
