@@ -1,11 +1,11 @@
-"""What the study engine costs besides training: many trials of a formula, on simulated slots.
+"""What a study costs besides training: many trials that compute nothing, on simulated slots.
 
     python -m benchmarks.engine_scale [--trials 10000] [--slots 64] [--seconds 4]
 
-Each trial computes nothing and waits for ``--seconds``, so that all slots are in use. On few cores,
-dozens of processes need minutes to start. The first trials therefore wait until all processes have
-started; trials that train would also still be running then. The program prints the driver's CPU
-time and memory after each twentieth of the trials, then the time to open the finished study again.
+Each trial waits for ``--seconds``, so that all slots are in use. On few cores, dozens of processes
+need minutes to start. The first trials therefore wait until all processes have started; trials that
+train would also still be running then. The program prints the driver's CPU time and memory after
+each twentieth of the trials, then the time to open the finished study again.
 Limits: 50 ms of CPU for each trial, and memory that does not grow with the number of trials.
 """
 
@@ -71,8 +71,8 @@ class WaitForAll:
     """Called before each epoch: returns once so many processes have called it.
 
     Args:
-        folder: where each leaves a file.
-        processes: how many.
+        folder: the folder in which each process leaves a file.
+        processes: how many processes there are.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""Training steps of other code, for comparison. A DataLoader of PIL images feeds them, as usual.
+"""Training steps of other code, for comparison. As usual, a DataLoader of PIL images feeds them.
 
 Encoder, head, batch and queue are the same as in this project's step.
 """
@@ -145,7 +145,7 @@ def lightly_moco(
 
 
 class _Labelled(Dataset[tuple[Any, int]]):
-    """Images and labels as torchvision's data sets give them; lightly sets ``transform``."""
+    """Images and labels as in torchvision's data sets; lightly sets ``transform``."""
 
     def __init__(self, images: Images) -> None:
         self.images = images

@@ -35,7 +35,7 @@ def untrained(row: dict[str, Any], split: str, data_dir: Path | None) -> dict[st
 
 
 def main() -> None:
-    """Print the table, draw the figure."""
+    """Print the table and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True, help=".svg or .png")

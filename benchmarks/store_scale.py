@@ -38,7 +38,7 @@ _SCORES = "store.read('epochs', ['trial_id', 'epoch', 'knn_accuracy'])"
 
 
 def write(root: Path, trials: int, epochs: int) -> float:
-    """Appends the trials; milliseconds for each."""
+    """Appends the trials; returns the milliseconds for each."""
     store = open_store(root, create=True)
     noise = random.Random(0).gauss
     config = TrialConfig().model_dump(mode="json")

@@ -1,10 +1,10 @@
-"""What a study adds to a trial, over the same training in a plain loop.
+"""The time that a study adds to a trial, compared with the same training in a plain loop.
 
     python -m benchmarks.trial_overhead [--trials 8] [--rounds 3]
 
-One worker, digits, a small encoder. In a study a trial takes from the end of the one before to its
-own end: suggestion, start in the reused process, training, evaluation, storing. The promise: at
-most 1 s more than bare, after the first trial of a worker.
+One worker trains a small encoder on the digits. In a study, the time of a trial runs from the end
+of the trial before to its own end: suggestion, start in the reused process, training, evaluation
+and storing. Limit: 1 s more than in the plain loop, from the second trial of a process on.
 """
 
 from __future__ import annotations

@@ -138,9 +138,9 @@ def _range(
 
 
 def telling_suggestions(space: Space) -> list[dict[str, Any]]:
-    """Suggestions that are all valid exactly if each value of each parameter is.
+    """A few suggestions. If all of them are valid, every suggestion of ``space`` is valid.
 
-    One parameter at a time takes its `telling_values`, while the others stay at their first one.
+    One parameter at a time takes its `telling_values`; the others keep their first one.
     """
     values = {name: telling_values(distribution) for name, distribution in space.items()}
     first = {name: found[0] for name, found in values.items()}
@@ -150,11 +150,12 @@ def telling_suggestions(space: Space) -> list[dict[str, Any]]:
 
 
 def telling_values(distribution: BaseDistribution) -> list[Any]:
-    """Few values that obey every rule of a field exactly if all values of the distribution do.
+    """A few values. If all of them obey a rule of a field, all values of the distribution do.
 
-    A rule of a `TrialConfig` field is a range or a multiple. A range holds everywhere if it holds
-    at both ends. Where a value and the one a step above it are multiples of a number, so is the
-    step, and every further value. So a range of any size needs three values; of choices, all count.
+    A rule of a `TrialConfig` field is a range or a multiple. If both ends of the distribution lie in
+    a range, so do all values. If the lowest value and the next one are multiples of a number, so is
+    their difference, the step, and so are all values. So three values suffice for a distribution of
+    any size. Of choices, all are returned.
     """
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)

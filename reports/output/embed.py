@@ -1,4 +1,4 @@
-"""What a page holds to draw its figures offline: their specifications and Vega's script."""
+"""What a page needs to draw its figures offline: their specifications and Vega's script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainables.atomic_write import atomic_write
 
 
 def script_json(value: object) -> Markup:
-    """JSON that may stand inside a script element, whatever its strings hold."""
+    """JSON that is safe inside a script element, with any text in its strings."""
     text = json.dumps(value, allow_nan=False)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")

@@ -13,14 +13,14 @@ def signed(value: float, digits: int = 2) -> str:
 
 
 def span(low: float, high: float, digits: int = 2) -> str:
-    """An interval in words."""
+    """An interval, in words if it has no ends."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return "no interval"
     return f"{signed(low, digits)} to {signed(high, digits)}"
 
 
 def factor_span(low: float, high: float) -> str:
-    """An interval of factors; an end outside the sizes measured is said in words."""
+    """An interval of factors; an end outside the measured sizes is given in words."""
     if math.isnan(low) or math.isnan(high):
         return "no interval"
     left = f"{low:.2f}" if low > 0 else "below the range"
@@ -36,7 +36,7 @@ def probability(p: float) -> str:
 
 
 def needed(count: float) -> str:
-    """How many seeds or widths a verdict would take."""
+    """How many seeds or widths a verdict would take, as text."""
     if math.isnan(count):
         return ""
     return f"about {int(count)}" if math.isfinite(count) else "more than 1,000"

@@ -32,10 +32,10 @@ def render(
     Args:
         findings: what is reported.
         charts: `charts_of` the findings and the second study's.
-        other: a second study, shown beside the first.
+        other: the second study of a comparison, which the page also shows.
         comparison: `compare.compare_gains` of the two.
-        spec: the study's file, to repeat it.
-        packages: versions of what the trials ran with.
+        spec: the text of the study's file, with which a reader can repeat the study.
+        packages: names and versions of the packages with which the trials ran.
         refresh: seconds after which a browser loads the page again; 0 for never.
     """
     environment = jinja2.Environment(
@@ -62,7 +62,7 @@ def render(
 
 
 def cell(row: dict[str, Any], kind: str) -> str:
-    """One cell's text. ``kind`` is a format and the columns it shows, as in ``span low high``."""
+    """The text of one cell. ``kind`` is a format and its columns, for example ``span low high``."""
     style, *names = kind.split()
     values = [row[name] for name in names]
     if style == "text":

@@ -44,7 +44,7 @@ def _line(row: dict[Any, Any]) -> Text:
 
 
 def _gains(findings: Findings) -> Table:
-    """One row a width, fitting 80 columns; the line is named once."""
+    """One row for each width, in 80 columns at most; the first row of a line names the line."""
     table = _table(
         "Gain over none, percentage points",
         ("line",),

@@ -10,7 +10,7 @@ from trainables.atomic_write import atomic_write
 
 DIGITS = 3
 _SIGNS = {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "−": "$-$"}
-"""Signs that pandas' own escaping leaves, and that TeX's text fonts print wrongly or not at all."""
+"""Signs that pandas does not escape, and that TeX's text fonts print wrongly or not at all."""
 
 _LINE = ["dataset", "method", "encoder", "arm"]
 PAPER = {
@@ -30,7 +30,8 @@ PAPER = {
     ],
     "pairs": [*_LINE, "width", "seed", "baseline", "accuracy", "gain"],
 }  # fmt: skip
-"""Columns of the wide tables that fit a page of a paper; CSV and Parquet have them all."""
+"""The columns of wide tables that LaTeX and Markdown get, so that they fit a page. CSV and Parquet
+have all columns."""
 
 
 def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
@@ -46,7 +47,7 @@ def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A Markdown table, numbers to three digits after the point, bars and line ends escaped."""
+    """A Markdown table: three digits after the point, bars and line ends escaped."""
     cells = [[text.replace("|", "\\|") for text in row] for row in _cells(table)]
     numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table]
     header = [str(name) for name in table]
@@ -55,7 +56,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def latex(table: pd.DataFrame) -> str:
-    """A LaTeX tabular with booktabs' rules; every sign that TeX would read is escaped."""
+    """A LaTeX tabular with booktabs' rules; signs that mean something to TeX are escaped."""
     columns = "".join("r" if pd.api.types.is_numeric_dtype(table[name]) else "l" for name in table)
     header = [str(name).replace("_", " ") for name in table]
     texts = pd.DataFrame(_cells(table), columns=header, dtype=object)

@@ -20,7 +20,7 @@ from reports.output.figures.style import (
 def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
     """Capacity factor at each size: `equivalence.equivalence_table` with ``parameters``.
 
-    Where the factor is only a bound, a triangle points to where it leads.
+    If the factor is only a bound, a triangle points to the side on which the true factor lies.
     """
     ends = {"within": "circle", "beyond": "triangle-up", "below": "triangle-down"}
     seen = [name for name in ends if (table["range"] == name).any()]
@@ -50,7 +50,7 @@ def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
 
 
 def _factors_shown(table: pd.DataFrame) -> tuple[float, float]:
-    """Powers of two around what was found, from at least a half to two, and at most 1/8 to 32."""
+    """Powers of two around the factors: at least from 1/2 to 2, and at most from 1/8 to 32."""
     found = table[["factor", "low", "high"]].to_numpy(float)
     found = found[np.isfinite(found) & (found > 0)]
     low, high = found.min(initial=0.75), found.max(initial=1.5)

@@ -26,13 +26,13 @@ def gain_figure(
 ) -> alt.FacetChart:
     """Gain against parameters with intervals: one panel a data set, one colour a method.
 
-    Where there are several arms, each has panels of its own.
+    If there are several arms, each arm has panels of its own.
 
     Args:
         gains: `gain.gain_table`.
-        pairs: `gain.pairs`; every seed is a faint dot.
-        trends: `trend.trend_table`; its lines are drawn through the mean gains.
-        chosen: `fairness.chosen_table`; the configurations shown beside a point.
+        pairs: `gain.pairs`; each seed is drawn as a faint dot.
+        trends: `trend.trend_table`; each trend is drawn through the mean gains.
+        chosen: `fairness.chosen_table`; a point shows its configuration in its tooltip.
     """
     fits = _fitted(gains, trends).assign(kind="trend")
     rows = _gain_rows(gains, pairs, fits, chosen)
@@ -79,7 +79,7 @@ def gain_figure(
 def _gain_rows(
     gains: pd.DataFrame, pairs: pd.DataFrame, fits: pd.DataFrame, chosen: pd.DataFrame
 ) -> pd.DataFrame:
-    """Means, single seeds and trends in one frame: a faceted figure has one."""
+    """Means, single seeds and trends in one frame, since a faceted figure takes only one."""
     line = [*LINE, "arm"]
     marks = gains.merge(_configurations(chosen), on=[*line, "width"], how="left")
     marks = marks.assign(kind="mean", config=marks["config"].astype("str").fillna("as configured"))

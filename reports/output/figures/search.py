@@ -25,7 +25,7 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
     """Best validation accuracy so far against trials: `fairness.search_curves`, one line a cell."""
     cell = [*LINE, "arm", "width"]
     known = panelled(curves.dropna(subset=["best"]))
-    # Steps are where it rises; the last trial shows how long the search went on.
+    # Keep the trials at which the best rises, and the last one, where the search ended.
     steps = known[known.groupby(cell)["best"].diff().ne(0) | ~known.duplicated(cell, keep="last")]
     longest = int(known["trial"].max())
     step = math.ceil(longest / 6)
@@ -48,7 +48,7 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
 
 def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
     """The chosen hyperparameters against parameters: `fairness.chosen_table`, a panel each."""
-    chosen = chosen[chosen["value"] > 0]  # zero and words have no place on a logarithmic axis
+    chosen = chosen[chosen["value"] > 0]  # a logarithmic axis has no place for zero and for text
     color, shape = told_apart("arm", chosen["arm"])
     base = alt.Chart(chosen).encode(
         x=capacity(chosen),

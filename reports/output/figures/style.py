@@ -1,7 +1,7 @@
 """What all figures share: colours, axes, panels and legends.
 
-Colours come from the configuration's category range, so that a page can change them for a dark
-screen. Shapes repeat what colours say.
+Colours come from the category range of the chart's configuration, so that a page can change them
+for a dark screen. Series also differ in their shapes.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def line_at(rows: pd.DataFrame, value: float) -> alt.Chart:
 def beside_each_other(
     rows: pd.DataFrame, series: pd.Series, beside: pd.Series | None = None
 ) -> pd.Series:
-    """Sizes moved apart by 3 % of the axis for each series, so that bars do not hide bars.
+    """Positions on the axis: series of one size are 3 % of the axis apart, so that none is hidden.
 
     Args:
-        rows: with ``parameters``.
-        series: what stands side by side.
-        beside: steps to move besides; not a number for none.
+        rows: points, with ``parameters``.
+        series: the series of each point.
+        beside: further steps of 3 % to move each point; NaN for none.
     """
     sizes = rows["parameters"].astype(float)
     step = max(1.02, (sizes.max() / sizes.min()) ** 0.03)
@@ -72,7 +72,7 @@ def beside_each_other(
 def told_apart(field: str, values: pd.Series) -> tuple[alt.Color, alt.Shape]:
     """Colour and shape of a field in one legend, so that a grey print can be read too.
 
-    Legends merge only where their domains are the same, which layers of other rows do not have.
+    Vega merges the two legends only if both list the same values, so the domain is given.
     """
     scale = alt.Scale(domain=sorted(values.unique()))
     return (
@@ -82,7 +82,7 @@ def told_apart(field: str, values: pd.Series) -> tuple[alt.Color, alt.Shape]:
 
 
 def legend(channel: Any, values: pd.Series) -> Any:
-    """The channel, without a legend where it would name a single thing."""
+    """The channel; without a legend if the legend would have one entry."""
     return channel if values.nunique() > 1 else channel.legend(None)
 
 
@@ -91,7 +91,7 @@ def points(field: str) -> alt.Tooltip:
 
 
 def panelled(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the panel of each row: its data set and method."""
+    """The table with a column for the panel of each row, which names its data set and method."""
     return table.assign(panel=table["dataset"] + " · " + table["method"])
 
 
@@ -116,5 +116,5 @@ def shared_scale(layers: list[alt.Chart], rows: pd.DataFrame) -> alt.FacetChart:
 
 
 def columns(panels: int) -> int:
-    """Panels side by side: three, or two where that leaves no hole."""
+    """How many panels stand side by side: three, or two if that leaves no gap in the last row."""
     return 2 if panels in (2, 4) else min(panels, 3)

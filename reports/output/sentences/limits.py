@@ -103,7 +103,7 @@ def _missing_verdict(row: pd.Series) -> list[str]:
 
 
 def _takes(row: pd.Series) -> list[str]:
-    """What a new study would take, which is no invitation to go on with this one."""
+    """What a new study would need. It does not invite to add seeds to this study."""
     parts = []
     if not math.isnan(row["seeds_needed"]):
         parts.append(
@@ -152,7 +152,7 @@ def _others(row: pd.Series) -> list[str]:
 
 
 def ceiling_words(pooled: pd.DataFrame, log_odds: pd.DataFrame) -> list[str]:
-    """Where a falling gain may be the ceiling at 100 %, from `pooled_trend` in both scales."""
+    """Arms whose gain the ceiling at 100 % may lower, from `pooled_trend` in both scales."""
     other = log_odds.set_index("arm")
     notes = []
     for row in pooled[pooled["verdict"] == SUPPORTS].to_dict("records"):

@@ -23,7 +23,7 @@ def mixed_words(mixed: pd.DataFrame, overlaps: pd.DataFrame) -> list[str]:
 
 
 def partial(trials: pd.DataFrame, gains: pd.DataFrame, unpaired: pd.DataFrame) -> list[str]:
-    """What is still missing, where a study is not finished or lost trials."""
+    """What is missing of a study that is not finished or has lost trials."""
     notes = []
     tuned = set(trials.loc[trials["phase"] == "tune", "cell"].dropna())
     confirmed = set(trials.loc[trials["phase"] == "confirm", "cell"].dropna())

@@ -25,7 +25,7 @@ def headline(pooled: pd.Series) -> str:
 
 
 def _course_of(pooled: pd.Series, verb: str, shape: str) -> str:
-    """What the gain does, without a claim about every width where the course differs."""
+    """Whether the gain falls or rises; if some width goes against that, the sentence says so."""
     if pooled["shape"] in (shape, FLAT):
         return f"The gain of {pooled['arm']} {verb} from the smallest encoder to the largest"
     return f"The gain of {pooled['arm']} {verb} on average over the widths, but {course(pooled)}"
