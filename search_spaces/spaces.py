@@ -152,10 +152,10 @@ def telling_suggestions(space: Space) -> list[dict[str, Any]]:
 def telling_values(distribution: BaseDistribution) -> list[Any]:
     """A few values. If all of them obey a rule of a field, all values of the distribution do.
 
-    A rule of a `TrialConfig` field is a range or a multiple. If both ends of the distribution lie in
-    a range, so do all values. If the lowest value and the next one are multiples of a number, so is
-    their difference, the step, and so are all values. So three values suffice for a distribution of
-    any size. Of choices, all are returned.
+    A rule of a `TrialConfig` field is a range or a multiple. If both ends of the distribution lie
+    in a range, so do all values. If the lowest value and the next one are multiples of a number, so
+    is their difference, the step, and so are all values. So three values suffice for a distribution
+    of any size. Of choices, all are returned.
     """
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
