@@ -42,7 +42,11 @@ class Cell:
     def name(self) -> str:
         """The cell's id, the same for all its searches, fit for a file name."""
         config, width = self.config, ".".join(str(width) for width in self.widths)
-        return f"{slug(config.dataset)}-{config.method}-{config.encoder}-w{width}-{config.arm}"
+        method, encoder, arm = (
+            slug(name) if ":" in name else name
+            for name in (config.method, config.encoder, config.arm)
+        )
+        return f"{slug(config.dataset)}-{method}-{encoder}-w{width}-{arm}"
 
     @property
     def configs(self) -> list[TrialConfig]:
@@ -94,12 +98,12 @@ def search_of(row: Mapping[str, Any]) -> str:
     return search_id(row["cell"], int(row.get("search") or 0))
 
 
-def slug(dataset: str) -> str:
-    """A data set's name fit for a file name; a digest keeps altered names apart."""
-    clean = re.sub(r"[^A-Za-z0-9_.]+", "_", dataset)
-    if clean == dataset:
-        return dataset
-    return f"{clean.strip('_')[-40:]}_{hashlib.sha256(dataset.encode()).hexdigest()[:8]}"
+def slug(name: str) -> str:
+    """A name, of a data set say, fit for a file name; a digest keeps altered names apart."""
+    clean = re.sub(r"[^A-Za-z0-9_.]+", "_", name)
+    if clean == name:
+        return name
+    return f"{clean.strip('_')[-40:]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 class Problem(NamedTuple):

@@ -9,11 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from reports.store.tables import Store
+from study.own_code import changes_of_code, own_code
 from study.spec import StudySpec, dump_spec, parse_spec
 from trainables.errors import InputError
 
 SPEC_FILE = "study.yaml"
 PROVENANCE_FILE = "provenance.json"
+_OWN_CODE = "own_code"
 _PACKAGES = ("mixco-study", "torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow")
 
 # A study may grow along these; a change of anything else makes earlier rows another experiment.
@@ -54,6 +56,7 @@ def check_same_study(store: Store, spec: StudySpec) -> None:
             ]
         else:
             changes.append(f"{name} {was[name]} -> {now[name]}")
+    changes += changes_of_code(_recorded(store).get(_OWN_CODE, {}), own_code(spec))
     if changes:
         raise InputError(
             f"{store.name}: its trials are not comparable with this study any more "
@@ -75,6 +78,7 @@ def write(store: Store, spec: StudySpec) -> None:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
+        _OWN_CODE: {**_recorded(store).get(_OWN_CODE, {}), **own_code(spec)},
         "git_revisions": sorted(trials["git_revision"].dropna().unique()),
         "hardware": sorted(trials["hardware"].dropna().unique()),
         "data_fingerprints": {
@@ -84,6 +88,15 @@ def write(store: Store, spec: StudySpec) -> None:
     }
     store.write_bytes(SPEC_FILE, dump_spec(spec).encode())
     store.write_bytes(PROVENANCE_FILE, json.dumps(record, indent=2).encode())
+
+
+def _recorded(store: Store) -> dict[str, Any]:
+    """What `write` wrote; empty where there is nothing, or nothing that can be read."""
+    try:
+        found = json.loads(store.read_text(PROVENANCE_FILE) or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _version(package: str) -> str | None:

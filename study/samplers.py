@@ -80,4 +80,9 @@ _SHIPPED = (
     Sampler("nsgaii", _nsgaii, replayed=True),
 )
 
-SAMPLERS: Registry[Sampler] = Registry("sampler", {sampler.name: sampler for sampler in _SHIPPED})
+SAMPLERS: Registry[Sampler] = Registry(
+    "sampler",
+    {sampler.name: sampler for sampler in _SHIPPED},
+    contract=Sampler,
+    group="mixco.samplers",
+)

@@ -51,7 +51,7 @@ class CellSearch:
         self.trials = trials
         self.outcomes: dict[int, Outcome] = {}
         self._search = search
-        self._sampler = SAMPLERS[search.sampler]
+        self._sampler = SAMPLERS.find(search.sampler)
         self._seed = seed
         self._asked = 0
         self._told = 0

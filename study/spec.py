@@ -29,6 +29,7 @@ from trainables.config import (
     parse_config,
 )
 from trainables.errors import InputError, cause, listed
+from trainables.own_objects import search_in
 
 TrackerName = Annotated[str, NameOf(TRACKERS)]
 MAX_SEEDS = 10_000
@@ -190,7 +191,7 @@ class StudySpec(_Section):
             )
 
     def _joint_is_possible(self) -> None:
-        sampler = SAMPLERS[self.search.sampler]
+        sampler = SAMPLERS.find(self.search.sampler)
         if not sampler.two_objectives:
             raise ValueError(
                 f"search.sampler: {sampler.name} has one objective, treat_width: joint has two"
@@ -339,6 +340,7 @@ def load_spec(spec: str) -> StudySpec:
     try:
         if path.suffix in (".yaml", ".yml") or path.is_file():
             with path.open("rb") as file:
+                search_in(path.parent)  # for names like module:Name in it
                 return parse_spec(_read(file, spec), spec)
     except FileNotFoundError:
         raise InputError(f"{spec}: no such file") from None

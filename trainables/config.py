@@ -26,7 +26,13 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, ErrorDetails, PydanticKnownError, core_schema
+from pydantic_core import (
+    CoreSchema,
+    ErrorDetails,
+    PydanticCustomError,
+    PydanticKnownError,
+    core_schema,
+)
 
 from trainables.arms import ARMS
 from trainables.encoders import ENCODERS, STEMS
@@ -69,9 +75,13 @@ class Later(Enum):
     """
 
 
+_OWN = "own_object"
+"""The kind of error where an object of one's own cannot be used; its line says all."""
+
+
 @dataclass(frozen=True)
 class NameOf:
-    """Marks a field whose values are the names in a registry."""
+    """Marks a field whose values are names in a registry, or of objects of one's own."""
 
     registry: Registry[Any]
 
@@ -81,7 +91,13 @@ class NameOf:
         return core_schema.no_info_before_validator_function(self._check, handler(source))
 
     def _check(self, value: Any) -> Any:
-        if not isinstance(value, str) or value not in self.registry:
+        if self.registry.is_own(value):
+            try:
+                self.registry.find(value)
+            except InputError as error:
+                line = str(error).removeprefix(f"{self.registry.kind}: ")
+                raise PydanticCustomError(_OWN, "{line}", {"line": line}) from None
+        elif not isinstance(value, str) or value not in self.registry:
             *names, last = (repr(name) for name in self.registry)
             expected = f"{', '.join(names)} or {last}" if names else last
             raise PydanticKnownError("literal_error", {"expected": expected})
@@ -316,7 +332,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
             message = "is required"
         elif item["input"] is None:
             message = "is empty; give it a value or leave it out"
-        elif field:
+        elif field and item["type"] != _OWN:
             message += f", got {item['input']!r}"
             if item["type"] == "literal_error":
                 message += meant(item["input"], _QUOTED.findall(item["ctx"]["expected"]))

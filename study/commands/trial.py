@@ -114,6 +114,7 @@ def _trial(
 def _resolve(given: dict[str, Any], file: Path | None, name: str) -> TrialConfig:
     """Options win over the file, the file over the recipe, the recipe over the defaults."""
     from study.yaml_files import load_yaml
+    from trainables.own_objects import search_in
     from trainables.recipes import recipe
 
     values: dict[str, Any] = {}
@@ -121,6 +122,7 @@ def _resolve(given: dict[str, Any], file: Path | None, name: str) -> TrialConfig
     if file:
         where = f"{file} and options"
         try:
+            search_in(file.parent)  # for names like module:Name in it
             values = load_yaml(file.read_text(encoding="utf-8"), str(file))
         except OSError as error:
             raise InputError(f"--config {file}: {error.strerror}") from None

@@ -23,15 +23,16 @@ from ray.exceptions import AuthenticationError
 
 from reports.store.address import is_uri
 from reports.store.tables import Store
+from study.on_ray.own_modules import own_modules
 from study.on_ray.process_group import own_process_groups
 from trainables.errors import InputError
+from trainables.own_objects import TOOL_PACKAGES
 
 _SCRATCH = ".tune"
 _WAITING = 16
 """How many trials Tune may start before there is room for them."""
 _LOCAL = "local"
 _ADDRESS_VARIABLE = "RAY_ADDRESS"
-_PACKAGES = ("trainables", "search_spaces", "study", "reports")
 _ADDRESS = re.compile(r"(?:ray://)?(?P<host>\[[0-9a-fA-F:]+\]|[^\s/:\[\]]+):(?P<port>\d{1,5})")
 _ANSWER_SECONDS = 5.0
 _CONNECT_TRIES = "1"
@@ -167,13 +168,21 @@ def _start_local(runtime_env: dict[str, object]) -> None:
 
 
 def _init(address: str, runtime_env: dict[str, object]) -> None:
-    ray.init(
-        address=address,
-        include_dashboard=False if address == _LOCAL else None,
-        log_to_driver=address.startswith("ray://"),
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}, **runtime_env},
-    )
+    environment: dict[str, object] = {"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}, **runtime_env}
+    with own_modules() as modules:  # Ray reads them while it connects
+        if modules:
+            environment["py_modules"] = [*_listed(runtime_env.get("py_modules")), *modules]
+        ray.init(
+            address=address,
+            include_dashboard=False if address == _LOCAL else None,
+            log_to_driver=address.startswith("ray://"),
+            logging_level=logging.ERROR,
+            runtime_env=environment,
+        )
+
+
+def _listed(modules: object) -> list[str]:
+    return modules if isinstance(modules, list) else []
 
 
 def _check_answers(address: str, source: str) -> None:
@@ -276,7 +285,7 @@ def package_folders() -> list[str]:
     """The folders of this tool's packages. They go to the cluster, so that it runs this version."""
     return [
         str(Path(found.origin).parent)
-        for found in map(find_spec, _PACKAGES)
+        for found in map(find_spec, TOOL_PACKAGES)
         if found is not None and found.origin is not None
     ]
 

@@ -78,7 +78,7 @@ def run_study(
             be used, or a trial wants more than this machine has.
         StudyError: no trial succeeds, or results cannot be written.
     """
-    SAMPLERS[spec.search.sampler].check_installed()
+    SAMPLERS.find(spec.search.sampler).check_installed()
     check_usable(spec.trackers, store)
     if cluster.starts_here(address):
         check_fits_here(spec, store)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from study.spec import StudySpec, dump_spec
+from trainables.data.sources import parts
 from trainables.errors import InputError, listed, shown
 
 STUDY_FILE = "mixco-submitted-study.yaml"
@@ -43,8 +44,8 @@ def job_folder(study: StudySpec, includes: Iterable[str]) -> Iterator[Path]:
     here = Path.cwd()
     roots = [_included(name, here) for name in includes]
     roots += [here / name for name in named_paths(study) if (here / name).exists()]
-    files = sorted({path for root in roots for path in _files(root)})
-    _check_size(files, here)
+    files = sorted({path for root in roots for path in files_below(root)})
+    check_size(files, here)
     with tempfile.TemporaryDirectory(prefix="mixco-job-") as name:
         folder = Path(name)
         for path in files:
@@ -61,7 +62,7 @@ def named_paths(study: StudySpec) -> list[str]:
     names = list(study.datasets)
     for section in sections:
         names += section.get("eval_datasets", ())
-    paths = (name.partition(":")[2].partition("?")[0] for name in names)
+    paths = (parts(name)[2].partition("?")[0] for name in names)
     return [
         path for path in paths if path and not path.startswith(("/", "~")) and "://" not in path
     ]
@@ -79,7 +80,7 @@ def _included(name: str, here: Path) -> Path:
     return path
 
 
-def _files(root: Path) -> Iterator[Path]:
+def files_below(root: Path) -> Iterator[Path]:
     """The files at or below ``root``, without hidden entries, keys, tokens and links to folders."""
     if root.is_file():
         yield root
@@ -104,7 +105,12 @@ def _is_private(path: Path) -> bool:
     )
 
 
-def _check_size(files: list[Path], here: Path) -> None:
+def check_size(files: list[Path], here: Path) -> None:
+    """Refuses files below ``here`` that are too large for Ray.
+
+    Raises:
+        InputError: names the largest.
+    """
     sizes: dict[str, int] = {}
     for path in files:
         entry = "/".join(path.relative_to(here).parts[:2])

@@ -11,6 +11,7 @@ from typing import Any
 
 from study.on_ray.cluster import TOKEN_HELP, package_folders
 from study.on_ray.job_folder import STUDY_FILE, job_folder
+from study.on_ray.own_modules import own_modules
 from study.spec import StudySpec
 from trainables.errors import InputError
 
@@ -53,8 +54,8 @@ class Jobs:
     ) -> str:
         """Starts `mixco study run` on the cluster; returns the job's id.
 
-        The job gets this version of the tool, the study, the data sets of the current folder that
-        the study names, and ``includes``.
+        The job gets this version of the tool, the study, the modules of the user's own and the data
+        sets of the current folder that the study names, and ``includes``.
 
         Args:
             study: the study.
@@ -71,10 +72,10 @@ class Jobs:
                 *("--address", "auto", *options),
             ]
         )
-        with job_folder(study, includes) as folder:
+        with job_folder(study, includes) as folder, own_modules() as modules:
             runtime_env: dict[str, Any] = {
                 "working_dir": str(folder),
-                "py_modules": package_folders(),
+                "py_modules": [*package_folders(), *modules],
                 "env_vars": dict(environment),
             }
             return str(

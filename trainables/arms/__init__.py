@@ -12,5 +12,10 @@ from trainables.registry import Registry
 
 _SHIPPED: tuple[Arm, ...] = (Baseline(), MixCo(), ExtraCrop(), IMix(), UnMix())
 
-ARMS: Registry[Arm] = Registry("arm", {arm.name: arm for arm in _SHIPPED})
+ARMS: Registry[Arm] = Registry(
+    "arm",
+    {arm.name: arm for arm in _SHIPPED},
+    contract=Arm,
+    group="mixco.arms",
+)
 BASELINE = Baseline.name

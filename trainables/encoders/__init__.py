@@ -19,7 +19,10 @@ _FAMILIES = (
 )
 
 ENCODERS: Registry[EncoderFamily] = Registry(
-    "encoder", {name: family for family in _FAMILIES for name in family.encoders}
+    "encoder",
+    {name: family for family in _FAMILIES for name in family.encoders},
+    contract=EncoderFamily,
+    group="mixco.encoders",
 )
 """Every encoder's family by the encoder's name."""
 STEMS: Registry[str] = Registry("stem", {s: s for family in _FAMILIES for s in family.stems})

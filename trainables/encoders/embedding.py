@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
 from trainables.config import TrialConfig
 from trainables.encoders import ENCODERS
+from trainables.encoders.base import EncoderFamily
+from trainables.registry import summary_of
 
 
 class Encoder(nn.Module):
@@ -17,8 +19,20 @@ class Encoder(nn.Module):
     the stem and the channels of the images. Its parameters are the capacity that a study varies.
     """
 
+    stems: ClassVar[tuple[str, ...]] = ("small",)
+    """As of `EncoderFamily`; read from the class where a user names it as
+    ``package.module:Class``."""
     features: int
     """Length of the features."""
+
+    @classmethod
+    def describe(cls) -> EncoderFamily:
+        """What the command line sees of this class: a family of one encoder.
+
+        Families that ship with the tool are described in `ENCODERS`, which needs no torch.
+        """
+        path = f"{cls.__module__}:{cls.__qualname__}"
+        return EncoderFamily(cls.__name__, summary_of(cls), (path,), cls.stems, path)
 
     @property
     def torchvision_class(self) -> str | None:

@@ -25,4 +25,9 @@ _SHIPPED = (
     ),
 )
 
-METHODS: Registry[Method] = Registry("method", {method.name: method for method in _SHIPPED})
+METHODS: Registry[Method] = Registry(
+    "method",
+    {method.name: method for method in _SHIPPED},
+    contract=Method,
+    group="mixco.methods",
+)

@@ -17,6 +17,8 @@ from trainables.config import TrialConfig
 from trainables.device import world
 from trainables.encoders.embedding import build_embedding
 from trainables.methods import METHODS
+from trainables.methods.base import BatchNormMode, Method
+from trainables.registry import summary_of
 
 
 class Losses(NamedTuple):
@@ -40,6 +42,10 @@ class ContrastiveMethod(nn.Module, ABC):
     Initial weights are drawn from torch's global generator.
     """
 
+    fields: ClassVar[tuple[str, ...]] = ()
+    """As of `Method`; read from the class where a user names it as ``package.module:Class``."""
+    mix_batch_norm: ClassVar[BatchNormMode] = "shared"
+    """As ``fields``."""
     passes_with_gradient: ClassVar[float]
     """Passes forward and backward through the encoder for one training image, without an arm."""
     passes_without_gradient: ClassVar[float] = 0.0
@@ -54,6 +60,20 @@ class ContrastiveMethod(nn.Module, ABC):
         self.config = config
         self.arm = ARMS.find(config.arm)
         self.embedding = build_embedding(config, channels)
+
+    @classmethod
+    def describe(cls) -> Method:
+        """What the command line and the search spaces see of this class.
+
+        Methods that ship with the tool are described in `METHODS`, which needs no torch.
+        """
+        return Method(
+            cls.__name__,
+            summary_of(cls),
+            f"{cls.__module__}:{cls.__qualname__}",
+            mix_batch_norm=cls.mix_batch_norm,
+            fields=cls.fields,
+        )
 
     @abstractmethod
     def forward(

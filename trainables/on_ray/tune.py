@@ -9,7 +9,7 @@ from typing import Any, assert_never
 from ray.tune import Trainable
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
-from trainables.config import TrialConfig
+from trainables.config import parse_config
 from trainables.endings import Ending, ending_of
 from trainables.on_ray.steps import (
     ATTEMPTS,
@@ -100,7 +100,7 @@ class TrialTrainable(Trainable):
         return self._trial
 
     def _new_trial(self, assignment: Assignment) -> Steps:
-        config = TrialConfig.model_validate(assignment["config"])
+        config = parse_config(assignment["config"], assignment["trial_id"])
         match assignment["runner"]:
             case "reused":
                 return self._make_trial(

@@ -14,6 +14,7 @@ from trainables.data.sources.image_folder import ImageFolder
 from trainables.data.sources.parquet import Parquet
 from trainables.data.sources.tiny_imagenet import TinyImageNet
 from trainables.errors import InputError, cause, meant, shown
+from trainables.own_objects import OWN_NAME
 from trainables.registry import Registry
 
 _STALLED_SECONDS = 60.0
@@ -22,7 +23,26 @@ _SHIPPED: tuple[DataSource, ...] = (
     *(Digits(), FashionMnist(), Cifar10(), Cifar100(), TinyImageNet()),
     *(ImageFolder(), Parquet()),
 )
-SOURCES: Registry[DataSource] = Registry("dataset", {source.name: source for source in _SHIPPED})
+SOURCES: Registry[DataSource] = Registry(
+    "dataset",
+    {source.name: source for source in _SHIPPED},
+    contract=DataSource,
+    group="mixco.datasets",
+)
+
+
+def parts(name: str) -> tuple[str, str, str]:
+    """KIND, a colon and the rest of a data set's name; KIND may be ``package.module:Name``.
+
+    >>> parts("imagefolder:birds"), parts("my_data:Birds:birds")
+    (('imagefolder', ':', 'birds'), ('my_data:Birds', ':', 'birds'))
+    """
+    kind, colon, rest = name.partition(":")
+    own = OWN_NAME.match(name)
+    if kind in SOURCES or not own or name[own.end() : own.end() + 1] not in ("", ":"):
+        return kind, colon, rest
+    _, colon, rest = name[own.end() :].partition(":")
+    return own.group(), colon, rest
 
 
 def find_source(name: str, data_dir: Path) -> LocatedData:
@@ -31,18 +51,25 @@ def find_source(name: str, data_dir: Path) -> LocatedData:
     Raises:
         InputError: there is no such source, or its files are missing.
     """
-    kind, colon, _ = name.partition(":")
-    source = SOURCES.get(kind)
+    kind, colon, _ = parts(name)
+    try:
+        source = SOURCES.find(kind) if SOURCES.is_own(kind) else SOURCES.get(kind)
+    except InputError as error:
+        raise InputError(f"{error} (data sets that need no module: {_allowed()})") from None
     if source is None or not (source.path_summary if colon else source.summary):
-        allowed = [key for key, source in SOURCES.items() if source.summary]
-        allowed += [f"{key}:PATH" for key, source in SOURCES.items() if source.path_summary]
-        near = meant(name, (key for key in allowed if not key.endswith(":PATH")))
-        raise InputError(f"data set {name!r}: unknown{near} (allowed: {', '.join(allowed)})")
-    address = parse_address(source, name) if colon else Address(name)
+        near = meant(name, (key for key, source in SOURCES.items() if source.summary))
+        raise InputError(f"data set {name!r}: unknown{near} (allowed: {_allowed()})")
+    address = parse_address(source, name, kind) if colon else Address(name)
     try:
         return source.find(address, data_dir)
     except OSError as error:
         raise InputError(f"{shown(error.filename or name)}: {cause(error)}") from None
+
+
+def _allowed() -> str:
+    allowed = [key for key, source in SOURCES.items() if source.summary]
+    allowed += [f"{key}:PATH" for key, source in SOURCES.items() if source.path_summary]
+    return ", ".join(allowed)
 
 
 def fetch(name: str, data_dir: Path) -> Path:

@@ -59,8 +59,8 @@ class DataSource(ABC):
         raise NotImplementedError
 
 
-def parse_address(source: DataSource, name: str) -> Address:
-    """The parts of ``name``, which begins with the name of ``source``.
+def parse_address(source: DataSource, name: str, kind: str) -> Address:
+    """The parts of ``name``, which is ``kind`` (the name of ``source``), a colon and a place.
 
     Options are what follows the last ``?``, where it reads like ``word=value``; a value may hold
     percent-escapes (``%26`` for ``&``). A source without options takes the whole rest as the path.
@@ -68,10 +68,10 @@ def parse_address(source: DataSource, name: str) -> Address:
     Raises:
         InputError: there is no path, the path cannot be one, or an option is unknown or repeated.
     """
-    _, _, rest = name.partition(":")
+    rest = name[len(kind) + 1 :]
     path, mark, query = rest.rpartition("?")
     if not (source.options and mark and query.partition("=")[0].isidentifier() and "=" in query):
-        return Address(name, _path(name, rest))
+        return Address(name, _path(name, kind, rest))
     allowed = " or ".join(f"{option}=VALUE" for option in source.options)
     try:
         pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=True)
@@ -84,12 +84,12 @@ def parse_address(source: DataSource, name: str) -> Address:
             raise InputError(f"data set {name!r}: {problem} after the ? (allowed: {allowed})")
     if len(options) < len(pairs):
         raise InputError(f"data set {name!r}: an option is given twice (allowed: {allowed})")
-    return Address(name, _path(name, path), options)
+    return Address(name, _path(name, kind, path), options)
 
 
-def _path(name: str, text: str) -> Path:
+def _path(name: str, kind: str, text: str) -> Path:
     if not text:
-        raise InputError(f"data set {name!r}: no path after {name.partition(':')[0]}:")
+        raise InputError(f"data set {name!r}: no path after {kind}:")
     try:
         text.encode()
         path = Path(text).expanduser()
