@@ -119,7 +119,7 @@ def _guarded(run: Any, arguments: list[str]) -> int:
     """The last net: whatever ``run`` raises becomes one line and an exit code."""
     try:
         return int(run(arguments))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         tell("mixco: interrupted")
         return INTERRUPTED
     except OutputError as error:

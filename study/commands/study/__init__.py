@@ -6,6 +6,7 @@ import typer
 
 from study.commands.study.dashboard import dashboard
 from study.commands.study.logs import logs
+from study.commands.study.new import new
 from study.commands.study.plan import plan
 from study.commands.study.presets import presets
 from study.commands.study.run import run
@@ -20,5 +21,5 @@ def group() -> None:
     """Start, plan, run and watch studies."""
 
 
-for command in (presets, plan, run, status, dashboard, submit, logs):
+for command in (presets, new, plan, run, status, dashboard, submit, logs):
     app.command(command.__name__)(command)

@@ -45,11 +45,11 @@ def parts(name: str) -> tuple[str, str, str]:
     return own.group(), colon, rest
 
 
-def find_source(name: str, data_dir: Path) -> LocatedData:
-    """The data set ``name``, with its files looked for in ``data_dir`` and well-known places.
+def check_name(name: str) -> tuple[DataSource, bool]:
+    """The source of the data set ``name``, and whether the name holds a path.
 
     Raises:
-        InputError: there is no such source, or its files are missing.
+        InputError: there is no such source.
     """
     kind, colon, _ = parts(name)
     try:
@@ -59,7 +59,17 @@ def find_source(name: str, data_dir: Path) -> LocatedData:
     if source is None or not (source.path_summary if colon else source.summary):
         near = meant(name, (key for key, source in SOURCES.items() if source.summary))
         raise InputError(f"data set {name!r}: unknown{near} (allowed: {_allowed()})")
-    address = parse_address(source, name, kind) if colon else Address(name)
+    return source, bool(colon)
+
+
+def find_source(name: str, data_dir: Path) -> LocatedData:
+    """The data set ``name``, with its files looked for in ``data_dir`` and well-known places.
+
+    Raises:
+        InputError: there is no such source, or its files are missing.
+    """
+    source, colon = check_name(name)
+    address = parse_address(source, name, parts(name)[0]) if colon else Address(name)
     try:
         return source.find(address, data_dir)
     except OSError as error:

@@ -1,0 +1,123 @@
+"""A new study file with comments, from a few answers; its design fits the hours there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from study.yaml_files import dump_yaml
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a study compares."""
+
+    name: str
+    datasets: tuple[str, ...] = ("cifar10",)
+    methods: tuple[str, ...] = ("moco", "simclr")
+    encoders: tuple[str, ...] = ("resnet18",)
+    widths: tuple[int, ...] = (8, 16, 32)
+    arms: tuple[str, ...] = ("none", "mixco")
+    gpus: bool = False
+    """Whether trials run on GPUs."""
+
+
+class Design(NamedTuple):
+    """How much each cell of a study gets."""
+
+    trials: int
+    seeds: int
+    epochs: int
+
+    @property
+    def cost(self) -> int:
+        """Epochs of training for each cell."""
+        return (self.trials + self.seeds) * self.epochs
+
+
+DEFAULT = Design(trials=20, seeds=6, epochs=100)
+_DESIGNS = (
+    Design(30, 10, 800), Design(24, 8, 400), Design(20, 8, 200), Design(20, 6, 200), DEFAULT,
+    Design(16, 6, 50), Design(12, 6, 30), Design(8, 6, 20), Design(6, 6, 10), Design(4, 4, 5),
+    Design(3, 3, 3),
+)  # fmt: skip
+"""From weeks to minutes. Gains are published after 100 epochs and more, so epochs fall last."""
+
+
+def fitting(hours: float, hours_of_an_epoch: float) -> Design | None:
+    """The largest design that takes at most ``hours``; None where even the smallest takes longer.
+
+    Args:
+        hours: what there is, of the whole machine.
+        hours_of_an_epoch: what one epoch of one trial of every cell takes together.
+    """
+    return next((d for d in _DESIGNS if d.cost * hours_of_an_epoch <= hours), None)
+
+
+def smallest() -> Design:
+    """The design that takes least."""
+    return _DESIGNS[-1]
+
+
+def study_yaml(answers: Answers, design: Design) -> str:
+    """The study as YAML with a comment for each field that one may want to change."""
+    startup = max(1, min(8, design.trials // 3))
+    lines = [
+        "# What is compared: every combination of dataset, method, encoder, width and arm. A gain",
+        "# is an arm's accuracy minus that of the arm none. A slope needs three widths.",
+        dump_yaml({"name": answers.name}).strip(),
+        _row("datasets", answers.datasets),
+        _row("methods", answers.methods),
+        _row("encoders", answers.encoders),
+        f"{_row('widths', answers.widths)}  # channels of the first stage; 64: a standard ResNet",
+        _row("arms", answers.arms),
+        "",
+        "# Fields of a trial's configuration, for all trials: `mixco trial --help` lists them.",
+        "base:",
+        f"  epochs: {design.epochs}",
+        f"  knn_every: {max(1, design.epochs // 10)}  # kNN accuracy every so many epochs",
+    ]
+    if "simclr" in answers.methods:
+        lines += [
+            "of_method:",
+            "  simclr: {temperature: 0.5, mix_temperature: 0.5}  # as in MixCo's published code",
+        ]
+    if design.trials < 12:
+        lines += [
+            "",
+            f"# {design.trials} trials cannot search seven parameters: these stay where they are.",
+            "# `mixco space show METHOD ARM` lists what is searched.",
+            "space:",
+            "  weight_decay: false",
+            "  key_momentum: false",
+            "  mix_alpha: false",
+        ]
+    lines += [
+        "",
+        "# The budget of each cell: tune trials, scored on validation images; then the best",
+        "# configuration on fresh seeds, scored on the test images. Fewer than six seeds cannot",
+        "# show a gain in one cell.",
+        f"trials: {design.trials}",
+        f"seeds: {design.seeds}",
+        f"search: {{startup_trials: {startup}}}  # random trials before the sampler uses its model",
+        "",
+        "# What each trial is given; as many trials run at once as there is room for.",
+        "resources:",
+        "  cpus: 1",
+    ]
+    if answers.gpus:
+        lines.append("  gpus: auto  # several small encoders share a GPU")
+    return "\n".join(lines) + "\n"
+
+
+def _row(field: str, values: Sequence[object]) -> str:
+    """A list in one line; each value as YAML writes it."""
+    written = (dump_yaml({"x": value}).strip().removeprefix("x: ") for value in values)
+    return f"{field}: [{', '.join(map(_in_brackets, written))}]"
+
+
+def _in_brackets(text: str) -> str:
+    """Quotes what would end an item of a list in brackets."""
+    plain = text[:1] not in "'\"" and any(sign in text for sign in ",[]{}")
+    return "'" + text.replace("'", "''") + "'" if plain else text

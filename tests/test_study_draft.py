@@ -1,0 +1,90 @@
+"""`mixco study new`: the file that it writes, and the design that fits the hours."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from study.draft import _DESIGNS, Answers, Design, fitting, study_yaml
+from study.spec import parse_spec
+from tests.in_process import mixco
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1),
+             min_size=1, max_size=3, unique=True),
+    st.sampled_from(_DESIGNS),
+    st.booleans(),
+)  # fmt: skip
+def test_any_answers_are_read_back_from_the_file(
+    datasets: list[str], design: Design, gpus: bool
+) -> None:
+    answers = Answers("x", tuple(datasets), gpus=gpus)
+    spec = parse_spec(study_yaml(answers, design), "x.yaml")
+    assert spec.datasets == answers.datasets
+    assert (spec.trials, spec.seeds, spec.base["epochs"]) == tuple(design)
+    assert spec.resources.gpus == ("auto" if gpus else 0.0)
+
+
+def test_the_largest_design_that_fits_is_taken() -> None:
+    for design in _DESIGNS:
+        assert fitting(design.cost * 0.5, hours_of_an_epoch=0.5) == design
+    assert fitting(1.0, hours_of_an_epoch=1.0) is None
+    costs = [design.cost for design in _DESIGNS]
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_a_study_is_written_with_its_plan_and_never_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ("--dataset", "digits", "--width", "4", "--width", "8", "--method", "moco")
+    ended = mixco("study", "new", "mine", *options)
+    assert ended.code == 0, ended.err
+    assert "digits-moco-resnet18-w8-mixco" in ended.out
+    spec = parse_spec((tmp_path / "mine.yaml").read_text(), "mine.yaml")
+    assert (spec.widths, spec.methods, spec.trials) == ((4, 8), ("moco",), 20)
+    again = mixco("study", "new", "mine", *options)
+    assert (again.code, again.err.count("\n")) == (2, 1)
+    wrong = mixco("study", "new", "other", "--dataset", "digit")
+    assert wrong.code == 2 and "did you mean 'digits'?" in wrong.err
+    assert not (tmp_path / "other.yaml").exists()
+
+
+def test_in_a_terminal_it_asks_and_asks_again(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    command = [Path(sys.executable).with_name("mixco"), "study", "new", "mine", "--method", "moco"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdin=slave, stdout=slave, stderr=slave, env={**os.environ}
+    )
+    os.close(slave)
+    shown = ""
+    for question, answer in (
+        ("Data sets", "digit"), ("did you mean", "digits"), ("Encoders", ""), ("Widths", "4, 8"),
+        ("Arms", ""), ("Hours", ""),
+    ):  # fmt: skip
+        deadline = time.monotonic() + 60
+        while question not in shown and time.monotonic() < deadline:
+            if select.select([master], [], [], 1)[0]:
+                shown += os.read(master, 4096).decode()
+        assert question in shown
+        shown = ""
+        os.write(master, f"{answer}\n".encode())
+    while True:  # Linux ends a terminal whose other side is closed with an error
+        try:
+            os.read(master, 4096)
+        except OSError:
+            break
+    assert process.wait(60) == 0
+    spec = parse_spec((tmp_path / "mine.yaml").read_text(), "mine.yaml")
+    assert (spec.datasets, spec.widths) == (("digits",), (4, 8))
