@@ -15,7 +15,7 @@ setup: .venv/.ready
 	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "Python 3.11 is needed (set PYTHON=...)" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet 'uv>=0.13'
-	$(BIN)/uv pip install --quiet --compile-bytecode --system-certs --python $(BIN)/python --constraint constraints.txt --editable '.[dev,cmaes,cluster,dashboard,trackers]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --system-certs --python $(BIN)/python --constraint constraints.txt --editable '.[dev,cmaes,cluster,dashboard,timm,trackers]'
 	touch $@
 
 demo: setup

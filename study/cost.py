@@ -146,6 +146,6 @@ def encoder_sizes(configs: Iterable[TrialConfig], trials: pd.DataFrame) -> list[
         if size is None:
             from trainables.device.flops import encoder_parameters
 
-            size = encoder_parameters(config)
+            size = encoder_parameters(config, config.image_size or 32)
         sizes.add(size)
     return sorted(sizes)

@@ -10,6 +10,8 @@ from trainables.encoders import ENCODERS
 from trainables.encoders.embedding import Embedding, Encoder, Projection, build_encoder
 from trainables.encoders.resnet import ResNet
 
+RESNETS = ENCODERS["resnet10"].encoders
+
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
 def test_width_64_with_the_imagenet_stem_is_torchvisions_resnet(name: str) -> None:
@@ -21,10 +23,10 @@ def test_width_64_with_the_imagenet_stem_is_torchvisions_resnet(name: str) -> No
     with torch.no_grad():
         torch.testing.assert_close(ours(images), theirs(images))
     config = TrialConfig(encoder=name, stem="imagenet")
-    assert encoder_parameters(config) == sum(p.numel() for p in theirs.parameters())
+    assert encoder_parameters(config, 64) == sum(p.numel() for p in theirs.parameters())
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", RESNETS)
 @pytest.mark.parametrize(("stem", "side"), [("small", 4), ("tiny", 2), ("imagenet", 1)])
 def test_every_encoder_has_any_width_and_each_stem_its_resolution(
     name: str, stem: str, side: int
@@ -69,13 +71,13 @@ def test_embeddings_are_unit_vectors() -> None:
     torch.testing.assert_close(z.norm(dim=1), torch.ones(5))
 
 
-@pytest.mark.parametrize("name", ENCODERS)
-def test_every_registered_encoder_keeps_the_contract(name: str) -> None:
+@pytest.mark.parametrize("name", RESNETS)
+def test_every_resnet_encoder_keeps_the_contract(name: str) -> None:
     for stem in ENCODERS[name].stems:
         encoder = build_encoder(TrialConfig(encoder=name, width=2, stem=stem), channels=1)
         assert isinstance(encoder, Encoder)
         assert encoder(torch.randn(2, 1, 16, 16)).shape == (2, encoder.features)
-        assert encoder.torchvision_class is None  # torchvision's has width 64, three channels
+        assert encoder.example is None  # torchvision's has width 64, three channels
         wider = build_encoder(TrialConfig(encoder=name, width=4, stem=stem), channels=1)
         counts = [sum(p.numel() for p in model.parameters()) for model in (encoder, wider)]
         assert counts[1] > 2 * counts[0]

@@ -109,6 +109,8 @@ ArmName = Annotated[str, NameOf(ARMS)]
 EncoderName = Annotated[str, NameOf(ENCODERS)]
 StemName = Annotated[str, NameOf(STEMS)]
 ProbeName = Annotated[str, NameOf(PROBES)]
+NO_WIDTH = 0
+"""The field ``width`` of an encoder that comes in one size only."""
 Precision = Literal["auto", "fp32", "bf16"]
 Compile = Literal["auto", "on", "off"]
 
@@ -139,11 +141,11 @@ class TrialConfig(BaseModel):
     """how images are mixed; none is the baseline"""
 
     encoder: Annotated[EncoderName, Role.CELL] = "resnet18"
-    """depth of the ResNet"""
-    width: Annotated[int, Role.CELL, Field(ge=1, le=1024)] = 64
-    """channels of the first stage; 64 is the standard ResNet"""
+    """network: a ResNet by its depth, or a model of timm"""
+    width: Annotated[int, Role.CELL, Field(ge=0, le=1024)] = 64
+    """channels of a ResNet's first stage; 64 is the standard; models of timm have none (0)"""
     stem: Annotated[StemName, Role.HYPERPARAMETER] = "small"
-    """first layers: small 3x3 (32 px), tiny 3x3 stride 2 (64 px), imagenet 7x7"""
+    """first layers: small 3x3 (32 px), tiny 3x3 stride 2 (64 px), imagenet 7x7; timm: a stride"""
     projection_dim: Annotated[int, Role.HYPERPARAMETER, Field(ge=2, le=4096)] = 128
     """outputs of the head"""
 
@@ -207,6 +209,17 @@ class TrialConfig(BaseModel):
     def _list_to_tuple(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_width(cls, values: Any) -> Any:
+        """Set the width of an encoder that comes in one size, so that it need not be given."""
+        if isinstance(values, dict) and "width" not in values:
+            name = values.get("encoder")
+            family = ENCODERS.get(name) if isinstance(name, str) else None
+            if family and not family.has_widths:
+                return {**values, "width": NO_WIDTH}
+        return values
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.batch_size % 2:
@@ -215,7 +228,12 @@ class TrialConfig(BaseModel):
             raise ValueError(
                 f"warmup_epochs: {self.warmup_epochs:g} must be below epochs ({self.epochs})"
             )
-        stems = ENCODERS.find(self.encoder).stems
+        family = ENCODERS.find(self.encoder)
+        stems = family.stems
+        if family.has_widths and self.width == NO_WIDTH:
+            raise ValueError(f"width: 0 is no width of {self.encoder} (allowed: 1 to 1024)")
+        if self.width != NO_WIDTH and not family.has_widths:
+            raise ValueError(f"width: {self.encoder} has no width; leave it out")
         if self.stem not in stems:
             raise ValueError(
                 f"stem: {self.stem} is no stem of {self.encoder} (allowed: {', '.join(stems)})"

@@ -26,15 +26,9 @@ images = torch.rand(2, {channels}, {size}, {size})  # in 0..1; the program norma
 features = encoder(images)  # [2, {features}]
 """
 
-_TORCHVISION_EXAMPLE = """
-# The weights alone fit torchvision's class, without its classifier. It does not normalise:
+_LIBRARY_EXAMPLE = """
+# The weights alone fit the library's class, without its classifier. It does not normalise:
 # mean and standard deviation are in card.json.
-import torchvision
-from safetensors.torch import load_file
-
-resnet = torchvision.models.{encoder}()
-resnet.fc = torch.nn.Identity()
-resnet.load_state_dict(load_file("encoder.safetensors"))
 """
 
 
@@ -56,7 +50,7 @@ class _Normalised(nn.Module):
 def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) -> None:
     """Write the encoder of a trial's last checkpoint into a new folder, whole or not at all.
 
-    ``encoder.safetensors`` holds the weights, for a ResNet under torchvision's names.
+    ``encoder.safetensors`` holds the weights, under the names of torchvision or timm.
     ``encoder.pt2`` is the program (torch.export): images [N, C, S, S] in 0..1 to features [N, D],
     for any N. ``card.json`` says what they are. ``example.py`` loads them.
 
@@ -77,7 +71,8 @@ def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) 
     if epoch != config.epochs:
         raise InputError(f"{path}: at epoch {epoch} of {config.epochs}; finish the trial first")
     images = state["images"]
-    encoder = build_encoder(config, images["channels"])
+    sized = config.model_copy(update={"image_size": images["size"]})
+    encoder = build_encoder(sized, images["channels"])
     prefix = "embedding.encoder."
     weights = {
         name.removeprefix(prefix): tensor.contiguous()
@@ -87,7 +82,7 @@ def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) 
     encoder.load_state_dict(weights)
     encoder.eval()
     with atomic_folder(folder) as draft:
-        save_file(weights, draft / WEIGHTS)
+        save_file(encoder.exported.state_dict(), draft / WEIGHTS)
         shape = (2, images["channels"], images["size"], images["size"])
         program = torch.export.export(
             _Normalised(encoder, images["mean"], images["std"]),
@@ -104,6 +99,6 @@ def _example(encoder: Encoder, images: dict[str, Any]) -> str:
     text = _PROGRAM_EXAMPLE.format(
         channels=images["channels"], size=images["size"], features=encoder.features
     )
-    if encoder.torchvision_class:
-        text += _TORCHVISION_EXAMPLE.format(encoder=encoder.torchvision_class)
+    if encoder.example:
+        text += _LIBRARY_EXAMPLE + encoder.example
     return text

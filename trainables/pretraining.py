@@ -65,7 +65,8 @@ class Pretraining:
         self.steps_per_epoch = len(data.train) // config.batch_size
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(config.seed, "weights").initial_seed())
-            self.method = build_method(config, data.channels)
+            sized = config.model_copy(update={"image_size": data.image_size})
+            self.method = build_method(sized, data.channels)
         self.method.to(runtime.device).to(memory_format=runtime.memory_format)
         if world.size() > 1 and config.sync_batch_norm:
             synced_norm.synchronise(self.method, runtime.on_cpu)

@@ -163,7 +163,7 @@ class Trial:
             "split": self.split,
             "knn_accuracy": self.knn_accuracy,
             "loss": self.loss,
-            "parameters": flops.encoder_parameters(config, data.channels),
+            "parameters": flops.encoder_parameters(config, data.image_size, data.channels),
             "encoder_flops": flops.encoder_flops(config, data.image_size, data.channels),
             "flops": self._flops_per_image * images,
             "epochs_done": self.epoch,

@@ -16,14 +16,17 @@ from trainables.encoders.embedding import build_embedding, build_encoder
 from trainables.methods.module import method_class
 
 
-def encoder_parameters(config: TrialConfig, channels: int = 3) -> int:
-    """Capacity: trainable parameters of the encoder, projection head excluded."""
-    return _encoder_parameters(_shape(config), channels)
+def encoder_parameters(config: TrialConfig, image_size: int, channels: int = 3) -> int:
+    """Capacity: trainable parameters of the encoder, projection head excluded.
+
+    The images' size counts where the encoder has a parameter for each position (ViT).
+    """
+    return _encoder_parameters(_shape(config, image_size), channels)
 
 
 def encoder_flops(config: TrialConfig, image_size: int, channels: int = 3) -> int:
     """Forward pass of one image through the encoder."""
-    return _encoder_flops(_shape(config), channels, image_size)[0]
+    return _encoder_flops(_shape(config, image_size), channels)[0]
 
 
 def training_flops(config: TrialConfig, image_size: int, channels: int = 3) -> float:
@@ -31,22 +34,22 @@ def training_flops(config: TrialConfig, image_size: int, channels: int = 3) -> f
 
     The small products of the losses (embeddings against keys) are not counted.
     """
-    forward, both = _embedding_flops(_shape(config), channels, image_size)
+    forward, both = _embedding_flops(_shape(config, image_size), channels)
     with_gradient, without = passes(config)
     return with_gradient * both + without * forward
 
 
-def embedding_parameters(config: TrialConfig, channels: int = 3) -> int:
+def embedding_parameters(config: TrialConfig, image_size: int, channels: int = 3) -> int:
     """Parameters of the encoder and its projection head."""
     with torch.device("meta"):
-        embedding = build_embedding(config, channels)
+        embedding = build_embedding(_shape(config, image_size), channels)
     return sum(parameter.numel() for parameter in embedding.parameters())
 
 
 def saved_bytes(config: TrialConfig, image_size: int, channels: int = 3) -> float:
     """Bytes that a pass with gradient keeps of one image for its backward pass, in fp32."""
     with torch.device("meta"):
-        model = build_embedding(config, channels)
+        model = build_embedding(_shape(config, image_size), channels)
         images = torch.empty(2, channels, image_size, image_size)
     weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     saved: dict[int, int] = {}
@@ -76,13 +79,14 @@ def passes(config: TrialConfig) -> tuple[float, float]:
     )
 
 
-def _shape(config: TrialConfig) -> TrialConfig:
-    """One config that stands for all trials with the same encoder and head.
+def _shape(config: TrialConfig, image_size: int) -> TrialConfig:
+    """One config that stands for all trials with the same encoder, head and image size.
 
     It is the key of the caches below. The trials of a study share few encoders.
     """
     names = ("encoder", "width", "stem", "projection_dim")
-    return TrialConfig(**{name: getattr(config, name) for name in names})
+    same = {name: getattr(config, name) for name in names}
+    return TrialConfig(**same, image_size=image_size)
 
 
 @cache
@@ -93,21 +97,24 @@ def _encoder_parameters(shape: TrialConfig, channels: int) -> int:
 
 
 @cache
-def _encoder_flops(shape: TrialConfig, channels: int, image_size: int) -> tuple[int, int]:
+def _encoder_flops(shape: TrialConfig, channels: int) -> tuple[int, int]:
     with torch.device("meta"):
         encoder = build_encoder(shape, channels)
-    return _forward_backward(encoder, channels, image_size)
+    return _forward_backward(encoder, channels, shape.image_size)
 
 
 @cache
-def _embedding_flops(shape: TrialConfig, channels: int, image_size: int) -> tuple[int, int]:
+def _embedding_flops(shape: TrialConfig, channels: int) -> tuple[int, int]:
     with torch.device("meta"):
         embedding = build_embedding(shape, channels)
-    return _forward_backward(embedding, channels, image_size)
+    return _forward_backward(embedding, channels, shape.image_size)
 
 
-def _forward_backward(model: torch.nn.Module, channels: int, image_size: int) -> tuple[int, int]:
+def _forward_backward(
+    model: torch.nn.Module, channels: int, image_size: int | None
+) -> tuple[int, int]:
     """Operations for one image: forward, and forward with backward."""
+    assert image_size is not None
     # Two images, since batch norm refuses to train on one value in a channel.
     images = torch.empty(2, channels, image_size, image_size, device="meta")
     counter = FlopCounterMode(display=False)

@@ -29,7 +29,7 @@ def needed(config: TrialConfig, data: Dataset, runtime: Runtime) -> dict[str, in
     method = method_class(config.method)
     with_gradient, _ = flops.passes(config)
     activations = flops.saved_bytes(config, data.image_size, data.channels)
-    weights = flops.embedding_parameters(config, data.channels)
+    weights = flops.embedding_parameters(config, data.image_size, data.channels)
     parts = {
         "activations": int(batch * with_gradient * activations / (2 if runtime.bf16 else 1)),
         # Weights, gradients and SGD's momentum, and the method's copies without gradients.
@@ -84,7 +84,7 @@ def named(config: TrialConfig, data: Dataset, runtime: Runtime) -> Iterator[None
         raise InputError(f"memory: ran out on {_where(runtime)}; {parts}{_ADVICE}") from error
 
 
-_ADVICE = " (less with a smaller batch_size, width or image_size)"
+_ADVICE = " (less with a smaller batch_size, encoder or image_size)"
 
 
 def _where(runtime: Runtime) -> str:

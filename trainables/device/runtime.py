@@ -15,6 +15,7 @@ from torch import nn
 
 from trainables.config import Compile, Precision, TrialConfig
 from trainables.device import world
+from trainables.encoders import ENCODERS
 from trainables.errors import InputError
 from trainables.native import batch_norm
 
@@ -65,12 +66,14 @@ class Runtime:
             )
         # Below eight channels oneDNN's strided 1x1 convolution writes beyond its buffer in this
         # layout (torch 2.15 on AVX2: a ResNet's first shortcut at width 4 corrupts the heap).
-        last = not self.on_cpu or config.width >= 8
+        family = ENCODERS.find(config.encoder)
+        last = not self.on_cpu or not family.has_widths or config.width >= 8
         self.memory_format = torch.channels_last if last else torch.contiguous_format
         self.fused = False  # whether the C++ batch norm is used
         if self.on_cpu:
             keep_freed_memory()
-            if last and not self.compiled and (world.size() == 1 or not config.sync_batch_norm):
+            own_norms = world.size() == 1 or not config.sync_batch_norm
+            if last and not self.compiled and own_norms and family.fuses_batch_norm:
                 self.fused = batch_norm.is_available()
             with contextlib.suppress(OSError):
                 _CLEAR_REFS.write_text("5")  # Linux: reset the peak memory of the process

@@ -21,12 +21,20 @@ _OVER = (0, 2, 3)  # a channel's values: images, rows, columns
 def synchronise(module: nn.Module, on_cpu: bool) -> None:
     """Replace every BatchNorm2d inside ``module`` by one over all workers' images."""
     for name, child in module.named_children():
-        if not isinstance(child, nn.BatchNorm2d):
-            synchronise(child, on_cpu)
-        elif on_cpu:
-            setattr(module, name, SyncedBatchNorm2d.like(child))
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, _synced(child, on_cpu))
         else:
-            setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
+            synchronise(child, on_cpu)
+
+
+def _synced(norm: nn.BatchNorm2d, on_cpu: bool) -> nn.Module:
+    synced: nn.Module = (
+        SyncedBatchNorm2d.like(norm) if on_cpu else nn.SyncBatchNorm.convert_sync_batchnorm(norm)
+    )
+    if hasattr(norm, "act"):  # a norm of timm applies its activation itself
+        synced.act = norm.act
+        synced.register_forward_hook(lambda module, _, output: module.act(output))
+    return synced
 
 
 class SyncedBatchNorm2d(nn.BatchNorm2d):

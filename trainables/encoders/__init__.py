@@ -8,6 +8,33 @@ from __future__ import annotations
 from trainables.encoders.base import EncoderFamily
 from trainables.registry import Registry
 
+_TIMM = {
+    "mobilenetv3": (
+        "MobileNetV3 of timm (Howard et al. 2019)",
+        (
+            *("mobilenetv3_small_050", "mobilenetv3_small_075", "mobilenetv3_small_100"),
+            "mobilenetv3_large_100",
+        ),
+    ),
+    "efficientnet": (
+        "EfficientNet of timm (Tan and Le 2019), and timm's own small test model",
+        ("test_efficientnet", "efficientnet_lite0", "efficientnet_b0", "efficientnet_b1"),
+    ),
+    "convnext": (
+        "ConvNeXt of timm (Liu et al. 2022), and timm's own small test model",
+        (
+            *("test_convnext", "convnext_atto", "convnext_femto", "convnext_pico"),
+            *("convnext_nano", "convnext_tiny"),
+        ),
+    ),
+    "vit": (
+        "ViT of timm (Dosovitskiy et al. 2021), and timm's own small test model",
+        ("test_vit", "vit_tiny_patch16_224", "vit_small_patch16_224"),
+    ),
+}
+"""Families of timm: what each is, and those of its models that are used where capacity is limited.
+
+They need the extra `timm`. A name that is not here: an encoder class of one's own."""
 _FAMILIES = (
     EncoderFamily(
         "resnet",
@@ -15,6 +42,18 @@ _FAMILIES = (
         encoders=("resnet10", "resnet18", "resnet34", "resnet50"),
         stems=("small", "tiny", "imagenet"),
         implementation="trainables.encoders.resnet:ResNet",
+    ),
+    *(
+        EncoderFamily(
+            name,
+            summary,
+            encoders=tuple(f"timm:{encoder}" for encoder in encoders),
+            stems=("small", "tiny", "imagenet"),
+            implementation="trainables.encoders.timm_models:TimmEncoder",
+            has_widths=False,
+            fuses_batch_norm=name in ("mobilenetv3", "efficientnet"),
+        )
+        for name, (summary, encoders) in _TIMM.items()
     ),
 )
 

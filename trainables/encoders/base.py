@@ -1,4 +1,4 @@
-"""What is known of a family of encoders without torch: its members, its stems."""
+"""What is known of a family of encoders without torch: its members, its stems, its widths."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from trainables.registry import load
 class EncoderFamily:
     """Encoders of one architecture, as the command line sees them.
 
-    The class that ``implementation`` names is an `Encoder` (trainables/encoders/embedding.py),
-    built as ``Class(encoder, width, stem, channels)``. It is imported only when an encoder is
-    built or measured: the command line must not wait for torch.
+    The class that ``implementation`` names is an `Encoder` (trainables/encoders/embedding.py); its
+    ``build`` makes the encoder of a config. The class is imported only when an encoder is built or
+    measured: the command line must not wait for torch.
     """
 
     name: str
@@ -26,6 +26,10 @@ class EncoderFamily:
     """Values of the field ``stem``: the first layers, from the least downsampling."""
     implementation: str
     """``package.module:Class``."""
+    has_widths: bool = True
+    """Whether an encoder comes in any width. Where not, the field ``width`` is 0."""
+    fuses_batch_norm: bool = True
+    """Whether its batch norms run in the compiled form (trainables/native) where there is one."""
 
     def load(self) -> Any:
         """The class of the encoders; imports torch."""

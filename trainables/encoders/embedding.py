@@ -34,9 +34,19 @@ class Encoder(nn.Module):
         path = f"{cls.__module__}:{cls.__qualname__}"
         return EncoderFamily(cls.__name__, summary_of(cls), (path,), cls.stems, path)
 
+    @classmethod
+    def build(cls, config: TrialConfig, channels: int) -> Encoder:
+        """The encoder of a config whose ``image_size`` is set."""
+        return cls(config.encoder, config.width, config.stem, channels)
+
     @property
-    def torchvision_class(self) -> str | None:
-        """The class of torchvision.models whose weights have the same names and shapes, if any."""
+    def exported(self) -> nn.Module:
+        """The module whose weights an export holds, under its own names."""
+        return self
+
+    @property
+    def example(self) -> str | None:
+        """Python that loads encoder.safetensors into the class of a library, if one fits it."""
         return None
 
 
@@ -62,9 +72,11 @@ class Embedding(nn.Module):
 
 
 def build_encoder(config: TrialConfig, channels: int) -> Encoder:
-    """The config's encoder; its weights are drawn from torch's global generator."""
-    family = ENCODERS.find(config.encoder)
-    return cast(Encoder, family.load()(config.encoder, config.width, config.stem, channels))
+    """The config's encoder; its weights are drawn from torch's global generator.
+
+    ``image_size`` must be set where the network depends on it (a ViT's positions).
+    """
+    return cast(Encoder, ENCODERS.find(config.encoder).load().build(config, channels))
 
 
 def build_embedding(config: TrialConfig, channels: int) -> Embedding:

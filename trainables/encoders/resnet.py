@@ -41,6 +41,14 @@ _DEPTHS: dict[str, tuple[type[_Basic] | type[_Bottleneck], tuple[int, ...]]] = {
 }
 _STEMS = {"small": (3, 1, False), "tiny": (3, 2, False), "imagenet": (7, 2, True)}
 """By stem: kernel and stride of the first convolution, and whether max pooling follows."""
+_TORCHVISION = """\
+import torchvision
+from safetensors.torch import load_file
+
+resnet = torchvision.models.{encoder}()
+resnet.fc = torch.nn.Identity()
+resnet.load_state_dict(load_file("encoder.safetensors"))
+"""
 
 
 class ResNet(Encoder):
@@ -89,10 +97,10 @@ class ResNet(Encoder):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     @property
-    def torchvision_class(self) -> str | None:
+    def example(self) -> str | None:
         """torchvision has the depths 18, 34 and 50, at width 64, for colour images."""
         standard = self.conv1.weight.shape == (64, 3, 7, 7) and self._name != "resnet10"
-        return self._name if standard else None
+        return _TORCHVISION.format(encoder=self._name) if standard else None
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.maxpool(normalise(self.bn1, self.conv1(images)))

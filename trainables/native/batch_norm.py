@@ -27,14 +27,24 @@ def normalise(norm: nn.Module, x: Tensor, residual: Tensor | None = None) -> Ten
         norm: batch norm over the channels of x.
         x, residual: [N, C, H, W].
     """
-    if not _is_fused(norm, x, residual):
+    y = fused(norm, x, residual) if type(norm) is nn.BatchNorm2d else None
+    if y is None:
         y = norm(x)
         return nn.functional.relu(y if residual is None else y + residual, inplace=True)
-    assert isinstance(norm, nn.BatchNorm2d)
-    y, mean, variance = _Fused.apply(x, norm.weight, norm.bias, residual, norm.eps)
+    return y
+
+
+def fused(
+    norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None = None, relu: bool = True
+) -> Tensor | None:
+    """`normalise` in its compiled form, with or without ReLU; None where that cannot be used."""
+    if not _is_fused(norm, x, residual):
+        return None
+    y, mean, variance = _Fused.apply(x, norm.weight, norm.bias, residual, norm.eps, relu)
     if norm.track_running_stats:
         _follow(norm, mean, variance, x.numel() // x.shape[1])
-    return y
+    result: Tensor = y
+    return result
 
 
 def is_available() -> bool:
@@ -42,10 +52,9 @@ def is_available() -> bool:
     return _library() is not None
 
 
-def _is_fused(norm: nn.Module, x: Tensor, residual: Tensor | None) -> bool:
+def _is_fused(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
     return (
-        type(norm) is nn.BatchNorm2d
-        and norm.training
+        norm.training
         and norm.affine
         and norm.momentum is not None
         and x.device.type == "cpu"
@@ -74,8 +83,9 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None, epsilon: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None,
+        epsilon: float, relu: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         library, channels = _library(), x.shape[1]
         assert library is not None
         x = x.detach()
@@ -85,10 +95,12 @@ class _Fused(torch.autograd.Function):
         mean, variance, inverse = torch.empty(3, channels).unbind()
         library.batch_norm_forward(
             x.dtype is torch.bfloat16, at(x), at(residual), at(y), at(weight), at(bias),
-            at(mean), at(variance), at(inverse), x.numel() // channels, channels, epsilon, True,
+            at(mean), at(variance), at(inverse), x.numel() // channels, channels, epsilon, relu,
             torch.get_num_threads(),
         )  # fmt: skip
-        ctx.save_for_backward(x, y, weight, mean, inverse)
+        # Only ReLU's backward pass reads y. Another activation may overwrite it.
+        ctx.save_for_backward(x, y if relu else x, weight, mean, inverse)
+        ctx.relu = relu
         ctx.has_residual = residual is not None and ctx.needs_input_grad[3]
         ctx.mark_non_differentiable(mean, variance)
         ctx.set_materialize_grads(False)
@@ -98,7 +110,7 @@ class _Fused(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(
         ctx: Any, gradient: Tensor, *_: Any
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, None]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, None, None]:
         x, y, weight, mean, inverse = ctx.saved_tensors
         library, channels = _library(), x.shape[1]
         assert library is not None
@@ -109,9 +121,9 @@ class _Fused(torch.autograd.Function):
         library.batch_norm_backward(
             x.dtype is torch.bfloat16, at(gradient), at(x), at(y), at(of_x), at(of_residual),
             at(weight), at(mean), at(inverse), at(of_weight), at(of_bias),
-            x.numel() // channels, channels, True, torch.get_num_threads(),
+            x.numel() // channels, channels, ctx.relu, torch.get_num_threads(),
         )  # fmt: skip
-        return of_x, of_weight, of_bias, of_residual, None
+        return of_x, of_weight, of_bias, of_residual, None, None
 
 
 @cache
