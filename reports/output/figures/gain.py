@@ -80,10 +80,10 @@ def _gain_rows(
     gains: pd.DataFrame, pairs: pd.DataFrame, fits: pd.DataFrame, chosen: pd.DataFrame
 ) -> pd.DataFrame:
     """Means, single seeds and trends in one frame, since a faceted figure takes only one."""
-    line = [*LINE, "arm"]
-    marks = gains.merge(_configurations(chosen), on=[*line, "width"], how="left")
+    key = [*LINE, "arm"]
+    marks = gains.merge(_configurations(chosen), on=[*key, "width"], how="left")
     marks = marks.assign(kind="mean", config=marks["config"].astype("str").fillna("as configured"))
-    dots = pairs[[*line, "width", "parameters", "seed", "gain", "trial_id"]].assign(kind="seed")
+    dots = pairs[[*key, "width", "parameters", "seed", "gain", "trial_id"]].assign(kind="seed")
     dots["beside"] = 0.5  # a little to the right of the bar, which would hide them
     rows = pd.concat([marks, dots, fits], ignore_index=True)
     # Methods and arms of one size stand side by side, so that bars do not hide bars.

@@ -49,8 +49,8 @@ def capacity(rows: pd.DataFrame, field: str = "parameters") -> alt.X:
 
 def line_at(rows: pd.DataFrame, value: float) -> alt.Chart:
     """A dashed line across each panel, drawn once."""
-    line = alt.Chart(rows).transform_aggregate(rows="count()", groupby=["panel"])
-    return line.mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(value))
+    panel = alt.Chart(rows).transform_aggregate(rows="count()", groupby=["panel"])
+    return panel.mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(value))
 
 
 def beside_each_other(
