@@ -83,6 +83,7 @@ def draw_trials(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
 def _width(
     truth: Truth, rng: np.random.Generator, search: int, dataset: str, method: str, width: int
 ) -> list[dict[str, object]]:
+    """The rows of both arms in one search; a seed's shared noise is the same for both."""
     doublings = float(np.log2(truth.parameters(width) / truth.parameters(min(truth.widths))))
     shared = rng.normal(0, truth.shared_noise, truth.seeds)
     rows: list[dict[str, object]] = []
@@ -91,76 +92,100 @@ def _width(
         if arm == "mixco":
             mean += truth.gain + truth.slope * doublings
         mean += rng.normal(0, truth.luck)
-        cell = f"{dataset}-{method}-{truth.encoder}-w{width}-{arm}"
-        trial = f"{cell}-r{search}" if search else cell
-        multiple = {"none": 1.0, "mixco": 1.375 if method == "moco" else 1.5}[arm]
-        base: dict[str, object] = {
-            "study": truth.study,
-            "cell": cell,
-            "search": search,
-            "status": "complete",
-            "dataset": dataset,
-            "method": method,
-            "arm": arm,
-            "encoder": truth.encoder,
-            "width": width,
-            "epochs": truth.epochs,
-            "epochs_done": truth.epochs,
-            "batch_size": 64,
-            "parameters": truth.parameters(width),
-            "encoder_flops": truth.parameters(width) * 64,
-            "flops": truth.parameters(width) * 64 * 3e4 * truth.epochs * multiple,
-            "seconds": 10.0 * multiple,
-            "gpu_hours": 0.0,
-            "cpu_hours": 10.0 * multiple / 3600,
-            "scored_images": 10_000,
-            "classes": 10,
-            "hardware": "synthetic",
-            "version": "0.1.0",
-            "torch_version": "0",
-        }
-        tuned_from = None
-        scores = mean - 2 - rng.exponential(3, truth.tune_trials)
-        for number, score in enumerate(scores):
-            status = rng.choice(
-                ["complete", "pruned", "diverged", "failed"], p=[0.8, 0.1, 0.05, 0.05]
-            )
-            status = "complete" if number == 0 else str(status)
-            rows.append(
-                base
-                | {
-                    "trial_id": f"{trial}-tune-{number}",
-                    "phase": "tune",
-                    "number": number,
-                    "status": status,
-                    "seed": 0,
-                    "split": "validation",
-                    "accuracy": float(score) if status in ("complete", "pruned") else None,
-                    "error": "CUDA out of memory" if status == "failed" else None,
-                    **_hyperparameters(rng, arm),
-                }
-            )
-        tunes = [r for r in rows if r["cell"] == cell and r["status"] == "complete"]
-        chosen: dict[str, object] = {}
-        if tunes:
-            best = max(tunes, key=lambda r: (r["accuracy"], -int(str(r["number"]))))
-            tuned_from = best["trial_id"]
-            names = ("learning_rate", "temperature", "mix_weight", "mix_temperature")
-            chosen = {name: best.get(name) for name in names}
-        rows += [
-            base
-            | chosen
-            | {
-                "trial_id": f"{trial}-confirm-{seed}",
-                "phase": "confirm",
-                "tuned_from": tuned_from,
-                "seed": 1000 * (search + 1) + seed,
-                "split": "test",
-                "accuracy": float(mean + shared[seed] + rng.normal(0, truth.noise)),
-            }
-            for seed in range(truth.seeds)
-        ]
+        base = _base(truth, search, dataset, method, width, arm)
+        name = f"{base['cell']}-r{search}" if search else str(base["cell"])
+        tuned = _tune_rows(truth, rng, base, name, mean)
+        rows += tuned + _confirm_rows(truth, rng, base | _chosen(tuned), name, mean + shared)
     return rows
+
+
+def _base(
+    truth: Truth, search: int, dataset: str, method: str, width: int, arm: str
+) -> dict[str, object]:
+    """The columns that all trials of one search of a cell share."""
+    multiple = {"none": 1.0, "mixco": 1.375 if method == "moco" else 1.5}[arm]
+    return {
+        "study": truth.study,
+        "cell": f"{dataset}-{method}-{truth.encoder}-w{width}-{arm}",
+        "search": search,
+        "status": "complete",
+        "dataset": dataset,
+        "method": method,
+        "arm": arm,
+        "encoder": truth.encoder,
+        "width": width,
+        "epochs": truth.epochs,
+        "epochs_done": truth.epochs,
+        "batch_size": 64,
+        "parameters": truth.parameters(width),
+        "encoder_flops": truth.parameters(width) * 64,
+        "flops": truth.parameters(width) * 64 * 3e4 * truth.epochs * multiple,
+        "seconds": 10.0 * multiple,
+        "gpu_hours": 0.0,
+        "cpu_hours": 10.0 * multiple / 3600,
+        "scored_images": 10_000,
+        "classes": 10,
+        "hardware": "synthetic",
+        "version": "0.1.0",
+        "torch_version": "0",
+    }
+
+
+def _tune_rows(
+    truth: Truth, rng: np.random.Generator, base: dict[str, object], name: str, mean: float
+) -> list[dict[str, object]]:
+    rows = []
+    scores = mean - 2 - rng.exponential(3, truth.tune_trials)
+    for number, score in enumerate(scores):
+        status = rng.choice(["complete", "pruned", "diverged", "failed"], p=[0.8, 0.1, 0.05, 0.05])
+        status = "complete" if number == 0 else str(status)
+        rows.append(
+            base
+            | {
+                "trial_id": f"{name}-tune-{number}",
+                "phase": "tune",
+                "number": number,
+                "status": status,
+                "seed": 0,
+                "split": "validation",
+                "accuracy": float(score) if status in ("complete", "pruned") else None,
+                "error": "CUDA out of memory" if status == "failed" else None,
+                **_hyperparameters(rng, str(base["arm"])),
+            }
+        )
+    return rows
+
+
+def _chosen(tuned: list[dict[str, object]]) -> dict[str, object]:
+    """The id and the hyperparameters of the best complete tune trial; empty without one."""
+    complete = [row for row in tuned if row["status"] == "complete"]
+    if not complete:
+        return {}
+    best = max(complete, key=lambda row: (row["accuracy"], -int(str(row["number"]))))
+    names = ("learning_rate", "temperature", "mix_weight", "mix_temperature")
+    return {"tuned_from": best["trial_id"], **{name: best.get(name) for name in names}}
+
+
+def _confirm_rows(
+    truth: Truth,
+    rng: np.random.Generator,
+    base: dict[str, object],
+    name: str,
+    means: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> list[dict[str, object]]:
+    """One row for each seed, whose accuracy is drawn around its own mean of ``means``."""
+    first = 1000 * (int(str(base["search"])) + 1)
+    return [
+        base
+        | {
+            "trial_id": f"{name}-confirm-{seed}",
+            "phase": "confirm",
+            "seed": first + seed,
+            "split": "test",
+            "accuracy": float(mean + rng.normal(0, truth.noise)),
+        }
+        for seed, mean in enumerate(means)
+    ]
 
 
 def _hyperparameters(rng: np.random.Generator, arm: str) -> dict[str, float]:
