@@ -70,11 +70,11 @@ def saved_bytes(config: TrialConfig, image_size: int, channels: int = 3) -> floa
 def passes(config: TrialConfig) -> tuple[float, float]:
     """Passes for one training image in one epoch: with gradient, and forward only.
 
-    The method says how many passes the baseline makes. The arm's extra images have a gradient.
+    The method says how many passes the baseline makes, and how many views an arm mixes.
     """
     method, arm = method_class(config.method), ARMS.find(config.arm)
     return (
-        method.passes_with_gradient * (1 + arm.extra_images),
+        method.passes_with_gradient + method.mixed_views * arm.extra_images,
         method.passes_without_gradient,
     )
 

@@ -48,6 +48,8 @@ class ContrastiveMethod(nn.Module, ABC):
     """As ``fields``."""
     passes_with_gradient: ClassVar[float]
     """Passes forward and backward through the encoder for one training image, without an arm."""
+    mixed_views: ClassVar[int] = 1
+    """Of how many views an arm makes extra images; their passes have a gradient, too."""
     passes_without_gradient: ClassVar[float] = 0.0
     """Further passes forward only."""
     untrained_copies: ClassVar[int] = 0

@@ -21,6 +21,7 @@ class SimCLR(ContrastiveMethod):
     """
 
     passes_with_gradient = 2.0  # both views
+    mixed_views = 2
 
     def forward(
         self, view1: Tensor, view2: Tensor, mix: Mix | None, shuffle: Tensor | None = None
