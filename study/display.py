@@ -21,7 +21,7 @@ _SHOWN_CELLS = 30
 
 
 class StudyDisplay:
-    """Shows how far the trials of an agenda are while a study runs."""
+    """Shows what is done and what is missing while a study runs."""
 
     def __init__(
         self, agenda: Agenda, dashboard: str | None = None, console: Console | None = None
@@ -57,7 +57,7 @@ class StudyDisplay:
             self.say(f"{name}: not confirmed, since no tune trial completed")
 
     def stop(self) -> None:
-        """Gives the terminal back."""
+        """Ends the live table, so that the terminal can be used again."""
         if self._live:
             self._live.stop()
 
@@ -127,7 +127,7 @@ def cell_table(agenda: Agenda) -> Table:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, as people say them."""
+    """A time in seconds, minutes or hours, whichever suits its length."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

@@ -1,4 +1,4 @@
-"""A study's recorded trials, as the agenda and people want them."""
+"""The recorded trials of a study: rows for its agenda, and an overview for people."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def recorded_rows(store: Store, trials: pd.DataFrame | None = None) -> list[dict
 
 
 def missing_trials(store: Store, agenda: Agenda) -> list[str]:
-    """The trials that ended, as the agenda knows, and whose rows the results lack."""
+    """The ids of trials that have ended, but whose rows are no longer in the results."""
     return sorted(set(agenda.ended) - store.ids())
 
 
 def knn_by_epoch(store: Store, trial_ids: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
-    """(epoch, kNN accuracy) of each trial, in order, where it was measured."""
+    """By trial: (epoch, kNN accuracy) for each epoch that measured it, in order."""
     epochs = store.read("epochs", ["trial_id", "epoch", "knn_accuracy"], trial_ids=trial_ids)
     epochs = epochs.dropna().sort_values(["trial_id", "epoch"])
     return {
@@ -65,7 +65,7 @@ def knn_by_epoch(store: Store, trial_ids: Iterable[str]) -> dict[str, list[tuple
 
 
 class Overview:
-    """What results say of their study at one moment."""
+    """The state of a study at one moment, from its results."""
 
     def __init__(self, store: Store) -> None:
         """Reads the stored study and its rows.

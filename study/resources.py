@@ -1,4 +1,4 @@
-"""What each trial of a study is given: workers, and the CPUs and GPUs of each worker."""
+"""The resources of each trial of a study: workers, and the CPUs and GPUs of each worker."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 
 class Allotment(NamedTuple):
-    """What one trial is given."""
+    """The resources of one trial."""
 
     workers: int
     cpus: float
-    """Of each worker."""
+    """CPUs of each worker."""
     gpus: float
-    """Of each worker."""
+    """GPUs of each worker."""
 
     @property
     def total(self) -> dict[str, float]:
@@ -23,7 +23,7 @@ class Allotment(NamedTuple):
 
 
 class Resources(BaseModel):
-    """What a trial is given: a number, or numbers by width.
+    """The resources of a trial: each is a number, or numbers by width.
 
     ``{8: 1, 64: 2}`` means 1 for widths from 8 and 2 for widths from 64.
     """
@@ -65,7 +65,7 @@ class Resources(BaseModel):
         return self
 
     def of(self, width: int, gpu_share: float = 1.0) -> Allotment:
-        """What a trial of that width is given; ``gpu_share`` stands for ``gpus: auto``."""
+        """The resources of a trial of this width; ``gpu_share`` takes the place of ``auto``."""
         workers, cpus, gpus = (_at(value, width) for value in (self.workers, self.cpus, self.gpus))
         if gpus == "auto":
             gpus = gpu_share if workers == 1 else 1.0

@@ -1,4 +1,4 @@
-"""How much of a study is still to come, from its spec and its rows alone: no agenda, no torch."""
+"""How many trials a study still lacks, from its spec and its rows; needs no agenda and no torch."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class TestInChromium:
     def test_two_studies_share_a_figure_at_every_width_of_either(self, page):
         # 2 data sets, 2 methods, 3 widths; one study of one name is marked.
         assert page.locator(".chart[data-figure=comparison] path[aria-label*=pairs]").count() == 24
-        assert page.locator("path[aria-label*='(there)'][aria-label*=pairs]").count() == 12
+        assert page.locator("path[aria-label*='(compared)'][aria-label*=pairs]").count() == 12
 
     def test_a_phone_scrolls_down_but_not_sideways(self, browser, report):
         phone = browser.new_page(viewport={"width": 390, "height": 844})

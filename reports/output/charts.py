@@ -20,7 +20,7 @@ from trainables.atomic_write import atomic_write
 def charts_of(findings: Findings, other: Findings | None = None) -> dict[str, Any]:
     """Every figure of the report by its file name, as a styled Vega-Lite specification.
 
-    Figures without data are left out; ``comparison`` is there with a second study only.
+    Figures without data are left out, and ``comparison`` if there is no second study.
     """
     charts: dict[str, Any] = {}
     if not findings.gains.table.empty:
@@ -43,8 +43,8 @@ def charts_of(findings: Findings, other: Findings | None = None) -> dict[str, An
     if (findings.tuning.chosen["value"] > 0).any():
         charts["hyperparameters"] = hyperparameter_figure(findings.tuning.chosen)
     if other is not None and not (findings.gains.table.empty or other.gains.table.empty):
-        # A study may be compared with an earlier run of its own.
-        name = f"{other.name} (there)" if other.name == findings.name else other.name
+        # A study may be compared with an earlier run of the same study.
+        name = f"{other.name} (compared)" if other.name == findings.name else other.name
         charts["comparison"] = comparison_figure(
             findings.gains.table.assign(study=findings.name), other.gains.table.assign(study=name)
         )
