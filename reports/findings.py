@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from reports.output.sentences.control import control_words
 from reports.output.sentences.equivalence import equivalence_words
+from reports.output.sentences.fixed_recipe import recipe_words
 from reports.output.sentences.limits import batch_words, ceiling_words, limits, method_words
 from reports.output.sentences.per_image import image_words
 from reports.output.sentences.records import mixed_words, partial
@@ -17,8 +19,10 @@ from reports.output.sentences.verdict import headline
 from reports.statistics import (
     aggregates,
     batches,
+    control,
     equivalence,
     fairness,
+    fixed_recipe,
     gain,
     hierarchy,
     per_image,
@@ -91,6 +95,10 @@ class Sentences:
     equivalence: str
     images: list[str]
     """What other test images would change, and which classes gain."""
+    control: list[str]
+    """What mixing brings beyond extra compute."""
+    recipe: list[str]
+    """How much of a trend the tuning explains."""
     fairness: list[str]
 
 
@@ -105,6 +113,8 @@ class Findings:
     trends: Trends
     capacity: Capacity
     images: per_image.PerImage
+    control: control.Control
+    recipe: fixed_recipe.FixedRecipe
     tuning: Tuning
     sentences: Sentences
 
@@ -128,6 +138,10 @@ class Findings:
             "gain_other_images": self.images.gains,
             "slope_other_images": self.images.slopes,
             "gain_by_class": self.images.classes,
+            "gain_beyond_control": self.control.widths,
+            "line_beyond_control": self.control.lines,
+            "fixed_recipe_gain": self.recipe.gains,
+            "fixed_recipe_slope": self.recipe.slopes,
             "searches": self.tuning.searches,
             "budgets": self.tuning.budgets,
             "unequal_budgets": self.tuning.unequal,
@@ -159,6 +173,8 @@ def find(
     trends = _trends(gains.pairs)
     capacity = _capacity(selection)
     images = per_image.per_image(selection, gains.pairs, evaluations)
+    over_control = control.against_control(selection, gains.table)
+    recipe = fixed_recipe.fixed_recipe(gains.pairs, trials)
     tuning = _tuning(trials, selection)
     return Findings(
         name=", ".join(sorted({str(s) for s in trials["study"].dropna()} - {""})) or "unnamed",
@@ -168,6 +184,8 @@ def find(
         trends=trends,
         capacity=capacity,
         images=images,
+        control=over_control,
+        recipe=recipe,
         tuning=tuning,
         sentences=Sentences(
             headlines=[headline(row) for _, row in trends.pooled.iterrows()],
@@ -183,6 +201,8 @@ def find(
             compute=compute_match(gains.pairs),
             equivalence=equivalence_words(capacity.equivalence),
             images=image_words(images),
+            control=control_words(over_control),
+            recipe=recipe_words(recipe),
             fairness=fairness_words(tuning.searches, tuning.unequal),
         ),
     )

@@ -19,6 +19,7 @@ from reports.statistics.intervals import ALPHA, Floats
 from reports.statistics.lines import contrast
 from reports.statistics.selection import BASELINE, LINE, Selection
 from reports.statistics.two_way import TwoWay, two_way
+from reports.statistics.units import UNIT, with_unit
 
 LINE_ARM = [*LINE, "arm"]
 _ERRORS = ["error_runs", "error_images", "images_share", "runs_low", "runs_high", "low", "high"]
@@ -61,8 +62,7 @@ class PerImage:
 def per_image(selection: Selection, pairs: pd.DataFrame, evaluations: pd.DataFrame) -> PerImage:
     """Gains and slopes with errors for other test images, and the gain of each class.
 
-    A run is a pair of trials with one seed, or the mean of a search's pairs where a line was
-    searched several times.
+    A run is a unit (`units`): a pair of trials with one seed, or the mean of a search's pairs.
 
     Args:
         selection: the confirm rows that count.
@@ -80,7 +80,7 @@ def per_image(selection: Selection, pairs: pd.DataFrame, evaluations: pd.DataFra
         classes of the line at once (Bonferroni), and ``overall`` is the gain over all classes.
     """
     scored = _scored(selection.confirm, evaluations)
-    differences = _differences(selection.confirm, pairs, scored)
+    differences = _differences(selection.confirm, with_unit(pairs), scored)
     gains, slopes, classes = [], [], []
     for key, line in differences.groupby(LINE_ARM, sort=True):
         names = dict(zip(LINE_ARM, key, strict=True))
@@ -133,34 +133,30 @@ def _differences(
 ) -> pd.DataFrame:
     """The pairs whose two trials scored the same images, with what each image adds to the gain.
 
-    Columns beside the pairs': ``images`` (what names them), ``difference`` ((images,): 1 where only
-    the arm was right, -1 where only the baseline was, else 0) and ``run``.
+    Columns beside the pairs': ``images`` (what names them) and ``difference`` ((images,): 1 where
+    only the arm was right, -1 where only the baseline was, else 0).
     """
     baseline = confirm.loc[confirm["arm"] == BASELINE, [*PAIR, "trial_id"]]
     both = pairs.merge(baseline, on=PAIR, suffixes=("", "_none"))
-    searches = confirm.set_index("trial_id")["search"].fillna(0)
     rows = []
     for row in both.to_dict("records"):
         arm, none = scored.get(row["trial_id"]), scored.get(row["trial_id_none"])
         if arm is not None and none is not None and arm.images == none.images:
             difference = arm.right.astype(np.int8) - none.right.astype(np.int8)
-            search = searches[row["trial_id"]]
-            rows.append(row | {"images": arm.images, "difference": difference, "search": search})
-    table = pd.DataFrame(rows, columns=[*dict.fromkeys([*both, "images", "difference", "search"])])
-    repeated = table.groupby(LINE_ARM)["search"].transform("nunique") > 1
-    return table.assign(run=table["search"].where(repeated, table["seed"]))
+            rows.append(row | {"images": arm.images, "difference": difference})
+    return pd.DataFrame(rows, columns=[*both, "images", "difference"])
 
 
 def _by_run(rows: pd.DataFrame) -> Floats:
     """Mean gain of each run's pairs on each image, points, (runs, images)."""
-    runs = [np.mean(run["difference"].tolist(), axis=0) for _, run in rows.groupby("run")]
+    runs = [np.mean(run["difference"].tolist(), axis=0) for _, run in rows.groupby(UNIT)]
     return 100.0 * np.array(runs)
 
 
 def _complete(widths: list[pd.DataFrame]) -> Floats:
     """(widths, runs, images), of the runs that have a pair at every width."""
-    runs = set.intersection(*(set(width["run"]) for width in widths))
-    return np.array([_by_run(width[width["run"].isin(runs)]) for width in widths])
+    runs = set.intersection(*(set(width[UNIT]) for width in widths))
+    return np.array([_by_run(width[width[UNIT].isin(runs)]) for width in widths])
 
 
 def _row(name: str, values: Floats) -> dict[str, object]:

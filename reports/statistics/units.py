@@ -17,6 +17,14 @@ _ARM = [*LINE, "arm"]
 _SIZES = ["parameters", "encoder_flops"]
 
 
+def with_unit(rows: pd.DataFrame) -> pd.DataFrame:
+    """``rows`` with ``unit`` (the search's number or the seed) and ``repeated`` (whether the line
+    was searched twice or more with this arm, so that a unit is a search)."""
+    repeated = rows.groupby(_ARM)["search"].transform("nunique") > 1
+    unit = rows["search"].where(repeated, rows["seed"])
+    return rows.assign(unit=unit, repeated=repeated)
+
+
 def by_unit(rows: pd.DataFrame) -> pd.DataFrame:
     """One row for each unit of each cell, from pairs or from confirm rows.
 
@@ -24,14 +32,11 @@ def by_unit(rows: pd.DataFrame) -> pd.DataFrame:
         rows: `gain.pairs` or the confirm rows of a selection, with ``search`` and ``seed``.
 
     Returns:
-        The columns of ``rows``, with ``unit`` (the search's number or the seed), ``repeated``
-        (whether the line was searched twice or more with this arm, so that a unit is a search) and
-        ``seeds`` (confirm seeds in the unit). Of a search with several seeds the measured values
+        The columns of ``rows``, with those of `with_unit` and ``seeds`` (confirm seeds in the
+        unit). Of a search with several seeds the measured values
         are means over these, and every other column is that of its first seed.
     """
-    repeated = rows.groupby(_ARM)["search"].transform("nunique") > 1
-    unit = rows["search"].where(repeated, rows["seed"])
-    rows = rows.assign(unit=unit, repeated=repeated, seeds=1)
+    rows = with_unit(rows).assign(seeds=1)
     key = [*_ARM, "width", UNIT]
     if not rows.duplicated(key).any():
         return rows

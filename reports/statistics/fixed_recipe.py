@@ -1,0 +1,119 @@
+"""Method or recipe: the gain and its slope at a fixed recipe, beside those after tuning.
+
+The first trial of every search is the default configuration. So each search also measures, on
+validation images, what the arm gains where nothing is tuned. If the gain falls with capacity after
+tuning but not at the fixed recipe, the tuning brings the trend, not the method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from reports.statistics.gain import WIDTH
+from reports.statistics.intervals import t_interval
+from reports.statistics.lines import contrast
+from reports.statistics.selection import BASELINE, LINE, with_search
+from reports.store.schema import COMPLETE, TUNE
+
+LINE_ARM = [*LINE, "arm"]
+_SEARCH = ["study", *LINE, "width", "search"]
+VALUES = ["fixed", "tuned", "tuning", "late"]
+_COLUMNS = [name + end for name in VALUES for end in ("", "_low", "_high")]
+
+
+@dataclass(frozen=True)
+class FixedRecipe:
+    """Both tables have, for each of four values, its mean over searches and Student's 95 % interval
+    (``_low``, ``_high``; NaN with one search), and ``searches``, their number.
+
+    - ``fixed``: at the default configuration, on validation images, with the search's own seed.
+    - ``tuned``: of the configurations that the searches found, on test images (confirm trials).
+    - ``tuning``: ``tuned`` minus ``fixed``, what tuning explains.
+    - ``late``: what the second half of a search still added to the best validation accuracy, with
+      the arm minus without it.
+
+    Attributes:
+        gains: by line, arm and width; points.
+        slopes: by line and arm, of the searches that have every width; points per doubling of the
+            parameters.
+    """
+
+    gains: pd.DataFrame
+    slopes: pd.DataFrame
+
+
+def fixed_recipe(pairs: pd.DataFrame, trials: pd.DataFrame) -> FixedRecipe:
+    """The gains and slopes of the searches that have confirm pairs.
+
+    A search that also varies the width has no fixed recipe at each width; it is left out.
+
+    Args:
+        pairs: `gain.pairs`.
+        trials: the trials table.
+    """
+    found = _by_search(pairs, trials)
+    gains = [
+        dict(zip(WIDTH, key, strict=True))
+        | {"parameters": int(group["parameters"].iloc[0])}
+        | _summary({name: group[name].to_numpy(float) for name in VALUES})
+        for key, group in found.groupby(WIDTH, sort=True)
+    ]
+    slopes = [
+        dict(zip(LINE_ARM, key, strict=True))
+        | {"widths": group["parameters"].nunique()}
+        | _summary({name: _slopes(group, name) for name in VALUES})
+        for key, group in found.groupby(LINE_ARM, sort=True)
+        if group["parameters"].nunique() > 1
+    ]
+    return FixedRecipe(
+        pd.DataFrame(gains, columns=[*WIDTH, "parameters", "searches", *_COLUMNS]),
+        pd.DataFrame(slopes, columns=[*LINE_ARM, "widths", "searches", *_COLUMNS]),
+    )
+
+
+def _by_search(pairs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """One row for each search of a width with an arm: the four values, and ``parameters``."""
+    tuned = pairs.groupby([*_SEARCH, "arm", "parameters"], as_index=False)["gain"].mean()
+    searches = _searches(trials)
+    none = searches[searches["arm"] == BASELINE].drop(columns="arm")
+    both = tuned.rename(columns={"gain": "tuned"}).merge(searches, on=[*_SEARCH, "arm"])
+    both = both.merge(none, on=_SEARCH, suffixes=("", "_none"))
+    fixed = both["first"] - both["first_none"]
+    return both.assign(
+        fixed=fixed, tuning=both["tuned"] - fixed, late=both["late"] - both["late_none"]
+    )
+
+
+def _searches(trials: pd.DataFrame) -> pd.DataFrame:
+    """Of each search: ``first``, the accuracy of the default configuration, and ``late``."""
+    tune = with_search(trials[trials["phase"] == TUNE])
+    tune = tune.assign(study=tune["study"].fillna(""))
+    tune = tune[tune.groupby(["study", "cell"])["width"].transform("nunique") == 1]
+    number = tune["number"].astype(float)
+    key = [*_SEARCH, "arm"]
+    early = number < (tune.groupby(key)["number"].transform("max").astype(float) + 1) / 2
+    scores = tune["accuracy"].astype(float).where(tune["status"] == COMPLETE)
+    values = tune[key].assign(
+        first=scores.where(number == 0), early=scores.where(early), best=scores
+    )
+    table = values.groupby(key, as_index=False).max()
+    return table.assign(late=table["best"] - table["early"])
+
+
+def _slopes(group: pd.DataFrame, name: str) -> np.ndarray:
+    """The slope of each search that has every width of the line."""
+    values = group.pivot_table(index="search", columns="parameters", values=name)
+    return values.dropna().to_numpy(float) @ contrast(values.columns.to_numpy(float))
+
+
+def _summary(values: dict[str, np.ndarray]) -> dict[str, object]:
+    row: dict[str, object] = {"searches": len(values["tuned"])}
+    for name, every in values.items():
+        known = every[np.isfinite(every)]
+        low, high = t_interval(known)
+        mean = float(known.mean()) if len(known) else np.nan
+        row |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+    return row
