@@ -94,7 +94,9 @@ def test_what_late_trials_add_is_followed_over_the_widths() -> None:
 
 
 def test_older_trials_and_a_search_without_a_default_have_no_fixed_recipe() -> None:
-    trials = draw_trials(Truth(methods=("moco",), tune_trials=4), np.random.default_rng(0))
+    trials = draw_trials(
+        Truth(methods=("moco",), widths=(4, 8), seeds=3, tune_trials=3), np.random.default_rng(0)
+    )
     found = find(trials)
     assert found.recipe.slopes["searches"].tolist() == [1]
     assert np.isfinite(found.recipe.slopes["fixed"]).all()
@@ -146,7 +148,9 @@ def test_the_report_says_what_mixing_brings_beyond_extra_compute(
 
 
 def test_a_report_has_both_sections_where_their_rows_are_there() -> None:
-    trials = draw_trials(Truth(methods=("moco",), tune_trials=4), np.random.default_rng(0))
+    trials = draw_trials(
+        Truth(methods=("moco",), widths=(4, 8), seeds=3, tune_trials=3), np.random.default_rng(0)
+    )
     page = render(find(trials), {})
     assert "Method or recipe?" in page
     assert "Mixing or extra compute?" not in page
