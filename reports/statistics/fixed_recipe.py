@@ -76,10 +76,11 @@ def fixed_recipe(pairs: pd.DataFrame, trials: pd.DataFrame) -> FixedRecipe:
 
 def _by_search(pairs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """One row for each search of a width with an arm: the four values, and ``parameters``."""
-    tuned = pairs.groupby([*_SEARCH, "arm", "parameters"], as_index=False)["gain"].mean()
+    key = [*_SEARCH, "arm", "parameters"]
+    tuned = pairs.groupby(key, as_index=False).agg(tuned=("gain", "mean"))
     searches = _searches(trials)
     none = searches[searches["arm"] == BASELINE].drop(columns="arm")
-    both = tuned.rename(columns={"gain": "tuned"}).merge(searches, on=[*_SEARCH, "arm"])
+    both = tuned.merge(searches, on=[*_SEARCH, "arm"])
     both = both.merge(none, on=_SEARCH, suffixes=("", "_none"))
     fixed = both["first"] - both["first_none"]
     return both.assign(
