@@ -94,10 +94,7 @@ def _serve(setup: TrialSetup, conductor: Any, content: bytes | None) -> None:
                 case _:
                     assert_never(step)
         except FloatingPointError as error:  # all workers raise it: they share the loss
-            ending = ending_of(error)
-            if not ending.final:
-                raise  # Ray Train starts the next attempt.
-            tell(Ended(ending, dict(trial.summary())))
+            tell(Ended(ending_of(error), dict(trial.summary())))
             return
         checkpoint = _report(trial, trained.row, leads and clock.is_due(trial.done))
         tell(dataclasses.replace(trained, checkpoint=checkpoint))
