@@ -102,6 +102,9 @@ class Agenda:
             for state in self.searches.values():
                 state.search.warm_start = self._warm_start(state)
         self.running: dict[str, DueTrial] = {}
+        """The trials that were handed out and have not ended."""
+        self.started: set[str] = set()
+        """The ids of those among ``running`` that compute; the others wait for room."""
         self.ended: dict[str, str] = {}
         """Status of every trial that ended in this run or an earlier one, by id."""
         self._ready: deque[DueTrial] = deque()
@@ -127,11 +130,13 @@ class Agenda:
     def give_back(self, due: DueTrial) -> None:
         """Takes back a trial that was handed out and has not ended; `next` returns it again."""
         del self.running[due.trial_id]
+        self.started.discard(due.trial_id)
         self._ready.appendleft(due)
 
     def record(self, row: Mapping[str, Any]) -> None:
         """Takes in the row of a trial that ended, with ``knn_by_epoch`` if it was pruned."""
         self.running.pop(row["trial_id"], None)
+        self.started.discard(row["trial_id"])
         self._end(row)
         state = self.searches[search_of(row)]
         if row["phase"] == TUNE:

@@ -18,6 +18,8 @@ from study.console import console as default_console
 from study.console import whole
 
 _SHOWN_CELLS = 30
+_MIN_ENDED = 3
+"""Trials that must have ended before the time left is estimated from them."""
 
 
 class StudyDisplay:
@@ -29,8 +31,8 @@ class StudyDisplay:
         self._agenda = agenda
         self._dashboard = dashboard
         self._console = console or default_console()
-        self._start = time.monotonic()
-        self._done_before = agenda.done
+        self._first_end: float | None = None
+        self._done_at_first_end = 0
         self._live = (
             Live(console=self._console, get_renderable=self._render, refresh_per_second=2)
             if self._console.is_terminal
@@ -63,6 +65,8 @@ class StudyDisplay:
 
     def show_ended(self, row: Mapping[str, Any]) -> None:
         """Shows a trial that has just ended."""
+        if self._first_end is None:
+            self._first_end, self._done_at_first_end = time.monotonic(), self._agenda.done
         if self._live:
             return
         accuracy = row.get("accuracy")
@@ -81,11 +85,12 @@ class StudyDisplay:
         return ", ".join(parts)
 
     def _time_left(self) -> str | None:
-        done = self._agenda.done - self._done_before
+        """At the pace since the first trial ended: what came before was mostly starting up."""
+        since = self._agenda.done - self._done_at_first_end
         missing = self._agenda.planned - self._agenda.done
-        if not done or not missing:
+        if self._first_end is None or since < _MIN_ENDED or not missing:
             return None
-        return duration((time.monotonic() - self._start) / done * missing)
+        return duration((time.monotonic() - self._first_end) / since * missing)
 
     def say(self, text: str) -> None:
         """Prints a line, above the live table if there is one."""
@@ -95,11 +100,23 @@ class StudyDisplay:
         lines = [f"{self._agenda.spec.name}: {self.headline()}"]
         if self._dashboard:
             lines.append(f"Ray's dashboard: {self._dashboard}")
-        return Group(cell_table(self._agenda), Text("\n".join(lines)))
+        headline = Text("\n".join(lines))
+        return Group(fitting_table(self._agenda, self._console, len(lines)), headline)
 
 
-def cell_table(agenda: Agenda) -> Table:
-    """Each search with its trials done of planned and its best validation accuracy so far."""
+def fitting_table(agenda: Agenda, console: Console, lines_below: int) -> Table:
+    """`cell_table` with as many rows as the terminal has room for: a longer one would tear."""
+    room = console.size.height - lines_below - 1
+    table = cell_table(agenda)
+    excess = len(console.render_lines(table)) - room
+    return table if excess <= 0 else cell_table(agenda, max(1, table.row_count - excess))
+
+
+def cell_table(agenda: Agenda, most: int = _SHOWN_CELLS) -> Table:
+    """Each search with its trials done of planned and its best validation accuracy so far.
+
+    Where there are more than ``most`` searches, those that run.
+    """
     table = Table(box=None, pad_edge=False)
     table.add_column("cell", overflow="fold")
     table.add_column("tuned", justify="right")
@@ -108,13 +125,14 @@ def cell_table(agenda: Agenda) -> Table:
     table.add_column("best validation %", justify="right")
     spec = agenda.spec
     states = list(agenda.searches.items())
+    computing = [due for due in list(agenda.running.values()) if due.trial_id in agenda.started]
     # A screen has no room for all searches of a large study: show those with running trials.
-    if len(states) > _SHOWN_CELLS:
-        busy = {due.search_id for due in agenda.running.values()}
-        states = [item for item in states if item[0] in busy][:_SHOWN_CELLS]
+    if len(states) > most:
+        busy = {due.search_id for due in computing}
+        states = [item for item in states if item[0] in busy][:most]
     for name, state in states:
         planned = agenda.planned_confirms(state)
-        running = sum(due.search_id == name for due in list(agenda.running.values()))
+        running = sum(due.search_id == name for due in computing)
         best = state.best_accuracy
         table.add_row(
             name,

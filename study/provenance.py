@@ -39,9 +39,19 @@ def check_same_study(store: Store, spec: StudySpec) -> None:
     Raises:
         InputError: names each field that changed.
     """
+    if changes := differences(store, spec):
+        raise InputError(
+            f"{store.name}: its trials are not comparable with this study any more "
+            f"({changes}): give the study another name or --results folder, or pass "
+            "--accept-mixed"
+        )
+
+
+def differences(store: Store, spec: StudySpec) -> str:
+    """What makes the stored rows incomparable with those of ``spec``; empty: nothing."""
     old = stored_spec(store)
     if old is None:
-        return
+        return ""
     was, now = old.model_dump(mode="json"), spec.model_dump(mode="json")
     changes = []
     for name in now:
@@ -57,12 +67,7 @@ def check_same_study(store: Store, spec: StudySpec) -> None:
         else:
             changes.append(f"{name} {was[name]} -> {now[name]}")
     changes += changes_of_code(_recorded(store).get(_OWN_CODE, {}), own_code(spec))
-    if changes:
-        raise InputError(
-            f"{store.name}: its trials are not comparable with this study any more "
-            f"({'; '.join(changes)}): give the study another name or --results folder, or pass "
-            "--accept-mixed"
-        )
+    return "; ".join(changes)
 
 
 def write(store: Store, spec: StudySpec) -> None:

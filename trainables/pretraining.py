@@ -59,6 +59,8 @@ class Pretraining:
             )
         self.config, self.data, self.runtime = config, data, runtime
         self.epoch = 0
+        self._sum: Tensor | None = None
+        self._steps = 0
         self.policy = Policy(
             config.crop_scale, data.horizontal_flip, data.colour, data.image_size >= BLUR_FROM
         )
@@ -111,8 +113,10 @@ class Pretraining:
         start = time.perf_counter()
         self.method.train()
         sums = torch.zeros(3, device=self.runtime.device)
+        self._sum = sums
         for step, batch in enumerate(self._batches(), start=1):
             sums += self._step(self.epoch * self.steps_per_epoch + step - 1, *batch)
+            self._steps = step
             if progress:
                 progress(step, self.steps_per_epoch)
         world.average_([sums, *self._own_averages()])
@@ -131,6 +135,13 @@ class Pretraining:
             "images": self.images_seen,
             "images_per_second": self.steps_per_epoch * config.batch_size / seconds,
         }
+
+    def loss_so_far(self) -> float | None:
+        """Mean loss of this worker's steps in the latest epoch; None before the first step.
+
+        Copies a value from the device: a GPU waits for it, so do not ask after every step.
+        """
+        return None if self._sum is None else float(self._sum[0]) / self._steps
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then half a cosine to zero; ``step`` counts from 0 over the trial."""

@@ -110,6 +110,10 @@ class Trial:
         """Whether every epoch is trained."""
         return self.pretraining.done
 
+    def loss_so_far(self) -> float | None:
+        """Mean loss of the latest epoch's steps so far; None before the first step."""
+        return self.pretraining.loss_so_far()
+
     def advance(self, progress: Progress | None = None) -> dict[str, Any]:
         """Train one epoch; measure kNN accuracy every ``knn_every`` epochs and after the last.
 

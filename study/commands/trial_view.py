@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,9 @@ from study.console import bar_columns, console, news_of, say, text_column, whole
 if TYPE_CHECKING:
     from trainables.on_ray.train import TrainTrial
     from trainables.trial import Trial
+
+_TELL_SECONDS = 2.0
+"""Between two figures within an epoch: reading the loss makes a GPU wait."""
 
 _SHOWN = (
     ("accuracy", "{:.2f} %"),
@@ -44,6 +48,7 @@ class View:
         self._errors = console(stderr=True)
         self._bar: Progress | None = None
         self._steps = 0
+        self._told = 0.0  # when the loss was last shown
 
     def note(self, text: str) -> None:
         """Print a line for the person at the terminal."""
@@ -68,13 +73,24 @@ class View:
             )
             self._bar.update(self._task, completed=self._steps)
             self._epochs = trial.config.epochs
+            self._trial = trial
+            self._started, self._told = (time.monotonic(), self._steps), time.monotonic()
             yield
 
     def step(self, step: int, steps: int) -> None:
-        """Move the bar on by a step of training."""
+        """Move the bar on by a step of training; once in a while with the loss so far."""
         self._steps += 1
-        if self._bar:
-            self._bar.update(self._task, completed=self._steps)
+        if not self._bar:
+            return
+        self._bar.update(self._task, completed=self._steps)
+        now = time.monotonic()
+        if now - self._told >= _TELL_SECONDS and step < steps:
+            self._told = now
+            start, steps_before = self._started
+            rate = (self._steps - steps_before) * self._trial.config.batch_size / (now - start)
+            loss = self._trial.loss_so_far()
+            shown = "" if loss is None else f"loss {loss:.3f}  "
+            self._bar.update(self._task, figures=f"{shown}{rate:,.0f} images/s")
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Show the row of an epoch."""

@@ -54,6 +54,11 @@ class Recorder(tune.Callback):
         # Tune pickles callbacks into its experiment folder, which nobody reads.
         return {}
 
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._agenda.started.add(assignment_of(trial)["trial_id"])
+
     def on_trial_result(
         self,
         iteration: int,

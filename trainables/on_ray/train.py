@@ -58,6 +58,10 @@ class TrainTrial:
         """Whether every epoch is trained."""
         return self.epoch >= self.config.epochs
 
+    def loss_so_far(self) -> float | None:
+        """None: the workers tell of their loss at the end of each epoch."""
+        return None
+
     def advance(self, progress: Callable[[int, int], None] | None = None) -> Row:
         """Train one epoch; ``progress`` is called once, at its end.
 

@@ -36,11 +36,14 @@ def plan(
     from study.agenda import Agenda
     from study.fitting import misfits, this_machine
     from study.overview import recorded_rows
+    from study.provenance import differences
 
     out = console()
     store = open_store(results or f"results/{study.name}", create=True)
     trials = store.read("trials")
     agenda = Agenda(study, recorded_rows(store, trials))
+    for line in _warnings(study, differences(store, study) if len(trials) else ""):
+        out.print(line, soft_wrap=True)
     if not agenda.finished and not os.environ.get("RAY_ADDRESS"):  # else `run` uses that cluster
         for misfit in misfits(study, [this_machine(study)]):
             out.print(f"does not fit on this machine: {misfit}", soft_wrap=True)
@@ -75,6 +78,23 @@ def plan(
             f"{encoder}: {slopes} (spread of a gain over seeds {spread:.2f}, {source})",
             soft_wrap=True,
         )
+
+
+def _warnings(study: StudySpec, changes: str) -> list[str]:
+    """What the study cannot do as it stands; ``changes``: since its recorded trials."""
+    lines = []
+    if changes:
+        lines.append(
+            "`mixco study run` will refuse this study: its recorded trials are not comparable "
+            f"with it any more ({changes}); give it another name or --results, or pass "
+            "--accept-mixed"
+        )
+    if "none" not in study.arms:
+        lines.append(
+            f"no gain can be computed: arms [{', '.join(study.arms)}] lack none, the arm that "
+            "gains are measured against"
+        )
+    return lines
 
 
 def _detectable(study: StudySpec, sizes: list[int], spread: float) -> str:

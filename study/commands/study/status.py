@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from study.commands.study.options import Stored
-from study.console import console
+from study.console import console, tell
 
 
 def status(
@@ -24,10 +24,15 @@ def status(
 
     from reports.store.tables import open_store
     from study.overview import Overview
+    from study.provenance import stored_spec
 
-    store = open_store(results)
-    overview = Overview(store)
     out = console()
+    store = open_store(results, create=watch)
+    if watch and stored_spec(store) is None:
+        tell(f"{store.name}: no study was run there yet; waiting for one (Ctrl-C ends)")
+        while stored_spec(store) is None:
+            time.sleep(every)
+    overview = Overview(store)
     if not (watch and out.is_terminal):
         out.print(overview.render())
         return
