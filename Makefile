@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint format clean
+.PHONY: setup demo test test-slow lint format dist clean
 
 setup: .venv/.ready
 
@@ -36,6 +36,10 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# A source archive, and a wheel that is built from it. The version is that of the last git tag.
+dist: setup
+	$(BIN)/uv build --quiet --system-certs --clear
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis results
