@@ -15,7 +15,7 @@ from reports.output.sentences.limits import batch_words, ceiling_words, limits, 
 from reports.output.sentences.per_image import image_words
 from reports.output.sentences.records import mixed_words, partial
 from reports.output.sentences.tuning import compute_match, fairness_words
-from reports.output.sentences.verdict import headline
+from reports.output.sentences.verdict import headline, short_verdict
 from reports.statistics import (
     aggregates,
     batches,
@@ -87,8 +87,10 @@ class Tuning:
 class Sentences:
     """The findings in words."""
 
+    verdicts: list[str]
+    """The verdict on each arm, with one number."""
     headlines: list[str]
-    """The verdict on each arm."""
+    """The same with all its numbers."""
     limits: list[str]
     """What the results cannot show, and what is missing."""
     compute: str
@@ -188,6 +190,7 @@ def find(
         recipe=recipe,
         tuning=tuning,
         sentences=Sentences(
+            verdicts=[short_verdict(row) for _, row in trends.pooled.iterrows()],
             headlines=[headline(row) for _, row in trends.pooled.iterrows()],
             limits=[
                 *notes,

@@ -72,6 +72,7 @@ def page(browser: Browser, report) -> Iterator[Page]:
     opened.on("request", lambda request: requests.append(request.url))
     opened.goto(f"file://{report / 'index.html'}")
     opened.wait_for_selector("body[data-drawn=yes]", timeout=60_000)
+    opened.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
     yield opened
     assert not complaints
     assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)
@@ -132,6 +133,19 @@ class TestInChromium:
         phone.goto(f"file://{report / 'index.html'}")
         phone.wait_for_selector("body[data-drawn=yes]", timeout=60_000)
         assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+        phone.close()
+
+    def test_a_screen_shows_the_verdict_and_the_gain_and_the_rest_on_demand(self, browser, report):
+        phone = browser.new_page(viewport={"width": 390, "height": 844})
+        phone.goto(f"file://{report / 'index.html'}")
+        phone.wait_for_selector("body[data-drawn=yes]", timeout=60_000)
+        verdict = phone.locator("p.verdict:visible")
+        assert verdict.count() == 1 and verdict.inner_text().count("95 %") == 1
+        box = phone.locator(".chart[data-figure=gain] svg").bounding_box()
+        assert box["y"] < 844 / 2 and box["x"] + box["width"] <= 390
+        assert phone.locator("table:visible").count() == 0
+        phone.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert phone.locator("table:visible").count() > 5
         phone.close()
 
     def test_the_dark_page_is_dark_and_its_figures_readable(self, browser, report):

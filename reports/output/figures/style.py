@@ -39,9 +39,11 @@ def styled(chart: Any) -> Any:
 
 
 def capacity(rows: pd.DataFrame, field: str = "parameters") -> alt.X:
-    axis = alt.Axis(format="~s", tickCount=4, labelOverlap=True, grid=False)
-    scale = alt.Scale(type="log", nice=False, padding=12)
+    """An axis of capacity, on a logarithmic scale; its labels are the sizes that were measured."""
     sizes = rows["parameters"]
+    measured = sorted(float(size) for size in sizes.dropna().unique())
+    axis = alt.Axis(format=".2~s", values=measured, labelOverlap="greedy", grid=False)
+    scale = alt.Scale(type="log", nice=False, padding=12)
     if sizes.nunique() == 1:  # an axis needs a length
         scale.domain = [float(sizes.iloc[0]) / 2, float(sizes.iloc[0]) * 2]
     return alt.X(f"{field}:Q", title=PARAMETERS, axis=axis, scale=scale)

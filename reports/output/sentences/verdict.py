@@ -24,6 +24,20 @@ def headline(pooled: pd.Series) -> str:
     return f"{sentences[pooled['verdict']]}: {_numbers(pooled)}."
 
 
+def short_verdict(pooled: pd.Series) -> str:
+    """The verdict on one arm with one number and its interval, from a row of `pooled_trend`."""
+    arm = pooled["arm"]
+    says = {
+        SUPPORTS: f"The gain of {arm} falls with capacity",
+        CONTRADICTS: f"The gain of {arm} rises with capacity, against the paper's claim",
+        CANNOT_TELL: f"Cannot tell whether the gain of {arm} falls with capacity",
+    }
+    known = math.isfinite(pooled["low"])
+    interval = f"95 % interval {span(pooled['low'], pooled['high'])}" if known else "no interval"
+    slope = f"{signed(pooled['slope'])} points per doubling of the parameters ({interval})"
+    return f"{says[pooled['verdict']]}: {slope}."
+
+
 def _course_of(pooled: pd.Series, verb: str, shape: str) -> str:
     """Whether the gain falls or rises; if some width goes against that, the sentence says so."""
     if pooled["shape"] in (shape, FLAT):

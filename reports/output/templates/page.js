@@ -2,6 +2,7 @@
 (() => {
   const specs = JSON.parse(document.getElementById("specs").textContent);
   const charts = [...document.querySelectorAll(".chart")];
+  const main = document.querySelector("main");
   const form = document.getElementById("choose");
   if (!charts.length) {
     document.body.dataset.drawn = "yes";
@@ -37,21 +38,24 @@
   }
 
   // As many panels side by side as fit, as wide as they may be. An axis takes about 70 pixels.
+  // A figure of one panel takes the whole width, up to that of a comfortable line.
   function fitted(spec, room) {
     const panels = new Set(Object.values(spec.datasets).flat().filter(shown)
       .map((row) => row[spec.facet.field])).size;
     const most = Math.max(1, Math.min(panels, 3, Math.floor(room / 300)));
     const columns = most === 3 && panels % 3 === 1 && panels % 2 === 0 ? 2 : most;
     spec.columns = columns;
-    const width = Math.max(180, Math.min(480, Math.floor(room / columns) - 78));
+    const widest = columns === 1 ? 800 : 480;
+    const width = Math.max(180, Math.min(widest, Math.floor(room / columns) - 78));
     spec.spec.width = width;
+    spec.spec.height = Math.max(spec.spec.height, Math.min(380, Math.round(width / 2)));
     spec.config.header = { ...spec.config.header, labelLimit: width };  // a long name would push panels out
   }
 
   async function draw(element) {
     const spec = structuredClone(specs[element.dataset.figure]);
     spec.config = themed(spec);
-    fitted(spec, element.clientWidth);
+    fitted(spec, element.clientWidth || main.clientWidth);  // closed parts have no width
     for (const name of Object.keys(spec.datasets)) spec.datasets[name] = spec.datasets[name].filter(shown);
     if (element.view) element.view.finalize();
     const result = await vegaEmbed(element, spec, { renderer: "svg", actions: false, tooltip: { theme: dark.matches ? "dark" : "light" } });
@@ -116,6 +120,9 @@
   recall();
   dark.addEventListener("change", drawAll);
   print.addEventListener("change", drawAll);
+  addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details")) part.open = true;
+  });
   let waiting, width = innerWidth;
   addEventListener("resize", () => {
     if (innerWidth === width) return;  // phones resize when their address bar hides
