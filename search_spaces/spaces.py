@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from optuna.distributions import (
@@ -22,6 +22,7 @@ from trainables.arms import ARMS
 from trainables.config import Role, TrialConfig, fields_with
 from trainables.errors import InputError, cause, listed, shown
 from trainables.methods import METHODS
+from trainables.own_parameters import Declared, Parameter
 
 Space = dict[str, BaseDistribution]
 
@@ -45,14 +46,33 @@ _OF_ARMS = {name for arm in ARMS.values() for name in arm.fields}
 def space(method: str, arm: str) -> Space:
     """The shipped space of one method and arm.
 
-    It has the fields that every trial uses, and those that this method and this arm have.
+    It has the fields that every trial uses, those that this method and this arm have, and the
+    parameters that the two declare themselves with a space.
+
+    Raises:
+        InputError: no such method or arm, or a declared space is malformed.
+    """
+    declared = {
+        parameter.name: parse_distribution(parameter.name, parameter.space, parameter)
+        for parameter in own_parameters(method, arm).values()
+        if parameter.space is not None
+    }
+    own = {*METHODS.find(method).fields, *ARMS.find(arm).fields}
+    others = (_OF_METHODS | _OF_ARMS) - own
+    return {**{name: values for name, values in _RANGES.items() if name not in others}, **declared}
+
+
+def own_parameters(method: str, arm: str) -> Declared:
+    """The parameters that this method and this arm declare themselves.
+
+    An encoder's are not among them: they set the capacity, which a search of a cell keeps.
 
     Raises:
         InputError: no such method or arm.
     """
-    own = {*METHODS.find(method).fields, *ARMS.find(arm).fields}
-    others = (_OF_METHODS | _OF_ARMS) - own
-    return {name: values for name, values in _RANGES.items() if name not in others}
+    return {
+        p.name: p for p in (*METHODS.find(method).own_parameters, *ARMS.find(arm).own_parameters)
+    }
 
 
 SPACES: dict[tuple[str, str], Space] = {
@@ -64,18 +84,35 @@ SEARCHABLE = fields_with(Role.HYPERPARAMETER)
 """The fields that a search may vary."""
 
 
-def narrow(shipped: Space, changes: Mapping[str, Any], arm: str) -> Space:
+def narrow(
+    shipped: Space,
+    changes: Mapping[str, Any],
+    arm: str,
+    here: Collection[str] = (),
+    own: Mapping[str, Parameter] | None = None,
+) -> Space:
     """``shipped`` with a study's changes: ranges replaced, parameters added or left out.
 
     ``False`` leaves a parameter at its fixed value; anything else is read by `parse_distribution`.
-    Mixing parameters that ``arm`` does not have are passed over.
+    Mixing parameters that ``arm`` does not have are passed over, and so are own parameters that
+    another arm or method of the study declares.
+
+    Args:
+        shipped: as of `space`.
+        changes: by name.
+        arm: whose space this is.
+        here: the names of the own parameters of this arm and method.
+        own: those of all arms and methods of the study.
 
     Raises:
         InputError: a change is malformed or names a field that is never tuned.
     """
     changed = dict(shipped)
     for name, value in changes.items():
-        distribution = None if value is False else parse_distribution(name, value)
+        parameter = (own or {}).get(name)
+        distribution = None if value is False else parse_distribution(name, value, parameter)
+        if parameter is not None and name not in here:
+            continue
         if name in _OF_ARMS and name not in ARMS.find(arm).fields:
             continue
         if distribution is None:
@@ -85,16 +122,23 @@ def narrow(shipped: Space, changes: Mapping[str, Any], arm: str) -> Space:
     return changed
 
 
-def parse_distribution(name: str, value: Any) -> BaseDistribution:
+def parse_distribution(
+    name: str, value: Any, parameter: Parameter | None = None
+) -> BaseDistribution:
     """``{low, high, log, step}`` or a list of choices as a distribution of the field ``name``.
+
+    Args:
+        name: a field of `TrialConfig`, or an own parameter's.
+        value: the range or the choices.
+        parameter: the own parameter of that name, if it is one.
 
     Raises:
         InputError: unknown or never tuned field, malformed range.
     """
-    if name not in SEARCHABLE:
+    if parameter is None and name not in SEARCHABLE:
         allowed = ", ".join(sorted(SEARCHABLE))
         raise InputError(f"space.{name}: cannot be searched (allowed: {allowed})")
-    if isinstance(value, list) and value:
+    if isinstance(value, list | tuple) and value:
         if any(not isinstance(choice, bool | int | float | str | None) for choice in value):
             raise InputError(f"space.{name}: a choice is a number, a text, true, false or null")
         return CategoricalDistribution(value)
@@ -103,7 +147,8 @@ def parse_distribution(name: str, value: Any) -> BaseDistribution:
     if unknown := set(value) - {"low", "high", "log", "step"}:
         raise InputError(f"space.{name}: unknown {listed(sorted(map(str, unknown)))}; give {_FORM}")
     try:
-        return _range(TrialConfig.model_fields[name].annotation is int, **value)
+        kind = type(parameter.default) if parameter else TrialConfig.model_fields[name].annotation
+        return _range(kind is int, **value)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"space.{name}: {cause(error)}; give {_FORM}") from None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from reports.statistics.best_trial import best_trials
-from reports.store.configs import config_values
+from reports.store.configs import config_values, value_in
 from reports.store.schema import STATUSES, TUNE
 from study.plan import (
     Cell,
@@ -229,7 +229,10 @@ class Agenda:
             config_values(row),
             Outcome(
                 row["status"],
-                {name: row[name] for name in state.cell.space},
+                {
+                    name: value_in(row, name, state.cell.config.value(name))
+                    for name in state.cell.space
+                },
                 row["accuracy"],
                 row.get("knn_by_epoch") or {},
                 row.get("encoder_flops"),

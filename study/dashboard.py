@@ -16,6 +16,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from reports.store.configs import value_in
 from reports.store.schema import COMPLETE, PRUNED, TUNE
 from reports.store.tables import Store
 from search_spaces import Space
@@ -74,7 +75,7 @@ def _trial(
     distributions: dict[str, BaseDistribution] = {
         name: distribution
         for name, distribution in space.items()
-        if row[name] is not None and _within(distribution, row[name])
+        if value_in(row, name) is not None and _within(distribution, value_in(row, name))
     }
     values: list[float] | None = None
     state = TrialState.FAIL
@@ -89,7 +90,7 @@ def _trial(
     trial = create_trial(
         state=state,
         values=values,
-        params={name: row[name] for name in distributions},
+        params={name: value_in(row, name) for name in distributions},
         distributions=distributions,
         user_attrs=attributes,
         intermediate_values={} if joint else dict(epochs),

@@ -114,7 +114,7 @@ class CellSearch:
 
     def _defaults(self, config: TrialConfig) -> dict[str, Any]:
         return {
-            name: nearest(distribution, getattr(config, name))
+            name: nearest(distribution, config.value(name))
             for name, distribution in self.cell.space.items()
         }
 

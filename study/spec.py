@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from search_spaces import Space, narrow, space
+from search_spaces import Space, narrow, own_parameters, space
 from study.matching import match_compute
 from study.resources import Resources
 from study.samplers import SAMPLERS
@@ -276,7 +277,12 @@ class StudySpec(_Section):
         Raises:
             InputError: a change to the shipped space is malformed.
         """
-        return narrow(space(method, arm), self.space, arm)
+        own = {
+            name: parameter
+            for each in product(self.methods, self.arms)
+            for name, parameter in own_parameters(*each).items()
+        }
+        return narrow(space(method, arm), self.space, arm, set(own_parameters(method, arm)), own)
 
 
 def parse_spec(text: str, where: str) -> StudySpec:

@@ -9,6 +9,7 @@ agree on, the columns of ``trials`` and the options of the command line derive f
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -40,6 +41,7 @@ from trainables.errors import InputError, meant
 from trainables.evaluation import PROBES
 from trainables.methods import METHODS
 from trainables.methods.base import BatchNormMode
+from trainables.own_parameters import Declared, Parameter, Values, complete, declared
 from trainables.registry import Registry
 
 _QUOTED = re.compile(r"'([^']*)'")
@@ -57,6 +59,8 @@ class Role(Enum):
     """Which images are trained on, and at what size."""
     HYPERPARAMETER = auto()
     """A search may vary it."""
+    OWN = auto()
+    """Parameters that objects of one's own declare; a search may vary each."""
     SCHEDULE = auto()
     """How long and over which workers a trial trains; a study fixes it."""
     MEASUREMENT = auto()
@@ -195,6 +199,9 @@ class TrialConfig(BaseModel):
     eval_datasets: Annotated[tuple[str, ...], Role.MEASUREMENT] = ()
     """further data sets on which the encoder is evaluated"""
 
+    own_parameters: Annotated[Values, Role.OWN, Later.FIELD] = Values()
+    """parameters that an arm, method or encoder of your own declares"""
+
     seed: Annotated[int, Role.SEED, Field(ge=0, lt=1 << 31)] = 0
     """initial weights, data order, views"""
     device: Annotated[str, Role.MACHINE, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
@@ -203,6 +210,22 @@ class TrialConfig(BaseModel):
     """auto: bf16 where the device has it"""
     compile: Annotated[Compile, Role.MACHINE] = "auto"
     """auto: currently the same as off"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_own_parameters(cls, values: Any) -> Any:
+        """Moves own parameters that are given like fields, and completes them with defaults."""
+        if not isinstance(values, Mapping):
+            return values
+        found = own_parameters_of(
+            *(values.get(name, cls.model_fields[name].default) for name in _DECLARING)
+        )
+        given = values.get("own_parameters", {})
+        if not isinstance(given, Mapping):
+            return values
+        flat = {name: values[name] for name in found if name in values}
+        kept = {name: value for name, value in values.items() if name not in found}
+        return {**kept, "own_parameters": complete(found, {**given, **flat})}
 
     @field_validator("eval_datasets", mode="before")
     @classmethod
@@ -260,18 +283,52 @@ class TrialConfig(BaseModel):
             case _:
                 assert_never(mode)
 
+    def value(self, name: str) -> Any:
+        """The value of a field, or of a parameter of one's own."""
+        own = self.own_parameters
+        return own[name] if name in own else getattr(self, name)
+
     def digest(self) -> str:
         """Eight hexadecimal digits that name this configuration, the same on every machine.
 
         A field of ``LATER_FIELDS`` counts only where it differs from its default: trials that were
-        recorded before the field existed keep their names.
+        recorded before the field existed keep their names. So does a parameter of one's own.
         """
         values = self.model_dump(mode="json")
+        found = own_parameters_of(self.method, self.encoder, self.arm)
+        values["own_parameters"] = {
+            name: value
+            for name, value in self.own_parameters.items()
+            if name not in found or value != found[name].default
+        }
         for name in LATER_FIELDS:
             if values[name] == type(self).model_fields[name].default:
                 del values[name]
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+_DECLARING = ("method", "encoder", "arm")
+"""The fields whose objects may declare parameters of their own."""
+
+
+def own_parameters_of(method: Any, encoder: Any, arm: Any) -> Declared:
+    """The parameters of their own that the objects of a trial declare, by name.
+
+    An unknown name declares none: its field says so.
+
+    Raises:
+        ValueError: two declare one name in different ways, or the name is that of a field.
+    """
+    registries: tuple[Registry[Any], ...] = (METHODS, ENCODERS, ARMS)
+    parameters: list[Parameter] = []
+    for registry, name in zip(registries, (method, encoder, arm), strict=True):
+        with contextlib.suppress(InputError):
+            parameters += registry.find(name).own_parameters
+    for parameter in parameters:
+        if parameter.name in TrialConfig.model_fields:
+            raise ValueError(f"{parameter.name}: an own parameter has the name of a field")
+    return declared(parameters)
 
 
 def fields_with(*roles: Role) -> tuple[str, ...]:
@@ -300,7 +357,9 @@ def choices(name: str) -> tuple[str, ...]:
 
 
 def value_types() -> dict[str, type]:
-    """The type of each field's values: ``str``, ``int``, ``float``, ``bool`` or ``tuple`` (of str).
+    """The type of each field's values.
+
+    ``str``, ``int``, ``float``, ``bool``, ``tuple`` (of str), or `Values` (own parameters).
 
     None is a value besides where the field is optional.
     """

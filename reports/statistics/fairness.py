@@ -113,6 +113,7 @@ def unequal_budgets(trials: pd.DataFrame) -> pd.DataFrame:
     return counts.loc[differ, columns].reset_index(drop=True)
 
 
+_OWN = "own_parameters."
 _COMPARABLE = (
     "image_size", "probe", "validation_fraction", "train_images", "data_fingerprint",
     "scored_images", "classes",
@@ -142,10 +143,28 @@ def _listed(column: pd.Series) -> str:
     return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
 
 
+def with_own_columns(trials: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a column for each parameter of one's own, ``own_parameters.NAME``.
+
+    A trial whose objects do not declare the parameter has no value.
+    """
+    if "own_parameters" not in trials or _own_columns(trials):
+        return trials
+    values = [dict(own or {}) for own in trials["own_parameters"]]
+    names = sorted({name for own in values for name in own})
+    columns = {f"{_OWN}{name}": [own.get(name) for own in values] for name in names}
+    return trials.assign(**columns)
+
+
+def _own_columns(trials: pd.DataFrame) -> list[str]:
+    return [name for name in trials if str(name).startswith(_OWN)]
+
+
 def searched(trials: pd.DataFrame) -> list[str]:
     """The hyperparameters that differ between tune trials of one search, in at least one search."""
+    trials = with_own_columns(trials)
     tune = with_search(trials[trials["phase"] == TUNE])
-    names = list(fields_with(Role.HYPERPARAMETER))
+    names = [*fields_with(Role.HYPERPARAMETER), *_own_columns(trials)]
     if tune.empty:
         return []
     varied = (
@@ -160,6 +179,7 @@ def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
     Columns beside the cell's: ``search``, ``parameters``, ``hyperparameter``, ``value`` (NaN if it
     is not a number) and ``choice`` (the value as text).
     """
+    trials = with_own_columns(trials)
     names = searched(trials)
     tune = _searches(trials)
     best = best_tune_trials(tune)
@@ -186,6 +206,7 @@ def importance_table(trials: pd.DataFrame, fewest: int = 8) -> pd.DataFrame:
     Returns:
         The columns of the cell, ``hyperparameter`` and ``importance`` (0 to 1; a cell's sum is 1).
     """
+    trials = with_own_columns(trials)
     names = [name for name in searched(trials) if pd.api.types.is_numeric_dtype(trials[name])]
     tune = _searches(trials)
     tune = tune[(tune["status"] == COMPLETE) & tune["accuracy"].notna()]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from reports.store.schema import CONFIG_FIELDS
 from trainables.config import TrialConfig, parse_config
+from trainables.own_parameters import Values
 
 
 def config_values(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,6 +30,30 @@ def config_values(row: Mapping[str, Any]) -> dict[str, Any]:
         missing = value is None or value != value  # NaN stands for null in pandas
         values[name] = fields[name].default if missing else value
     return values
+
+
+def value_in(row: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """The value of a field of `TrialConfig`, or of an own parameter, in a row."""
+    return row[name] if name in row else (row.get("own_parameters") or {}).get(name, default)
+
+
+def with_columns(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row as Arrow takes it: the map ``own_parameters`` holds JSON, since its types differ."""
+    own = row.get("own_parameters")
+    if own is None:
+        return row
+    return {**row, "own_parameters": [(name, json.dumps(value)) for name, value in own.items()]}
+
+
+def with_values(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows that were read, with ``own_parameters`` as `Values`; older rows have none."""
+    if "own_parameters" not in rows:
+        return rows
+    return rows.assign(own_parameters=[_values(pairs) for pairs in rows["own_parameters"]])
+
+
+def _values(pairs: Any) -> Values | None:
+    return None if pairs is None else Values({name: json.loads(text) for name, text in pairs})
 
 
 def config_of(row: Mapping[str, Any]) -> TrialConfig:

@@ -10,8 +10,9 @@ import typing
 import pyarrow as pa
 
 from trainables.config import TrialConfig, value_types
+from trainables.own_parameters import Values
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 VERSION_KEY = b"mixco_schema"
 
 COMPLETE, PRUNED, DIVERGED, FAILED = STATUSES = ("complete", "pruned", "diverged", "failed")
@@ -28,6 +29,7 @@ ADDED_IN: dict[str, int] = {
     "search": 4,
     "right": 4,
     "class_images": 4,
+    "own_parameters": 5,
 }
 """Columns that came after version 1, each with the version that brought it."""
 
@@ -37,6 +39,7 @@ _ARROW_TYPES: dict[type, pa.DataType] = {
     float: pa.float64(),
     bool: pa.bool_(),
     tuple: pa.list_(pa.string()),
+    Values: pa.map_(pa.string(), pa.string()),  # by name: JSON, since types differ
 }
 
 

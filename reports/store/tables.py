@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.fs
 
 from reports.store import compaction, parquet
+from reports.store.configs import with_columns, with_values
 from reports.store.files import Files, StoreError, open_files
 from reports.store.reading import Reader, is_single
 from reports.store.schema import TABLES
@@ -83,7 +84,7 @@ class Store(Files):
         if not rows:
             self._recent[table].pop(trial_id, None)
             return
-        group = pa.Table.from_pylist(rows, schema=schema)
+        group = pa.Table.from_pylist([with_columns(row) for row in rows], schema=schema)
         parquet.check_rows(table, group)
         scratch = io.BytesIO()
         parquet.write(table, [group], scratch)
@@ -123,7 +124,7 @@ class Store(Files):
                 rows = rows.filter(pc.is_in(rows["trial_id"], keep))
         if table == "trials":
             rows = rows.sort_by("trial_id")
-        return rows.select(columns).to_pandas()
+        return with_values(rows.select(columns).to_pandas())
 
     def ids(self) -> set[str]:
         """The ids of all recorded trials, whatever their status.

@@ -27,12 +27,15 @@ def show(
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
     from rich.table import Table
 
-    from search_spaces import space
+    from search_spaces import own_parameters, space
     from trainables.config import TrialConfig
 
     table = Table(box=None, pad_edge=False)
     for column in ("parameter", "values", "scale", "default", "meaning"):
         table.add_column(column)
+    described = {name: (f.default, f.description) for name, f in TrialConfig.model_fields.items()}
+    for name, own in own_parameters(method, arm).items():
+        described[name] = (own.default, own.summary)
     for name, distribution in space(method, arm).items():
         if isinstance(distribution, CategoricalDistribution):
             values, scale = ", ".join(map(str, distribution.choices)), "choice"
@@ -40,6 +43,6 @@ def show(
             assert isinstance(distribution, FloatDistribution | IntDistribution)
             values = f"{distribution.low:g} to {distribution.high:g}"
             scale = "log" if distribution.log else "linear"
-        field = TrialConfig.model_fields[name]
-        table.add_row(name, values, scale, str(field.default), field.description)
+        default, meaning = described[name]
+        table.add_row(name, values, scale, str(default), meaning)
     console().print(table)

@@ -15,6 +15,7 @@ from study.commands import by_hand
 from study.commands.completion import recipes, values_of
 from trainables.config import TrialConfig, choices, parse_config, value_types
 from trainables.errors import InputError
+from trainables.own_parameters import Values
 
 if TYPE_CHECKING:
     from trainables.on_ray.train import TrainTrial
@@ -29,15 +30,19 @@ def _option(name: str) -> inspect.Parameter:
     kind: Any = value_types()[name]
     flag = f"--{name.replace('_', '-')}"
     allowed = f" ({', '.join(choices(name))})" if choices(name) else ""
-    if kind is tuple:
+    metavar = None
+    if kind is Values:
+        kind, metavar = list[str], "NAME=VALUE"
+    elif kind is tuple:
         kind = list[str]
     elif kind is bool:
         flag += f"/--no-{flag.removeprefix('--')}"
     option = typer.Option(
         flag,
         help=f"{field.description}{allowed}",
-        show_default=False if field.default in (None, ()) else str(field.default),
+        show_default=False if field.default in (None, (), Values()) else str(field.default),
         autocompletion=values_of(name),
+        metavar=metavar,
         rich_help_panel="Configuration",
     )
     return inspect.Parameter(
@@ -130,9 +135,24 @@ def _resolve(given: dict[str, Any], file: Path | None, name: str) -> TrialConfig
             raise InputError(
                 f"--config {file}: not UTF-8 text ({error.reason} at byte {error.start})"
             ) from None
+    if "own_parameters" in given:
+        given = {**given, "own_parameters": _assigned(given["own_parameters"])}
     values |= given
     method = values.get("method", TrialConfig.model_fields["method"].default)
     return parse_config({**recipe(name, method), **values}, where)
+
+
+def _assigned(given: list[str]) -> dict[str, Any]:
+    """NAME=VALUE, each value read as in a YAML file."""
+    from study.yaml_files import load_yaml
+
+    found: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise InputError(f"--own-parameters {text}: NAME=VALUE is expected")
+        found |= load_yaml(f"{name}: {value}", f"--own-parameters {text}")
+    return found
 
 
 class How(NamedTuple):

@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
+from trainables.own_parameters import Parameter, Values
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
@@ -30,6 +32,8 @@ class MixingValues(Protocol):
     def mix_alpha(self) -> float: ...
     @property
     def mix_temperature(self) -> float: ...
+    @property
+    def own_parameters(self) -> Values: ...
 
 
 class Draws(NamedTuple):
@@ -53,6 +57,8 @@ class Arm(ABC):
     """One line: what the arm does, and its source."""
     fields: ClassVar[tuple[str, ...]] = ()
     """The mixing fields of `TrialConfig` that this arm reads; the others change nothing."""
+    own_parameters: ClassVar[tuple[Parameter, ...]] = ()
+    """Parameters of this arm's own; read as ``config.own_parameters["name"]``."""
     makes_images: ClassVar[bool] = True
     """Whether there are extra images; false for the baseline alone."""
     extra_images: ClassVar[float]

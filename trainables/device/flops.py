@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.arms import ARMS
 from trainables.config import TrialConfig
+from trainables.encoders import ENCODERS
 from trainables.encoders.embedding import build_embedding, build_encoder
 from trainables.methods.module import method_class
 
@@ -85,7 +86,8 @@ def _shape(config: TrialConfig, image_size: int) -> TrialConfig:
     It is the key of the caches below. The trials of a study share few encoders.
     """
     names = ("encoder", "width", "stem", "projection_dim")
-    same = {name: getattr(config, name) for name in names}
+    own = {parameter.name for parameter in ENCODERS.find(config.encoder).own_parameters}
+    same = {name: config.value(name) for name in (*names, *own)}
     return TrialConfig(**same, image_size=image_size)
 
 

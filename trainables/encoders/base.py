@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from trainables.own_parameters import Parameter
 from trainables.registry import load
 
 
@@ -30,6 +31,8 @@ class EncoderFamily:
     """Whether an encoder comes in any width. Where not, the field ``width`` is 0."""
     fuses_batch_norm: bool = True
     """Whether its batch norms run in the compiled form (trainables/native) where there is one."""
+    own_parameters: tuple[Parameter, ...] = ()
+    """Parameters of this family's own; ``build`` takes their values from the config."""
 
     def load(self) -> Any:
         """The class of the encoders; imports torch."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from trainables.config import TrialConfig
 from trainables.encoders import ENCODERS
 from trainables.encoders.base import EncoderFamily
+from trainables.own_parameters import Parameter
 from trainables.registry import summary_of
 
 
@@ -22,6 +23,8 @@ class Encoder(nn.Module):
     stems: ClassVar[tuple[str, ...]] = ("small",)
     """As of `EncoderFamily`; read from the class where a user names it as
     ``package.module:Class``."""
+    own_parameters: ClassVar[tuple[Parameter, ...]] = ()
+    """As ``stems``; the constructor gets their values as further arguments, by name."""
     features: int
     """Length of the features."""
 
@@ -32,12 +35,20 @@ class Encoder(nn.Module):
         Families that ship with the tool are described in `ENCODERS`, which needs no torch.
         """
         path = f"{cls.__module__}:{cls.__qualname__}"
-        return EncoderFamily(cls.__name__, summary_of(cls), (path,), cls.stems, path)
+        return EncoderFamily(
+            cls.__name__,
+            summary_of(cls),
+            encoders=(path,),
+            stems=cls.stems,
+            implementation=path,
+            own_parameters=cls.own_parameters,
+        )
 
     @classmethod
     def build(cls, config: TrialConfig, channels: int) -> Encoder:
         """The encoder of a config whose ``image_size`` is set."""
-        return cls(config.encoder, config.width, config.stem, channels)
+        own = {each.name: config.own_parameters[each.name] for each in cls.own_parameters}
+        return cls(config.encoder, config.width, config.stem, channels, **own)
 
     @property
     def exported(self) -> nn.Module:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from trainables.own_parameters import Parameter
 from trainables.registry import load
 
 BatchNormMode = Literal["shared", "separate"]
@@ -31,6 +32,8 @@ class Method:
     """Batch-norm statistics of clean and mixed images where the config leaves them open."""
     fields: tuple[str, ...] = ()
     """The fields of `TrialConfig` that this method alone reads."""
+    own_parameters: tuple[Parameter, ...] = ()
+    """Parameters of this method's own; read as ``config.own_parameters["name"]``."""
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By a recipe's name: the values that differ from the recipe's own for this method."""
 

@@ -18,6 +18,7 @@ from trainables.device import world
 from trainables.encoders.embedding import build_embedding
 from trainables.methods import METHODS
 from trainables.methods.base import BatchNormMode, Method
+from trainables.own_parameters import Parameter
 from trainables.registry import summary_of
 
 
@@ -45,6 +46,8 @@ class ContrastiveMethod(nn.Module, ABC):
     fields: ClassVar[tuple[str, ...]] = ()
     """As of `Method`; read from the class where a user names it as ``package.module:Class``."""
     mix_batch_norm: ClassVar[BatchNormMode] = "shared"
+    """As ``fields``."""
+    own_parameters: ClassVar[tuple[Parameter, ...]] = ()
     """As ``fields``."""
     passes_with_gradient: ClassVar[float]
     """Passes forward and backward through the encoder for one training image, without an arm."""
@@ -75,6 +78,7 @@ class ContrastiveMethod(nn.Module, ABC):
             f"{cls.__module__}:{cls.__qualname__}",
             mix_batch_norm=cls.mix_batch_norm,
             fields=cls.fields,
+            own_parameters=cls.own_parameters,
         )
 
     @abstractmethod
