@@ -1,0 +1,218 @@
+"""The contract test: what ships and what the examples show keep to it; what breaks it is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.in_process import mixco
+from trainables.arms import ARMS
+from trainables.arms.base import Arm, Draws, Mix
+from trainables.arms.mixture import Mixture
+from trainables.contract import arm as of_arm
+from trainables.contract import encoder as of_encoder
+from trainables.contract import method as of_method
+from trainables.contract.points import Point, Verdict, run
+from trainables.encoders import ENCODERS
+from trainables.encoders.embedding import Encoder
+from trainables.methods import METHODS
+from trainables.methods.module import ContrastiveMethod, Losses
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+Points = Callable[[str], list[Point]]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def problems(points: list[Point], *names: str) -> dict[str, str]:
+    """What is wrong with the points whose names begin so."""
+    chosen = [point for point in points if point.name.startswith(names)]
+    assert chosen
+    return {found.name: found.problem for found in run(chosen) if found.problem}
+
+
+class Halves(Arm):
+    """An arm that keeps to the contract; each test breaks it in one place."""
+
+    name = "tests.own:Halves"
+    summary = "two halves"
+    extra_images = 0.5
+    share = 0.5
+
+    def mixer(self, config: Any, draws: Draws) -> Mix:
+        return self.mix
+
+    def mix(self, view: Tensor) -> Mixture:
+        rows = torch.arange(len(view) // 2)
+        images = 0.5 * view[rows] + 0.5 * view[rows + len(rows)]
+        return Mixture(images, rows, rows + len(rows), torch.full((len(rows),), self.share))
+
+
+class TooMany(Halves):
+    extra_images = 1.0
+
+
+class NoDistribution(Halves):
+    share = 1.25
+
+
+class WrongRows(Halves):
+    def mix(self, view: Tensor) -> Mixture:
+        return super().mix(view)._replace(second=torch.arange(len(view) // 2) + len(view))
+
+
+class Unseeded(Halves):
+    def mix(self, view: Tensor) -> Mixture:
+        found = super().mix(view)
+        return found._replace(images=found.images + torch.randn(found.images.shape))
+
+
+class InPlace(Halves):
+    def mix(self, view: Tensor) -> Mixture:
+        found = super().mix(view)
+        view.zero_()
+        return found
+
+
+class Raises(Halves):
+    def mix(self, view: Tensor) -> Mixture:
+        raise KeyError("side")
+
+
+IMAGES = ("makes as many", "targets", "draws")
+
+
+def test_an_arm_that_keeps_to_the_contract_has_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARMS._own, Halves.name, Halves())
+    assert problems(of_arm.points(Halves.name), *IMAGES) == {}
+
+
+@pytest.mark.parametrize(
+    ("broken", "point", "line"),
+    [
+        (TooMany, "makes as many", "images are [8, 3, 8, 8], extra_images = 1 stands for [16,"),
+        (NoDistribution, "targets", "share lies from 1.25 to 1.25, outside 0 to 1"),
+        (WrongRows, "targets", "second has rows 16 to 23; the batch has 0 to 15"),
+        (Unseeded, "draws", "draws from torch's global generator"),
+        (InPlace, "draws", "the view was changed in place"),
+        (Raises, "targets", "raised KeyError: 'side' ("),
+    ],
+)
+def test_a_broken_point_of_an_arm_is_one_line(
+    broken: type[Halves], point: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ARMS._own, Halves.name, broken())
+    (problem,) = problems(of_arm.points(Halves.name), point).values()
+    assert line in problem
+    assert "\n" not in problem
+    assert "test_contract.py, line" in problem or broken is not Raises
+
+
+class Careless(ContrastiveMethod):
+    """A method that counts wrong, keeps state beside its buffers, and forgets a head."""
+
+    passes_with_gradient = 2.0
+
+    def __init__(self, config: Any, channels: int) -> None:
+        super().__init__(config, channels)
+        self.unused = nn.Linear(2, 2)
+        self.steps = 0
+
+    def forward(
+        self, view1: Tensor, view2: Tensor, mix: Mix | None, shuffle: Tensor | None = None
+    ) -> Losses:
+        self.steps += 1
+        loss = (1 + 0.01 * self.steps) * self.embedding(view1).square().sum(0).mean()
+        return Losses(loss, loss, None)
+
+    def trained_parameters(self) -> list[nn.Parameter]:
+        return list(self.parameters())
+
+
+def test_broken_points_of_a_method_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{__name__}:Careless"
+    monkeypatch.setitem(METHODS._own, path, Careless.describe())
+    found = problems(
+        of_method.points(path), "losses", "a restored", "the work", "kept", "is a class"
+    )
+    none = {name.partition(" (")[0]: line for name, line in found.items() if "(none)" in name}
+    assert "unused.weight has no gradient" in none.pop(
+        "losses and gradients are finite, and every trained weight has a gradient"
+    )
+    assert "in no parameter and no buffer" in none.pop("a restored trial goes on bit for bit")
+    assert "passes_with_gradient" in none.pop("the work of a step is what FLOPs are counted from")
+    assert none == {}
+
+
+class Pooled(Encoder):
+    """An encoder whose features are not as many as it declares, and whose batch leaks."""
+
+    def __init__(self, encoder: str, width: int, stem: str, channels: int) -> None:
+        super().__init__()
+        self.features = 2 * width
+        self.layer = nn.Linear(channels, width)
+
+    def forward(self, images: Tensor) -> Tensor:
+        pooled = images.mean((2, 3))
+        return self.layer(pooled - pooled.mean(0))
+
+
+def test_broken_points_of_an_encoder_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{__name__}:Pooled"
+    monkeypatch.setitem(ENCODERS._own, path, Pooled.describe())
+    found = problems(of_encoder.points(path), "images", "weights", "in evaluation", "parameters")
+    assert list(found) == [
+        "images become as many features as it declares",
+        "in evaluation an image's features do not depend on the others",
+    ]
+    assert "become [4, 4], not [4, 8]" in found["images become as many features as it declares"]
+
+
+def test_a_wrong_name_is_one_line() -> None:
+    ended = mixco("check", "arm", "no_such_module:Arm")
+    assert ended.code == 2
+    assert "there is no module no_such_module" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+KINDS: list[tuple[Points, str]] = [
+    *((of_arm.points, name) for name in ARMS),
+    *((of_method.points, name) for name in METHODS),
+    (of_encoder.points, "resnet10"),
+    (of_encoder.points, "resnet50"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("points", "name"), KINDS, ids=lambda value: str(value))
+def test_what_ships_keeps_to_the_contract(points: Points, name: str) -> None:
+    assert [found for found in run(points(name)) if found.problem] == list[Verdict]()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "name", "folder"),
+    [
+        ("arm", "cutmix:CutMix", "own_arm"),
+        ("method", "byol:BYOL", "own_method"),
+        ("encoder", "plain:PlainNet", "own_encoder"),
+    ],
+)
+def test_the_examples_keep_to_the_contract(
+    kind: str, name: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(EXAMPLES / folder)
+    ended = mixco("check", kind, name)
+    assert ended.code == 0, ended.out
+    assert ended.out.count("ok: ") > 10
