@@ -13,6 +13,7 @@ import torch
 
 from trainables.arms.base import Arm, Draws, Mix, MixingValues
 from trainables.arms.mixture import Mixture, draw_lambda
+from trainables.own_parameters import Parameter
 
 
 class CutMix(Arm):
@@ -20,10 +21,21 @@ class CutMix(Arm):
 
     summary = "CutMix: a box of one image pasted into another (Yun et al. 2019)"
     fields = ("mix_weight", "mix_alpha", "mix_temperature")
-    extra_images = 1.0  # for each image of the batch, one with a box
+    own_parameters = (
+        Parameter(
+            "cut_chance",
+            1.0,
+            "share of the images that get a box",
+            low=0,
+            high=1,
+            space={"low": 0.25, "high": 1.0},
+        ),
+    )
+    extra_images = 1.0  # for each image of the batch, one that may have a box
 
     def mixer(self, config: MixingValues, draws: Draws) -> Mix:
         """Called for each step; all that is random comes from ``draws.generator``."""
+        chance = config.own_parameters.number("cut_chance")
 
         def mix(view: torch.Tensor) -> Mixture:
             n, _, height, width = view.shape
@@ -35,7 +47,8 @@ class CutMix(Arm):
             side = (1 - share).sqrt()
             rows = within(centre[:, 0], side, height)  # [n, height]
             columns = within(centre[:, 1], side, width)  # [n, width]
-            box = rows[:, :, None] & columns[:, None, :]
+            cut = torch.rand(n, generator=generator, device=device) < chance
+            box = rows[:, :, None] & columns[:, None, :] & cut[:, None, None]
             images = torch.where(box[:, None], view[second], view)
             stays = 1 - box.float().mean((1, 2))  # the border cuts boxes off
             return Mixture(images, first, second, stays)

@@ -1,0 +1,117 @@
+"""The examples run from another directory with the installed package, and end in a report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reports.store.tables import open_store
+from tests.local_head import Head
+from trainables.data_dir import default_data_dir
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+MIXCO = str(Path(sys.executable).with_name("mixco"))
+SMALLEST = {
+    "widths: [2, 4, 8]": "widths: [2]",
+    "widths: [4, 8, 16]": "widths: [4]",
+    "epochs: 2": "epochs: 1",
+    "seeds: 2": "seeds: 1",
+    "arms: [none, mixco, ": "arms: [none, ",
+}
+
+
+def copied(example: str, folder: Path, changes: dict[str, str]) -> Path:
+    """The example's folder elsewhere, its study with the changes."""
+    there = folder / "elsewhere" / example
+    shutil.copytree(EXAMPLES / example, there, ignore=shutil.ignore_patterns("__pycache__"))
+    study = there / "digits.yaml"
+    text = study.read_text()
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    study.write_text(text)
+    return there
+
+
+def command(where: Path, *arguments: str, **environment: str) -> str:
+    """What `mixco ARGUMENTS` prints; the current folder is not the example's, nor the project's."""
+    values = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    ended = subprocess.run(
+        [MIXCO, *arguments],
+        cwd=where,
+        env={**values, "MIXCO_DATA": str(default_data_dir()), **environment},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert ended.returncode == 0, ended.stderr + ended.stdout
+    return ended.stdout + ended.stderr
+
+
+def check_report(results: Path, own: str) -> None:
+    trials = open_store(results).read("trials")
+    assert set(trials["status"]) == {"complete"}
+    assert own in set(trials["arm"]) | set(trials["method"]) | set(trials["encoder"])
+    assert own in command(results.parent, "report", str(results))
+    assert own in (results / "report" / "index.html").read_text()
+
+
+def test_an_arm_of_ones_own_runs_on_a_local_ray_and_is_reported(tmp_path: Path) -> None:
+    there = copied("own_arm", tmp_path, SMALLEST)
+    results = tmp_path / "results"
+    command(tmp_path, "study", "run", str(there / "digits.yaml"), "--results", str(results))
+    check_report(results, "cutmix:CutMix")
+    (there / "cutmix.py").write_text((there / "cutmix.py").read_text() + "\n# changed\n")
+    with pytest.raises(AssertionError, match=r"source of arm cutmix:CutMix \w{8} -> \w{8}"):
+        command(tmp_path, "study", "run", str(there / "digits.yaml"), "--results", str(results))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("example", "own"),
+    [
+        ("own_arm", "cutmix:CutMix"),
+        ("own_method", "byol:BYOL"),
+        ("own_encoder", "plain:PlainNet"),
+    ],
+)
+def test_each_example_ends_in_a_report(example: str, own: str, tmp_path: Path) -> None:
+    there = copied(example, tmp_path, {})
+    results = tmp_path / "results"
+    command(there, "study", "run", "digits.yaml", "--results", str(results))
+    check_report(results, own)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_example_runs_on_two_workers(tmp_path: Path) -> None:
+    there = copied("own_method", tmp_path, SMALLEST)
+    study = there / "digits.yaml"
+    study.write_text(study.read_text() + "resources: {cpus: 1, workers: 2}\n")
+    results = tmp_path / "results"
+    command(tmp_path, "study", "run", str(study), "--results", str(results))
+    check_report(results, "byol:BYOL")
+    assert set(open_store(results).read("trials")["workers"]) == {2}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("how", ["address", "client", "job"])
+def test_an_example_runs_on_a_ray_head_that_lacks_its_module(
+    how: str, head: Head, tmp_path: Path
+) -> None:
+    there = copied("own_encoder", tmp_path, SMALLEST)
+    results = tmp_path / "results"
+    spec = str(there / "digits.yaml")
+    where = {
+        "address": ("run", spec, "--address", head.address),
+        "client": ("run", spec, "--address", head.client),
+        "job": ("submit", spec, "--address", head.dashboard),
+    }[how]
+    command(tmp_path, "study", *where, "--results", str(results), **head.environment)
+    check_report(results, "plain:PlainNet")
