@@ -51,16 +51,22 @@ class Parameter:
         kind = type(self.default)
         if kind is float and type(value) is int:
             value = float(value)
-        if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        if type(value) is not kind or value != value:
             raise ValueError(f"{self.name}: {kind.__name__} is expected, got {value!r}")
-        if self.choices and value not in self.choices:
-            raise ValueError(f"{self.name}: {value!r} (allowed: {listed(self.choices)})")
+        found: Value = value
+        if self.choices and found not in self.choices:
+            raise ValueError(f"{self.name}: {found!r} (allowed: {listed(self.choices)})")
+        if isinstance(found, int | float):
+            self._check_range(found)
+        return found
+
+    def _check_range(self, value: float) -> None:
         if self.low is not None and value < self.low:
             raise ValueError(f"{self.name}: {value!r} is below {self.low:g}")
         if self.high is not None and value > self.high:
             raise ValueError(f"{self.name}: {value!r} is above {self.high:g}")
-        found: Value = value
-        return found
+        if math.isinf(value):
+            raise ValueError(f"{self.name}: {value!r} is not finite")
 
 
 class Values(Mapping[str, Value]):

@@ -153,11 +153,11 @@ def with_own_columns(trials: pd.DataFrame) -> pd.DataFrame:
     values = [dict(own or {}) for own in trials["own_parameters"]]
     names = sorted({name for own in values for name in own})
     columns = {f"{_OWN}{name}": [own.get(name) for own in values] for name in names}
-    return trials.assign(**columns)
+    return pd.concat([trials, pd.DataFrame(columns, trials.index)], axis=1)
 
 
 def _own_columns(trials: pd.DataFrame) -> list[str]:
-    return [name for name in trials if str(name).startswith(_OWN)]
+    return [name for name in map(str, trials) if name.startswith(_OWN)]
 
 
 def searched(trials: pd.DataFrame) -> list[str]:

@@ -49,7 +49,8 @@ def with_values(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows that were read, with ``own_parameters`` as `Values`; older rows have none."""
     if "own_parameters" not in rows:
         return rows
-    return rows.assign(own_parameters=[_values(pairs) for pairs in rows["own_parameters"]])
+    found = [_values(pairs) for pairs in rows["own_parameters"]]
+    return rows.assign(own_parameters=pd.Series(found, rows.index, object))
 
 
 def _values(pairs: Any) -> Values | None:

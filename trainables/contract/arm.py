@@ -72,9 +72,10 @@ def _targets(name: str) -> None:
     for field in ("first", "second"):
         rows = getattr(mixture, field)
         require(rows.dtype == torch.int64, f"{field} is {rows.dtype}, not torch.int64")
-        low, high = int(rows.min()), int(rows.max())
+        first, last = int(rows.min()), int(rows.max())
         require(
-            0 <= low <= high < _N, f"{field} has rows {low} to {high}; the batch has 0 to {_N - 1}"
+            0 <= first <= last < _N,
+            f"{field} has rows {first} to {last}; the batch has 0 to {_N - 1}",
         )
     low, high = float(mixture.share.min()), float(mixture.share.max())
     require(0 <= low <= high <= 1, f"share lies from {low:g} to {high:g}, outside 0 to 1")

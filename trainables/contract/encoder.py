@@ -35,9 +35,10 @@ def points(name: str) -> list[Point]:
 
 
 def _config(name: str, **fields: Any) -> TrialConfig:
-    stem = ENCODERS.find(name).stems[0]
+    family = ENCODERS.find(name)
+    widths = {} if family.has_widths else {"width": 0}
     size = {"image_size": _SIDE, "batch_size": 32}
-    return small(encoder=name, stem=stem, arm="none", **size, **fields)
+    return small(encoder=name, stem=family.stems[0], arm="none", **widths, **size, **fields)
 
 
 def _built(name: str, channels: int, seed: int = 0) -> Encoder:
@@ -87,6 +88,6 @@ def _evaluation(name: str) -> None:
 def _counted(name: str) -> None:
     config = _config(name)
     built = sum(parameter.numel() for parameter in _built(name, 3).parameters())
-    counted = encoder_parameters(config, 3)
+    counted = encoder_parameters(config, _SIDE, 3)
     require(counted == built, f"counted {counted} parameters, the encoder has {built}")
     require(encoder_flops(config, _SIDE, 3) > 0, "no FLOPs: nothing in it is a product")

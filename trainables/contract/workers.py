@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+import torch.multiprocessing.spawn as mp
 
 from trainables.contract.steps import Steps, first_steps
 from trainables.own_objects import search_in, searched_folders
@@ -23,7 +23,7 @@ def steps_of_workers(config: dict[str, Any]) -> list[Steps]:
         config: fields of `TrialConfig`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_work, (folder, config, searched_folders()), nprocs=WORKERS)  # type: ignore[no-untyped-call]
+        mp.start_processes(_work, (folder, config, searched_folders()), nprocs=WORKERS)
         found = [torch.load(Path(folder, f"{rank}.pt")) for rank in range(WORKERS)]
     return [Steps(*parts) for parts in found]
 
@@ -32,8 +32,9 @@ def _work(rank: int, folder: str, config: dict[str, Any], searched: list[str]) -
     for path in searched:
         search_in(Path(path))
     torch.set_num_threads(1)
-    store = dist.FileStore(str(Path(folder, "store")), WORKERS)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=WORKERS)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=WORKERS
+    )
     try:
         from trainables.config import parse_config
 
