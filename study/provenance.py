@@ -6,16 +6,20 @@ import json
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from reports.store.tables import Store
 from study.own_code import changes_of_code, own_code
 from study.spec import StudySpec, dump_spec, parse_spec
 from trainables.errors import InputError
+from trainables.own_objects import search_in, searched_folders
 
 SPEC_FILE = "study.yaml"
 PROVENANCE_FILE = "provenance.json"
 _OWN_CODE = "own_code"
+_MODULE_FOLDERS = "module_folders"
+"""Where modules of the user's own were found: the results are looked at from other folders, too."""
 _PACKAGES = ("mixco-study", "torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow")
 
 # A study may grow along these; a change of anything else makes earlier rows another experiment.
@@ -30,6 +34,8 @@ def stored_spec(store: Store) -> StudySpec | None:
         InputError: ``study.yaml`` there is not a study.
     """
     text = store.read_text(SPEC_FILE)
+    for folder in _recorded(store).get(_MODULE_FOLDERS, []):
+        search_in(Path(folder))
     return None if text is None else parse_spec(text, f"{store.name}/{SPEC_FILE}")
 
 
@@ -84,6 +90,7 @@ def write(store: Store, spec: StudySpec) -> None:
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
         _OWN_CODE: {**_recorded(store).get(_OWN_CODE, {}), **own_code(spec)},
+        _MODULE_FOLDERS: searched_folders() if own_code(spec) else [],
         "git_revisions": sorted(trials["git_revision"].dropna().unique()),
         "hardware": sorted(trials["hardware"].dropna().unique()),
         "data_fingerprints": {

@@ -131,7 +131,7 @@ def complete(parameters: Declared, given: Mapping[str, Any]) -> Values:
     Raises:
         ValueError: an unknown name, or a value of another type or out of range.
     """
-    if unknown := sorted(set(given) - set(parameters)):
+    if unknown := sorted(map(str, set(given) - set(parameters))):
         allowed = listed(parameters) if parameters else "none: nothing declares any"
         raise ValueError(f"own_parameters: unknown {listed(unknown)} (allowed: {allowed})")
     return Values(
