@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import psutil  # type: ignore[import-untyped]
 import pytest
+import ray
 from typer.testing import CliRunner
 
 from reports.store.tables import open_store
@@ -235,3 +236,13 @@ def test_ctrl_c_through_ray_client_ends_the_driver_there(head: Head, tmp_path: P
     assert "the same command goes on" in out
     assert not (place / "driver.lock").exists()
     assert 1 <= len(open_store(place).ids()) < 10
+
+
+def test_ray_too_slow_to_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ray raises a bare Exception after 30 s in which its processes have not come up.
+    def init(**settings: object) -> None:
+        raise Exception("The current node timed out during startup.\nThe GCS is overloaded.")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(InputError, match=r"Ray does not start on this machine: .*try again\)$"):
+        cluster.connect("local")

@@ -155,7 +155,9 @@ def _start_local(runtime_env: dict[str, object]) -> None:
     try:
         with own_process_groups():
             _init(_LOCAL, runtime_env)
-    except (OSError, ValueError, RuntimeError, AuthenticationError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # Ray raises a bare Exception where its processes are too slow
         text = " ".join(str(error).split())
         if "AF_UNIX path length" in text:
             raise InputError(
@@ -164,6 +166,8 @@ def _start_local(runtime_env: dict[str, object]) -> None:
             ) from None
         if "object store" in text:
             text += " (Ray keeps its object store in /dev/shm; docker: --shm-size=1g)"
+        if "timed out during startup" in text:
+            text += " (Ray allows 30 s; other work may keep this machine busy: try again)"
         raise InputError(f"Ray does not start on this machine: {text[:400]}") from None
 
 
