@@ -12,11 +12,14 @@ from reports.store.schema import STATUSES, TUNE
 from study.plan import (
     Cell,
     DueTrial,
+    cells,
     confirm_trial,
+    in_search,
+    open_replicates,
     planned_confirms,
+    replicate_of,
     search_id,
     search_of,
-    searches,
     tune_id,
     tune_trial,
 )
@@ -96,11 +99,14 @@ class Agenda:
         The row of a pruned trial has ``knn_by_epoch``, too: its kNN accuracy by epoch.
         """
         self.spec = spec
-        self.searches = {cell.search_id: SearchState(cell, spec) for cell in searches(spec)}
+        self._cells = cells(spec)
+        self.searches: dict[str, SearchState] = {}
         """Every search of every cell, by its id, replicate by replicate."""
-        if spec.warm_start:
-            for state in self.searches.values():
-                state.search.warm_start = self._warm_start(state)
+        self.replicates = 0
+        """How many times every cell is searched, as far as that is decided."""
+        rows = list(recorded)
+        for _ in range(open_replicates(spec, map(replicate_of, rows))):
+            self.open_replicate()
         self.running: dict[str, DueTrial] = {}
         """The trials that were handed out and have not ended."""
         self.started: set[str] = set()
@@ -110,12 +116,24 @@ class Agenda:
         self._ready: deque[DueTrial] = deque()
         """Trials to hand out before a search is asked: confirm trials, and trials given back."""
         self._counts: Counter[str] = Counter()
-        for row in recorded:
+        for row in rows:
             self._end(row)
             if row["phase"] == TUNE and search_of(row) in self.searches:
                 self._take(row)
         for state in self.searches.values():
             self._open_confirm(state)
+
+    def open_replicate(self) -> None:
+        """Adds one more search of every cell."""
+        search = self.replicates
+        self.replicates += 1
+        states = [
+            SearchState(in_search(cell, self.spec, search), self.spec) for cell in self._cells
+        ]
+        self.searches |= {state.cell.search_id: state for state in states}
+        if self.spec.warm_start:
+            for state in states:
+                state.search.warm_start = self._warm_start(state)
 
     def next(self) -> DueTrial | None:
         """A trial to start now; None if every missing trial must wait for a running one.

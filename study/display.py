@@ -77,6 +77,8 @@ class StudyDisplay:
         """Trials done and planned, how many ended without a score, and the time left."""
         agenda = self._agenda
         parts = [f"{agenda.done} of {agenda.planned} trials"]
+        if agenda.spec.until == "verdict":
+            parts.append(f"search {agenda.replicates} of at most {agenda.spec.most_searches}")
         for status in (PRUNED, DIVERGED, FAILED):
             if count := agenda.count(status):
                 parts.append(f"{count} {status}")

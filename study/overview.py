@@ -15,6 +15,7 @@ from reports.store.tables import Store
 from study import lock
 from study.agenda import Agenda
 from study.display import cell_table, duration
+from study.looks import open_next
 from study.pareto import fronts
 from study.plan import search_of
 from study.provenance import stored_spec
@@ -77,8 +78,10 @@ class Overview:
         if spec is None:
             raise InputError(f"{store.name}: no study.yaml: no study was run there")
         self.running = lock.running(store)
-        self._rows = recorded_rows(store)
+        trials = store.read("trials")
+        self._rows = recorded_rows(store, trials)
         self._agenda = Agenda(spec, self._rows)
+        open_next(self._agenda, trials)
 
     @property
     def finished(self) -> bool:

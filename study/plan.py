@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
@@ -93,9 +93,14 @@ def search_id(cell: str, search: int) -> str:
     return f"{cell}-r{search}" if search else cell
 
 
+def replicate_of(row: Mapping[str, Any]) -> int:
+    """The replicate that a row of ``trials`` belongs to; rows from before there were several: 0."""
+    return int(row.get("search") or 0)
+
+
 def search_of(row: Mapping[str, Any]) -> str:
     """The id of the search that a row of ``trials`` belongs to."""
-    return search_id(row["cell"], int(row.get("search") or 0))
+    return search_id(row["cell"], replicate_of(row))
 
 
 def slug(name: str) -> str:
@@ -149,20 +154,22 @@ def cells(spec: StudySpec) -> list[Cell]:
     ]
 
 
-def searches(spec: StudySpec) -> list[Cell]:
-    """All searches of all cells, replicate by replicate: search 0 of every cell comes first.
-
-    Raises:
-        InputError: a cell's configuration is out of range.
-    """
-    first = cells(spec)
-    return [_searched(cell, spec, search) for search in range(spec.searches) for cell in first]
-
-
-def _searched(cell: Cell, spec: StudySpec, search: int) -> Cell:
+def in_search(cell: Cell, spec: StudySpec, search: int) -> Cell:
     """``cell`` in search ``search``: another replicate has another seed."""
     config = cell.config.model_copy(update={"seed": spec.tune_seed(search)})
     return replace(cell, config=config, search=search)
+
+
+def open_replicates(spec: StudySpec, recorded: Iterable[int]) -> int:
+    """How many times every cell is searched, as far as that is decided.
+
+    Args:
+        spec: the study. If it is looked at until its verdict falls, it may have more replicates
+            than ``searches``. The driver starts one only after a look that asked for it.
+        recorded: the replicates of the recorded rows.
+    """
+    ended = {replicate + 1 for replicate in recorded}
+    return max([spec.searches, *(count for count in ended if count <= spec.most_searches)])
 
 
 def tune_id(cell: Cell, number: int) -> str:

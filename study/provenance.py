@@ -23,7 +23,10 @@ _MODULE_FOLDERS = "module_folders"
 _PACKAGES = ("mixco-study", "torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow")
 
 # A study may grow along these; a change of anything else makes earlier rows another experiment.
-_GROWS = ("datasets", "methods", "encoders", "widths", "arms", "trials", "searches", "seeds")
+_GROWS = (
+    "datasets", "methods", "encoders", "widths", "arms", "trials", "seeds",
+    "searches", "until", "max_searches",
+)  # fmt: skip
 _ASIDE = ("resources", "runner", "trackers")  # of no account for what a trial finds
 
 

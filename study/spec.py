@@ -40,6 +40,8 @@ _SEEDS_APART = MAX_SEEDS + 1
 that more seeds never shift another search's seeds."""
 _MAX_SEED = (1 << 31) - 1
 """The largest `TrialConfig.seed`."""
+_FEWEST_JUDGED = 2
+"""One search has no spread over searches, by which to judge it."""
 _CELL_FIELDS = fields_with(Role.CELL, Role.SEED)
 
 
@@ -107,6 +109,11 @@ class StudySpec(_Section):
     """tune trials of each search of a cell"""
     searches: Annotated[int, Field(ge=1, le=MAX_SEARCHES)] = 1
     """independent searches of each cell, each with seeds of its own: the replicates"""
+    until: Literal["searches", "verdict"] = "searches"
+    """searches: stop after ``searches`` searches; verdict: look at the results then, and add one
+    search after another until the verdict falls, is out of reach, or ``max_searches`` are done"""
+    max_searches: Annotated[int, Field(ge=1, le=MAX_SEARCHES)] | None = None
+    """searches at the last look, with ``until: verdict``"""
     seeds: int | tuple[int, ...] = 6
     """seeds of the confirm trials of each search: their number, or a list"""
     search: Search = Search()
@@ -139,6 +146,7 @@ class StudySpec(_Section):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: [{listed(values)}] names something twice")
+        self._check_looks()
         self._check_seeds()
         if self.treat_width == "joint":
             self._joint_is_possible()
@@ -149,6 +157,23 @@ class StudySpec(_Section):
                 if name in _CELL_FIELDS:
                     raise ValueError(f"base: {name} is not set here but by the study's own fields")
         return self
+
+    def _check_looks(self) -> None:
+        match self.until:
+            case "searches":
+                if self.max_searches is not None:
+                    raise ValueError("max_searches: is for until: verdict only")
+            case "verdict":
+                if self.max_searches is None:
+                    raise ValueError("until: verdict needs max_searches, the searches at its end")
+                if not _FEWEST_JUDGED <= self.searches <= self.max_searches:
+                    raise ValueError(
+                        f"searches: until: verdict looks first at {self.searches} searches and "
+                        f"last at {self.max_searches} (allowed: from {_FEWEST_JUDGED} to "
+                        "max_searches)"
+                    )
+            case _:
+                assert_never(self.until)
 
     def _check_seeds(self) -> None:
         if isinstance(self.seeds, int):
@@ -166,7 +191,7 @@ class StudySpec(_Section):
             )
         if self.seed in self.seeds:
             raise ValueError(f"seeds: {self.seed} is the tune trials' seed (field seed)")
-        if self.searches > 1:
+        if self.most_searches > 1:
             self._check_listed_seeds(self.seeds)
 
     def _check_listed_seeds(self, seeds: tuple[int, ...]) -> None:
@@ -174,8 +199,8 @@ class StudySpec(_Section):
         first, last = self.seed + 1, self.seed + MAX_SEEDS
         if not first <= min(seeds) <= max(seeds) <= last:
             raise ValueError(
-                f"seeds: [{listed(seeds)}] of {self.searches} searches must be from {first} to "
-                f"{last}, so that no search has another's seeds"
+                f"seeds: [{listed(seeds)}] of {self.most_searches} searches must be from {first} "
+                f"to {last}, so that no search has another's seeds"
             )
 
     def _workers_are_possible(self, width: int) -> None:
@@ -227,6 +252,11 @@ class StudySpec(_Section):
             first = self.tune_seed(search) + 1
             return tuple(range(first, first + self.seeds))
         return tuple(seed + search * _SEEDS_APART for seed in self.seeds)
+
+    @property
+    def most_searches(self) -> int:
+        """Searches of each cell at most."""
+        return self.max_searches or self.searches
 
     @property
     def seeds_of_search(self) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from reports.store.schema import COMPLETE, CONFIRM, TUNE
-from study.plan import planned_confirms, problems
+from study.looks import due_look, wants_more
+from study.plan import open_replicates, planned_confirms, problems
 from study.spec import StudySpec
 
 
@@ -17,14 +18,15 @@ def unfinished(spec: StudySpec, trials: pd.DataFrame) -> str | None:
         trials: the trials table.
     """
     own = trials[trials["study"] == spec.name]
-    own = own[own["search"] < spec.searches]
+    searches = open_replicates(spec, own["search"])
+    own = own[own["search"] < searches]
     tuned = own[(own["phase"] == TUNE) & (own["number"] < spec.trials)]
-    planned_tune = len(problems(spec)) * spec.searches * spec.trials
+    planned_tune = len(problems(spec)) * searches * spec.trials
     # A search in which no trial completed has nothing to confirm.
-    searches = tuned["status"].eq(COMPLETE).groupby([tuned["cell"], tuned["search"]])
-    complete = searches.agg(["size", "any"])
+    by_search = tuned["status"].eq(COMPLETE).groupby([tuned["cell"], tuned["search"]])
+    complete = by_search.agg(["size", "any"])
     dead = int(((complete["size"] >= spec.trials) & ~complete["any"].astype(bool)).sum())
-    planned_confirm = spec.searches * sum(
+    planned_confirm = searches * sum(
         planned_confirms(spec, problem.widths) for problem in problems(spec)
     )
     planned_confirm -= dead * spec.seeds_of_search
@@ -33,6 +35,11 @@ def unfinished(spec: StudySpec, trials: pd.DataFrame) -> str | None:
     # A joint search confirms only the widths that it came to.
     joint = spec.treat_width == "joint"
     if ended >= planned or (joint and len(tuned) >= planned_tune):
+        if wants_more(spec, searches, due_look(spec, searches, own)):
+            return (
+                f"Partial results: {searches} of at most {spec.most_searches} searches have ended, "
+                "and the look at them asks for one more."
+            )
         return None
     return (
         f"Partial results: {ended} of the study's {planned} trials have ended "

@@ -27,8 +27,9 @@ methods: [moco]
 widths: [4, 8]
 arms: [none, mixco]
 base: {epochs: 3}
-trials: 4
-seeds: 2
+trials: 2
+searches: 2
+seeds: 1
 search: {startup_trials: 2}
 """
 

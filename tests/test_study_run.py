@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from reports.store.registration import read_registration
 from reports.store.tables import Store, open_store
 from study.on_ray.driver import StudyError, run_study
 from study.on_ray.recorder import Recorder
@@ -144,6 +145,30 @@ def test_growing_a_study_ends_in_the_table_of_one_run(
     assert all("-confirm-" in name for name in extra)
     grown = grown[~grown["trial_id"].isin(extra)].reset_index(drop=True)
     pd.testing.assert_frame_equal(grown, whole)
+
+
+def test_a_study_that_looks_at_its_results_goes_on_by_itself_and_from_any_row(
+    store: Store, tmp_path: Path
+) -> None:
+    looks = {"searches": 2, "until": "verdict", "max_searches": 3}
+    spec = spec_of(trials=2, seeds=1, **looks, **ASHA)
+    whole = open_store(tmp_path / "whole", create=True)
+    assert run(whole, spec)
+    taken = read_registration(whole)
+    assert taken is not None
+    searches = [look.searches for look in taken.looks]
+    assert searches == list(range(2, searches[-1] + 1))
+    trials = whole.read("trials")
+    assert sorted(trials["search"].unique()) == list(range(searches[-1]))
+    assert trials[trials["number"] == 0]["status"].eq("complete").all()
+    copy_without(store, whole, r"w8-mixco-r1-(tune-0001|confirm)|-r2-")
+    assert run(store, spec)
+    again = read_registration(store)
+    assert again is not None
+    assert [look.model_dump(exclude={"at"}) for look in again.looks] == [
+        look.model_dump(exclude={"at"}) for look in taken.looks
+    ]
+    pd.testing.assert_frame_equal(table(store), table(whole))
 
 
 def copy_without(store: Store, source: Store, lost: str) -> None:

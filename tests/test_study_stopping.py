@@ -78,7 +78,7 @@ def test_the_first_trial_of_a_search_is_never_stopped_and_stands_on_its_rungs() 
 
 
 def test_searches_of_one_cell_have_ladders_of_their_own() -> None:
-    ladders = SearchLadders(STOPPING, {"w4": 4, "w4-r1": 4})
+    ladders = SearchLadders(STOPPING, {"w4": 4})
     for search, endings in ((0, ["CONTINUE", "STOP"]), (1, ["CONTINUE", "STOP"])):
         for number, ending in zip((2, 1), endings, strict=True):
             one = trial(4, number)
@@ -107,7 +107,7 @@ def test_a_replayed_ladder_decides_as_the_one_that_saw_the_trials() -> None:
             shown.append(row)
             if seen.on_trial_result(None, one, row) == TrialScheduler.STOP:
                 break
-        replayed.replay("w4", one.trial_id, shown)
+        replayed.replay(one.config["assignment"], shown)
     rungs = [ladders.ladders["w4"]._brackets[0]._rungs for ladders in (seen, replayed)]
     assert rungs[0] == rungs[1]
     assert any(recorded for _, recorded in rungs[0])

@@ -23,8 +23,10 @@ from reports.store.schema import FAILED, TUNE
 from reports.store.tables import Store
 from study import pareto, provenance
 from study.agenda import Agenda
+from study.console import say
 from study.display import StudyDisplay
 from study.lock import StudyLock
+from study.looks import register_plan, take_look
 from study.on_ray import cluster
 from study.on_ray.admission import Admission, check_fits, check_fits_here
 from study.on_ray.halt import Halt, HaltStopper, StudyError
@@ -92,6 +94,9 @@ def run_study(
         if retry_failed:
             rows = [row for row in rows if row["status"] != FAILED]
         agenda = Agenda(spec, rows)
+        if agenda.finished:
+            register_plan(store, spec, rows)
+            take_look(agenda, store, say)
         if not agenda.finished:
             _run(agenda, rows, store, lock, address, data_dir, make_trial)
         provenance.write(store, spec)
@@ -128,6 +133,7 @@ def _run(
         interruption.cluster_answers = connection.answers
         if not connection.can_grow:
             check_fits(agenda)
+        register_plan(store, agenda.spec, rows)
         provenance.write(store, agenda.spec)
         halt = Halt(lock, interruption)
         with (
@@ -201,10 +207,11 @@ def _scheduler(agenda: Agenda, rows: list[dict[str, Any]], store: Store) -> Tria
     """The study's stopping rule; earlier runs' trials stand on its ladders."""
     if agenda.spec.stopping.rule == "none":
         return BoundedMemoryScheduler()
-    lengths = {name: state.cell.config.epochs for name, state in agenda.searches.items()}
+    states = agenda.searches.values()
+    lengths = {state.cell.name: state.cell.config.epochs for state in states}
     ladders = SearchLadders(agenda.spec.stopping, lengths)
     tuned = {
-        row["trial_id"]: search_of(row)
+        row["trial_id"]: row
         for row in rows
         if row["phase"] == TUNE and search_of(row) in agenda.searches
     }
@@ -212,7 +219,6 @@ def _scheduler(agenda: Agenda, rows: list[dict[str, Any]], store: Store) -> Tria
         for trial_id, epochs in knn_by_epoch(store, tuned).items():
             ladders.replay(
                 tuned[trial_id],
-                trial_id,
                 [{"epoch": epoch, "knn_accuracy": accuracy} for epoch, accuracy in epochs],
             )
     return ladders

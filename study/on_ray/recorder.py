@@ -18,9 +18,11 @@ from reports.store.schema import COMPLETE, FAILED, PRUNED
 from reports.store.tables import Store
 from study.agenda import Agenda
 from study.display import StudyDisplay
+from study.looks import take_look
 from study.on_ray.admission import Admission
 from study.on_ray.halt import Halt
 from study.plan import DueTrial
+from trainables.errors import InputError
 from trainables.on_ray.steps import Assignment, Row, StepReport, remove_group
 
 MAX_FAILURES = 3
@@ -174,7 +176,14 @@ class Recorder(tune.Callback):
         self._agenda.record({"accuracy": None, **row, "knn_by_epoch": measured})
         self._admission.note(row)
         self._display.show_ended(row)
+        self._look()
         self._give_up_if_hopeless(row)
+
+    def _look(self) -> None:
+        try:
+            take_look(self._agenda, self._store, self._display.say)
+        except (InputError, StoreError) as error:
+            self._halt.stop(str(error))
 
     def _give_up_if_hopeless(self, row: Row) -> None:
         self._complete += row["status"] == COMPLETE

@@ -30,28 +30,24 @@ class SearchLadders(BoundedMemoryScheduler):
     """
 
     def __init__(self, stopping: Stopping, epochs: Mapping[str, int]) -> None:
-        """``epochs``: the full length of a trial, by the id of its search."""
+        """``epochs``: the full length of a trial, by cell."""
         super().__init__()
-        self.ladders = {
-            search: AsyncHyperBandScheduler(
-                time_attr=TIME,
-                metric=METRIC,
-                mode="max",
-                max_t=length,
-                grace_period=stopping.grace_epochs,
-                reduction_factor=stopping.reduction_factor,
-            )
-            for search, length in epochs.items()
-        }
+        self._stopping, self._epochs = stopping, epochs
+        self.ladders: dict[str, AsyncHyperBandScheduler] = {}
+        """By the id of the search, of every search that had a trial."""
 
-    def replay(self, search: str, trial_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Report an earlier run's trial to its search's ladder; ``rows``: its epochs in order."""
-        trial = _named(trial_id)
+    def replay(self, trial: Mapping[str, Any], epochs: Iterable[Mapping[str, Any]]) -> None:
+        """Report an earlier run's trial to its search's ladder.
+
+        Args:
+            trial: its row of ``trials``.
+            epochs: its rows of ``epochs``, in order.
+        """
         controller: Any = None
-        ladder = self.ladders[search]
-        ladder.on_trial_add(controller, trial)
-        for row in rows:
-            ladder.on_trial_result(controller, trial, dict(row))
+        ladder, named = self._ladder_of(trial), _named(trial["trial_id"])
+        ladder.on_trial_add(controller, named)
+        for row in epochs:
+            ladder.on_trial_result(controller, named, dict(row))
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         if ladder := self._ladder(trial):
@@ -75,7 +71,20 @@ class SearchLadders(BoundedMemoryScheduler):
 
     def _ladder(self, trial: Trial) -> AsyncHyperBandScheduler | None:
         assignment: Assignment = trial.config["assignment"]
-        return self.ladders[search_of(assignment)] if assignment["phase"] == TUNE else None
+        return self._ladder_of(assignment) if assignment["phase"] == TUNE else None
+
+    def _ladder_of(self, trial: Mapping[str, Any]) -> AsyncHyperBandScheduler:
+        search = search_of(trial)
+        if search not in self.ladders:
+            self.ladders[search] = AsyncHyperBandScheduler(
+                time_attr=TIME,
+                metric=METRIC,
+                mode="max",
+                max_t=self._epochs[trial["cell"]],
+                grace_period=self._stopping.grace_epochs,
+                reduction_factor=self._stopping.reduction_factor,
+            )
+        return self.ladders[search]
 
 
 def _is_first(trial: Trial) -> bool:
