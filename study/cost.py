@@ -1,30 +1,27 @@
-"""What a study will cost, and how far a gain spreads over seeds, before the study runs."""
+"""What a study will cost, before it runs."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from reports.statistics.gain import WIDTH, pairs
-from reports.statistics.selection import select
 from study.agenda import Agenda
+from study.plan import Cell
+from study.spec import StudySpec
 from trainables.config import TrialConfig
 
-TYPICAL_SPREAD = 0.3
-"""Standard deviation of an accuracy over seeds, points: published runs have 0.1 to 0.3."""
 _WARM_UP, _TIMED = 1, 3
 
 
 @dataclass
 class Work:
-    """The work that some searches lack. FLOPs are those of training, hours those of the devices."""
+    """Work of some trials. FLOPs are those of training, hours those of the devices."""
 
     trials: int = 0
     epochs: int = 0
@@ -40,58 +37,86 @@ class Work:
         self.gpu_hours += other.gpu_hours
         return self
 
+    def __mul__(self, times: int) -> Work:
+        return Work(*(times * getattr(self, field.name) for field in fields(self)))
 
-def missing_work(agenda: Agenda, data_dir: Path | None, timed: bool = True) -> dict[str, Work]:
-    """The work that each search of a cell lacks, by its id.
 
-    Args:
-        agenda: the study, with its recorded trials.
-        data_dir: the folder of the data sets.
-        timed: also estimate hours: time a few steps of the first cell of each (data set, encoder,
-            width), and scale them to the other cells by their FLOPs.
+class TrialCosts:
+    """What one trial of each cell of a study costs; each width is timed once."""
 
-    Pruned trials are counted in full, so the estimate is an upper bound.
+    def __init__(self, spec: StudySpec, data_dir: Path | None, timed: bool = True) -> None:
+        """Prepares; nothing is loaded yet.
 
-    Raises:
-        InputError: a data set is missing.
-    """
-    speeds: dict[tuple[str, str, int], float] = {}
-    found = {}
-    for name, state in agenda.searches.items():
-        config = state.cell.config
-        planned = agenda.spec.trials + agenda.planned_confirms(state)
-        trials = planned - agenda.done_in(state)
-        if not trials:
-            found[name] = Work()
-            continue
+        Args:
+            spec: the study.
+            data_dir: the folder of the data sets.
+            timed: also estimate hours: time a few steps of the first cell of each (data set,
+                encoder, width), and scale them to the other cells by their FLOPs.
+        """
+        self._spec, self._data_dir, self.timed = spec, data_dir, timed
+        self._speeds: dict[tuple[str, str, int], float] = {}
+        self._known: dict[str, Work] = {}
+        self.test_images: int | None = None
+        """Of the smallest test split of the cells asked for so far."""
+
+    def of(self, cell: Cell) -> Work:
+        """The work of one trial of ``cell``, the same in all its searches. Pruning is not counted.
+
+        Raises:
+            InputError: a data set is missing.
+        """
+        if cell.name not in self._known:
+            self._known[cell.name] = self._measured(cell)
+        return self._known[cell.name]
+
+    def _measured(self, cell: Cell) -> Work:
         # Imported lazily: torch takes seconds, and a complete study needs neither.
         from trainables.data.dataset import load_dataset
         from trainables.device.flops import training_flops
 
+        config = cell.config
         data = load_dataset(
             config.dataset,
             image_size=config.image_size,
             validation_fraction=config.validation_fraction,
             train_fraction=config.train_fraction,
-            data_dir=data_dir,
+            data_dir=self._data_dir,
         )
+        self.test_images = min(self.test_images or len(data.test), len(data.test))
         images = len(data.train) // config.batch_size * config.batch_size
-        work = Work(trials, trials * config.epochs)
+        work = Work(1, config.epochs)
         # A joint search has not chosen its widths yet: assume equally many trials of each width.
-        for sized in state.cell.configs:
-            epochs = work.epochs / len(state.cell.configs)
+        for sized in cell.configs:
+            epochs = config.epochs / len(cell.configs)
             flops = training_flops(sized, data.image_size, data.channels) * images * epochs
             work.flops += flops
-            if timed:
-                key = (sized.dataset, sized.encoder, sized.width)
-                if key not in speeds:
-                    speeds[key] = _flops_per_second(sized, data_dir)
-                hours = flops / speeds[key] / 3600
-                resources = agenda.spec.resources.of(sized.width)
+            if self.timed:
+                hours = flops / self._speed(sized) / 3600
+                resources = self._spec.resources.of(sized.width)
                 # Each of k workers takes 1/k of these hours, so their sum is the same.
                 work.cpu_hours += hours * resources.cpus
                 work.gpu_hours += hours * resources.gpus
-        found[name] = work
+        return work
+
+    def _speed(self, config: TrialConfig) -> float:
+        key = (config.dataset, config.encoder, config.width)
+        if key not in self._speeds:
+            self._speeds[key] = _flops_per_second(config, self._data_dir)
+        return self._speeds[key]
+
+
+def missing_work(agenda: Agenda, costs: TrialCosts) -> dict[str, Work]:
+    """The work that each cell lacks in all its searches, by the cell's name.
+
+    Raises:
+        InputError: a data set is missing.
+    """
+    found: dict[str, Work] = {}
+    for state in agenda.searches.values():
+        planned = agenda.spec.trials + agenda.planned_confirms(state)
+        missing = found.setdefault(state.cell.name, Work())
+        if trials := planned - agenda.done_in(state):
+            missing += costs.of(state.cell) * trials
     return found
 
 
@@ -120,17 +145,6 @@ def _flops_per_second(config: TrialConfig, data_dir: Path | None) -> float:
     seconds = float(np.median(times[_WARM_UP:] if len(times) > _WARM_UP else times))
     per_image = training_flops(config, trial.data.image_size, trial.data.channels)
     return per_image * config.batch_size / seconds
-
-
-def gain_spread(trials: pd.DataFrame) -> float | None:
-    """Standard deviation of a gain over seeds, points, pooled over all cells of ``trials``.
-
-    Trials are selected and paired by the report's rules. None if no cell has two pairs.
-    """
-    gains = pairs(select(trials)).groupby(WIDTH)["gain"]
-    freedom = (gains.size() - 1).sum()
-    squares = (gains.var() * (gains.size() - 1)).sum()  # a cell of one pair has no variance
-    return math.sqrt(squares / freedom) if freedom else None
 
 
 def encoder_sizes(configs: Iterable[TrialConfig], trials: pd.DataFrame) -> list[int]:

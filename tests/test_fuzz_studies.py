@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from search_spaces import narrow, parse_distribution, space
 from search_spaces.spaces import SEARCHABLE, nearest, telling_suggestions
 from study.agenda import Agenda
-from study.cost import missing_work
+from study.cost import TrialCosts, missing_work
 from study.fitting import Node, misfits
 from study.spec import StudySpec, dump_spec, parse_spec
 from study.yaml_files import dump_yaml
@@ -136,7 +136,7 @@ def used(spec: StudySpec) -> None:
     assert due.error is None
     small = {*spec.widths} <= {4, 8} and spec.encoders == ("resnet18",)
     if small and spec.datasets == ("digits",) and not spec.base.keys() - {"epochs", "batch_size"}:
-        missing_work(agenda, None, timed=False)
+        missing_work(agenda, TrialCosts(spec, None, timed=False))
 
 
 QUICK = settings(

@@ -11,7 +11,10 @@ import pytest
 
 from reports.statistics.gain import pairs
 from reports.statistics.selection import select
-from study.cost import gain_spread
+from study.agenda import Agenda
+from study.designs import designs
+from study.spec import parse_spec
+from study.spread import expected_spread, gain_spread, spread_of
 from tests.synthetic_study import Truth, draw_trials
 
 
@@ -21,12 +24,13 @@ def test_the_spread_of_gains_is_that_of_the_pairs_which_the_report_counts() -> N
     cells = [group["gain"] for _, group in table.groupby(["method", "width"])]
     squares = sum(((gains - gains.mean()) ** 2).sum() for gains in cells)
     expected = (squares / sum(len(gains) - 1 for gains in cells)) ** 0.5
-    assert gain_spread(trials) == pytest.approx(expected)
+    found = (pytest.approx(expected), sum(len(gains) - 1 for gains in cells))
+    assert gain_spread(trials) == found
     # Confirm trials of a config that has since been beaten count for nothing.
     beaten = trials[trials["phase"] == "confirm"].assign(tuned_from="beaten", accuracy=1.0)
     beaten["trial_id"] = "beaten-" + beaten["trial_id"]
     with_old = pd.concat([trials, beaten], ignore_index=True)
-    assert gain_spread(with_old) == pytest.approx(expected)
+    assert gain_spread(with_old) == found
 
 
 def test_without_pairs_there_is_no_spread() -> None:
@@ -40,7 +44,7 @@ def test_what_a_complete_study_needs_is_known_without_torch() -> None:
 import sys
 import pandas as pd
 from study.agenda import Agenda
-from study.cost import encoder_sizes, missing_work
+from study.cost import TrialCosts, encoder_sizes, missing_work
 from study.spec import parse_spec
 text = "{name: a, datasets: [digits], widths: [4], trials: 1, seeds: 1}"
 agenda = Agenda(parse_spec(text, "a"))
@@ -48,9 +52,54 @@ rows = []
 while due := agenda.next():
     rows.append({**due.identity(), "status": "complete", "accuracy": 1.0, "parameters": 77})
     agenda.record(rows[-1])
-assert sum(work.trials for work in missing_work(agenda, None).values()) == 0
+missing = missing_work(agenda, TrialCosts(agenda.spec, None))
+assert sum(work.trials for work in missing.values()) == 0
 configs = [state.cell.config for state in agenda.searches.values()]
 assert encoder_sizes(configs, pd.DataFrame(rows)) == [77]
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_the_spread_is_the_users_the_results_or_that_of_the_test_images() -> None:
+    trials = draw_trials(Truth(tune_trials=3, noise=0.5), np.random.default_rng(1))
+    given = spread_of(trials, 0.7, 500)
+    assert given is not None
+    assert (given.value, given.low, given.high) == (0.7, 0.7, 0.7)
+    recorded = spread_of(trials, None, 500)
+    assert recorded is not None
+    assert recorded.low < recorded.value < recorded.high
+    pilot = trials[trials["phase"] == "tune"].assign(accuracy=90.0)
+    expected = spread_of(pilot, None, 500)
+    assert expected is not None
+    assert expected.value == pytest.approx(100 * (2 * 0.9 * 0.1 / 500) ** 0.5)
+    unknown = spread_of(trials.head(0), None, 500)
+    assert unknown is not None
+    assert unknown.value > expected.value > unknown.low
+    assert spread_of(trials.head(0), None, None) is None
+
+
+def test_runs_whose_images_are_right_by_chance_spread_as_expected() -> None:
+    rng = np.random.default_rng(0)
+    gains = np.diff(100 * rng.binomial(500, 0.4, (4000, 2)) / 500, axis=1)
+    assert expected_spread(500, 0.4) == pytest.approx(float(gains.std()), rel=0.05)
+
+
+@pytest.mark.parametrize("searches", [1, 2, 4])
+def test_cheaper_designs_need_fewer_trials_and_count_them_as_the_agenda_does(searches: int) -> None:
+    text = "{name: a, datasets: [digits], widths: [4, 8], trials: 6, seeds: 4, searches: N}"
+    spec = parse_spec(text.replace("N", str(searches)), "test")
+    own, *cheaper = designs(spec)
+    assert not own.change
+    assert cheaper
+    for design in (own, *cheaper):
+        assert design.trials == Agenda(design.spec).planned
+        assert design.trials <= own.trials
+    slopes = {one.change: one.slope([1000, 4000], 0.5, 0.2) for one in (own, *cheaper)}
+    # One search and two widths earn no verdict; three searches do.
+    assert (slopes[""] > 0) == (searches > 1)
+    if searches == 1:
+        assert slopes["searches: 3, trials: 2, seeds: 1"] > 0
+    if searches == 4:
+        assert slopes["searches: 3"] > slopes[""]
+        assert slopes["seeds: 1"] > slopes[""]

@@ -132,7 +132,9 @@ def _design(answers: Answers, hours: float, data: Path | None) -> Design:
 
     once = parse_spec(draft.study_yaml(answers, draft.Design(1, 1, 1)), "study")
     try:
-        work = cost.missing_work(Agenda(once), data.absolute() if data else None)
+        work = cost.missing_work(
+            Agenda(once), cost.TrialCosts(once, data.absolute() if data else None)
+        )
     except InputError as error:
         tell(f"hours not estimated: {error}")
         return draft.DEFAULT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,16 @@ from study.commands.study.options import Data, Results, Spec
 from study.console import console
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from rich.table import Table
+
+    from study.agenda import Agenda
+    from study.cost import TrialCosts, Work
+    from study.designs import Design
     from study.spec import StudySpec
+    from study.spread import Spread
 
 
 def plan(
@@ -20,64 +29,49 @@ def plan(
     timed: Annotated[
         bool, typer.Option("--timed/--untimed", help="Time a few steps of each width.")
     ] = True,
+    spread: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Standard deviation of a paired gain over seeds, in points; default: of the gains "
+            "in the results, else what the number of test images lets expect.",
+        ),
+    ] = None,
 ) -> None:
-    """Show what SPEC still needs, what that costs, and what the study can detect."""
+    """Show what SPEC still needs, what that costs, and what it and cheaper designs can detect."""
     from study.spec import load_spec
 
     study = load_spec(spec)
 
-    import math
-    import os
-
-    from rich.table import Table
-
     from reports.store.tables import open_store
     from study import cost
     from study.agenda import Agenda
-    from study.fitting import misfits, this_machine
+    from study.looks import open_next
     from study.overview import recorded_rows
     from study.provenance import differences
+    from study.spread import spread_of
 
     out = console()
     store = open_store(results or f"results/{study.name}", create=True)
     trials = store.read("trials")
     agenda = Agenda(study, recorded_rows(store, trials))
-    for line in _warnings(study, differences(store, study) if len(trials) else ""):
+    open_next(agenda, trials)
+    changes = differences(store, study) if len(trials) else ""
+    for line in [*_warnings(study, changes), *_misfits(agenda)]:
         out.print(line, soft_wrap=True)
-    if not agenda.finished and not os.environ.get("RAY_ADDRESS"):  # else `run` uses that cluster
-        for misfit in misfits(study, [this_machine(study)]):
-            out.print(f"does not fit on this machine: {misfit}", soft_wrap=True)
-    work = cost.missing_work(agenda, data.absolute() if data else None, timed)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("cell", overflow="fold")
-    columns = ["trials", "epochs", "PFLOP", *(["CPU-hours", "GPU-hours"] if timed else [])]
-    for column in columns:
-        table.add_column(column, justify="right")
-    total = cost.Work()
-    for name, cell in work.items():
-        total += cell
-        table.add_row(name, *_cells_of(cell, timed))
-    table.add_section()
-    table.add_row("missing in all", *_cells_of(total, timed))
-    out.print(table)
-
-    spread = cost.gain_spread(trials)
-    source = "of the gains in these results"
-    if spread is None:
-        spread = cost.TYPICAL_SPREAD * math.sqrt(2)
-        source = f"assumed: {cost.TYPICAL_SPREAD} points for each arm"
+    costs = cost.TrialCosts(study, data.absolute() if data else None, timed)
+    work = cost.missing_work(agenda, costs)
+    out.print(_missing_table(work, timed))
+    for line in _further_searches(agenda):
+        out.print(line, soft_wrap=True)
+    images = trials["scored_images"].where(trials["phase"] == "confirm").min()
+    known = costs.test_images or (int(images) if images == images else None)
+    if (found := spread_of(trials, spread, known)) is None:
+        return
     for encoder in study.encoders:
-        configs = [
-            config
-            for state in agenda.searches.values()
-            for config in state.cell.configs
-            if config.encoder == encoder
-        ]
-        slopes = _detectable(study, cost.encoder_sizes(configs, trials), spread)
-        out.print(
-            f"{encoder}: {slopes} (spread of a gain over seeds {spread:.2f}, {source})",
-            soft_wrap=True,
-        )
+        out.print()
+        out.print(_design_table(encoder, agenda, trials, found, None if agenda.finished else costs))
+    out.print(_explanation(agenda, found), soft_wrap=True)
 
 
 def _warnings(study: StudySpec, changes: str) -> list[str]:
@@ -97,41 +91,121 @@ def _warnings(study: StudySpec, changes: str) -> list[str]:
     return lines
 
 
-def _detectable(study: StudySpec, sizes: list[int], spread: float) -> str:
-    """The smallest slopes that a report of the study would find, as its verdicts are made."""
-    import math
+def _misfits(agenda: Agenda) -> list[str]:
+    """A line for each kind of missing trial that this machine has no room for."""
+    import os
 
-    from reports.statistics.power import POWER, detectable_slope
+    from study.fitting import misfits, this_machine
 
-    seeds = study.seeds_of_search
-    design = f"{len(sizes)} widths and {seeds} seeds"
-    lines = len(study.datasets) * len(study.methods) * len(study.encoders)
-    arms = len(study.arms) - 1
-    found = [
-        [
-            f"{slope:.2f}"
-            for together in ([True, False] if lines > 1 else [True])
-            for slope in [
-                detectable_slope(
-                    sizes, seeds, spread, lines, together, arms * (1 if together else lines), luck
-                )
-            ]
-            if math.isfinite(slope)
-        ]
-        for luck in (0.0, spread)
-        if arms
-    ]
-    if not found or not found[0]:
-        return f"{design} give no verdict on a slope of the gain (it takes 3 and 2)"
-    where = f"on all {lines} lines together and on one alone" if lines > 1 else "on the one line"
-    steady, lucky = (" and ".join(slopes) for slopes in found)
-    return (
-        f"{design} detect a slope of the gain with {POWER:.0%} power, as a report's verdict is "
-        f"made, from {steady} points per doubling of parameters {where}; from {lucky} if luck in "
-        "the searches scatters a width's gain as much as seeds do"
-    )
+    if agenda.finished or os.environ.get("RAY_ADDRESS"):  # `run` uses that cluster
+        return []
+    found = misfits(agenda.spec, [this_machine(agenda.spec)])
+    return [f"does not fit on this machine: {misfit}" for misfit in found]
 
 
-def _cells_of(work: Any, timed: bool) -> list[str]:
+def _missing_table(work: Mapping[str, Work], timed: bool) -> Table:
+    """What each cell lacks in all its searches, and their sum."""
+    from rich.table import Table
+
+    from study.cost import Work
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("cell", overflow="fold")
+    for column in ("trials", "epochs", "PFLOP", *(["CPU-hours", "GPU-hours"] if timed else [])):
+        table.add_column(column, justify="right")
+    total = Work()
+    for name, cell in work.items():
+        total += cell
+        table.add_row(name, *_numbers(cell, timed))
+    table.add_section()
+    table.add_row("missing in all", *_numbers(total, timed))
+    return table
+
+
+def _numbers(work: Work, timed: bool) -> list[str]:
+    return [str(work.trials), str(work.epochs), *_compute(work, timed)]
+
+
+def _compute(work: Work, timed: bool) -> list[str]:
     hours = [f"{work.cpu_hours:.2f}", f"{work.gpu_hours:.2f}"] if timed else []
-    return [str(work.trials), str(work.epochs), f"{work.flops / 1e15:.3g}", *hours]
+    return [f"{work.flops / 1e15:.3g}", *hours]
+
+
+def _further_searches(agenda: Agenda) -> list[str]:
+    """What planned looks may add to the missing trials."""
+    spec = agenda.spec
+    further = spec.most_searches - agenda.replicates
+    if further < 1:
+        return []
+    return [
+        f"The study looks at its results after {spec.searches} to {spec.most_searches} searches, "
+        f"and may need up to {further} more of each cell than the table counts."
+    ]
+
+
+def _design_table(
+    encoder: str,
+    agenda: Agenda,
+    trials: pd.DataFrame,
+    spread: Spread,
+    costs: TrialCosts | None,
+) -> Table:
+    """The study's design and cheaper ones: what each costs as a whole, and what it detects.
+
+    ``costs`` is None for a complete study: data sets and torch are not needed then.
+    """
+    from rich.table import Table
+
+    from study.cost import Work, encoder_sizes
+    from study.designs import designs
+
+    cells = {state.cell.name: state.cell for state in agenda.searches.values()}
+    configs = [config for cell in cells.values() for config in cell.configs]
+    sizes = encoder_sizes([one for one in configs if one.encoder == encoder], trials)
+    columns = ["PFLOP", *(["CPU-hours", "GPU-hours"] if costs.timed else [])] if costs else []
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"design, {encoder}", overflow="fold")
+    for column in ("trials", *columns, "slope detected", "with luck"):
+        table.add_column(column, justify="right")
+    for design in designs(agenda.spec):
+        of_cell = design.trials // len(cells)
+        compute = []
+        if costs:
+            work = Work()
+            for cell in cells.values():
+                work += costs.of(cell) * of_cell
+            compute = _compute(work, costs.timed)
+        table.add_row(
+            design.change or "this study",
+            str(design.trials),
+            *compute,
+            _slopes(design, sizes, spread, lucky=False),
+            _slopes(design, sizes, spread, lucky=True),
+        )
+    return table
+
+
+def _slopes(design: Design, sizes: list[int], spread: Spread, lucky: bool) -> str:
+    """The slope that a design detects, and its range over what the spread may be."""
+    middle, low, high = (
+        design.slope(sizes, value, value if lucky else 0.0)
+        for value in (spread.value, spread.low, spread.high)
+    )
+    if middle != middle:
+        return "none"
+    return f"{middle:.2f}" if low == high else f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _explanation(agenda: Agenda, spread: Spread) -> str:
+    from reports.statistics.power import POWER
+
+    spec = agenda.spec
+    lines = len(spec.datasets) * len(spec.methods) * len(spec.encoders)
+    over = f"over all {lines} lines" if lines > 1 else "over the one line"
+    band = "" if spread.low == spread.high else f", {spread.low:.2f} to {spread.high:.2f}"
+    return (
+        f"slope detected: points per doubling of the parameters, {over}, on which a verdict falls "
+        f"with {POWER:.0%} power. A gain spreads over seeds by {spread.value:.2f} points "
+        f"({spread.source}{band}; --spread sets it). with luck: if luck in the searches spreads a "
+        "gain as much again. A cheaper search may find worse configurations: this is not counted."
+    )
