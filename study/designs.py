@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.statistics.power import detectable_slope
+from reports.statistics.selection import BASELINE
 from study.plan import planned_confirms, problems
 from study.spec import StudySpec
 
@@ -40,8 +41,8 @@ class Design:
             luck: standard deviation of a width's gain over searches, points.
         """
         spec = self.spec
-        arms = len(spec.arms) - 1
-        if not arms:
+        arms = [arm for arm in spec.arms if arm != BASELINE]
+        if not arms or BASELINE not in spec.arms:
             return math.nan
         lines = len(spec.datasets) * len(spec.methods) * len(spec.encoders)
         return detectable_slope(
@@ -49,7 +50,7 @@ class Design:
             spec.seeds_of_search,
             spread,
             lines=lines,
-            tests=arms,
+            tests=len(arms),
             luck=luck,
             searches=spec.most_searches,
         )
