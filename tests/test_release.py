@@ -27,7 +27,7 @@ trackers: []
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not UV.exists(), reason="needs uv beside Python"),
 ]
 
@@ -62,7 +62,7 @@ def test_the_wheel_runs_a_study_and_its_report_without_extras(built: Path, tmp_p
     def mixco(*arguments: str) -> str:
         done = subprocess.run(
             [environment / "bin" / "mixco", *arguments],
-            cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=400,
+            cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=800,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

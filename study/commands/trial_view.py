@@ -14,6 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from study.console import bar_columns, console, news_of, say, text_column, whole
+from study.doctor.hardware import other_load
 
 if TYPE_CHECKING:
     from trainables.on_ray.train import TrainTrial
@@ -64,6 +65,8 @@ class View:
         if self.as_json:
             yield
             return
+        if load := other_load():
+            self.note(load)
         columns = (*bar_columns(), text_column("{task.fields[figures]}"))
         total = trial.config.epochs * trial.steps_per_epoch
         self._steps = trial.epoch * trial.steps_per_epoch

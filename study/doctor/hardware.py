@@ -19,14 +19,19 @@ _DEV = Path("/dev")
 
 def cpus(data_dir: Path) -> Finding:
     """The CPUs that this process may use, and what else they do."""
-    usable = joblib.cpu_count()
-    load = os.getloadavg()[0]
-    says = f"{usable} usable, load {load:.1f}"
-    if load > usable / 2:
-        return Finding.note(
-            says, "other programs use these CPUs: trials will take longer, and so will estimates"
-        )
-    return Finding.ok(says)
+    says = f"{joblib.cpu_count()} usable, load {os.getloadavg()[0]:.1f}"
+    return Finding.note(says, others) if (others := other_load()) else Finding.ok(says)
+
+
+def other_load() -> str:
+    """A line where other programs use more than half of the CPUs; else empty."""
+    usable, load = joblib.cpu_count(), os.getloadavg()[0]
+    if load <= usable / 2:
+        return ""
+    return (
+        f"other programs use the {usable} CPUs here (load {load:.1f}): trials take longer, "
+        "and so do estimates"
+    )
 
 
 def bf16(data_dir: Path) -> Finding:

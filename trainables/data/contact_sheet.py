@@ -54,15 +54,17 @@ def _draw(rows: list[tuple[str, Tensor, list[str]]]) -> Image.Image:
     """The picture. Each row has a title, images [N, C, S, S] in 0..1, and captions."""
     columns, _, size, _ = rows[0][1].shape
     cell = size * max(1, round(_CELL / size))
-    height = sum(cell + _GAP + (_CAPTION if captions else 0) for *_, captions in rows)
+    font = ImageFont.load_default(12)
+    wrapped = [[_wrapped(text, font, cell) for text in captions] for *_, captions in rows]
+    room = [_CAPTION * max(map(len, captions), default=0) for captions in wrapped]
+    height = sum(cell + _GAP + lines for lines in room)
     shape = (_MARGIN + columns * (cell + _GAP), _CAPTION + height)
     sheet = Image.new("RGB", shape, "white")
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(12)
     for column in range(columns):
         draw.text((_MARGIN + column * (cell + _GAP), 2), str(column + 1), "black", font)
     y = _CAPTION
-    for title, images, captions in rows:
+    for (title, images, _), captions, lines in zip(rows, wrapped, room, strict=True):
         draw.text((_GAP, y + cell // 2 - 6), title, "black", font)
         pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).expand(-1, -1, -1, 3)
         for column, picture in enumerate(pixels):
@@ -70,13 +72,26 @@ def _draw(rows: list[tuple[str, Tensor, list[str]]]) -> Image.Image:
             sheet.paste(image, (_MARGIN + column * (cell + _GAP), y))
         y += cell + _GAP
         for column, caption in enumerate(captions):
-            place = (_MARGIN + column * (cell + _GAP), y - 2)
-            draw.text(place, _shortened(caption, font, cell), "black", font)
-        y += _CAPTION if captions else 0
+            for number, line in enumerate(caption):
+                place = (_MARGIN + column * (cell + _GAP), y - 2 + number * _CAPTION)
+                draw.text(place, line, "black", font)
+        y += lines
     return sheet
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    while font.getlength(text) > width:
-        text = text.removesuffix("…")[:-1] + "…"
-    return text
+def _wrapped(
+    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> list[str]:
+    """The text in lines of at most ``width`` pixels, broken at spaces where there are some."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= width:
+            lines[-1] = longer
+            continue
+        lines += [""] if lines[-1] else []
+        for sign in word:
+            if font.getlength(lines[-1] + sign) > width and lines[-1]:
+                lines.append("")
+            lines[-1] += sign
+    return lines

@@ -46,6 +46,7 @@ def plan(
     from reports.store.tables import open_store
     from study import cost
     from study.agenda import Agenda
+    from study.doctor.hardware import other_load
     from study.looks import open_next
     from study.overview import recorded_rows
     from study.provenance import differences
@@ -59,6 +60,8 @@ def plan(
     changes = differences(store, study) if len(trials) else ""
     for line in [*_warnings(study, changes), *_misfits(agenda)]:
         out.print(line, soft_wrap=True)
+    if timed and (load := other_load()):
+        out.print(load, soft_wrap=True)
     costs = cost.TrialCosts(study, data.absolute() if data else None, timed)
     work = cost.missing_work(agenda, costs)
     out.print(_missing_table(work, timed))

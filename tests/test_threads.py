@@ -1,0 +1,60 @@
+"""How threads wait, and how many a trial by hand has."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from study.doctor import hardware
+from tests.in_process import mixco
+
+MIXCO = Path(sys.executable).with_name("mixco")
+
+
+@pytest.mark.parametrize("given", [None, "ACTIVE"])
+def test_processes_inherit_a_policy_that_does_not_spin_unless_the_user_gives_one(
+    given: str | None,
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    if given:
+        environment["OMP_WAIT_POLICY"] = given
+    code = (
+        "import os, sys; from study.commands.main import main\n"
+        "sys.argv = ['mixco', '--version']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == (given or "PASSIVE")
+
+
+def test_a_trial_has_the_threads_that_are_asked_for(tmp_path: Path) -> None:
+    options = ["--dataset", "digits", "--encoder", "resnet10", "--width", "4", "--epochs", "1"]
+    options += ["--batch-size", "64", "--queue-size", "64", "--json", "--threads", "1"]
+    done = subprocess.run(
+        [MIXCO, "trial", *options], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout.splitlines()[-1])["threads"] == 1
+
+
+@pytest.mark.parametrize("how", [["--workers", "2"], ["--runner", "train"], ["--repeat", "x"]])
+def test_threads_are_for_one_process(how: list[str]) -> None:
+    ended = mixco("trial", "--threads", "2", *how)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "--threads" in ended.err
+
+
+def test_other_load_is_told_above_half_of_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "getloadavg", lambda: (2.0, 9.0, 9.0))
+    assert hardware.other_load() == ""
+    monkeypatch.setattr(os, "getloadavg", lambda: (2.1, 0.0, 0.0))
+    assert "4 CPUs here (load 2.1)" in hardware.other_load()
