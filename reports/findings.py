@@ -12,6 +12,7 @@ from reports.output.sentences.control import control_words
 from reports.output.sentences.equivalence import equivalence_words
 from reports.output.sentences.fixed_recipe import recipe_words
 from reports.output.sentences.limits import batch_words, ceiling_words, limits, method_words
+from reports.output.sentences.looks import extension, look_words
 from reports.output.sentences.per_image import image_words
 from reports.output.sentences.records import mixed_words, partial
 from reports.output.sentences.tuning import compute_match, fairness_words
@@ -31,7 +32,10 @@ from reports.statistics import (
     transfer,
     trend,
 )
+from reports.statistics.decision import look_of
+from reports.statistics.looks import Level
 from reports.statistics.selection import Selection, select
+from reports.store.registration import Registration
 from reports.store.schema import EVALUATIONS
 
 
@@ -160,6 +164,7 @@ def find(
     trials: pd.DataFrame,
     evaluations: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
+    registration: Registration | None = None,
 ) -> Findings:
     """Compute everything that a report says.
 
@@ -167,12 +172,14 @@ def find(
         trials: the trials table.
         evaluations: the evaluations table, for transfer and for single images; None: no rows.
         notes: sentences on further limits, such as files that could not be read.
+        registration: what was planned for the study, and the looks that were taken.
     """
     if evaluations is None:
         evaluations = EVALUATIONS.empty_table().to_pandas()
     selection = select(trials)
     gains = _gains(trials, evaluations, selection)
-    trends = _trends(gains.pairs)
+    look = look_of(trials, registration)
+    trends = _trends(gains.pairs, look)
     capacity = _capacity(selection)
     images = per_image.per_image(selection, gains.pairs, evaluations)
     over_control = control.against_control(selection, gains.table)
@@ -190,12 +197,17 @@ def find(
         recipe=recipe,
         tuning=tuning,
         sentences=Sentences(
-            verdicts=[short_verdict(row) for _, row in trends.pooled.iterrows()],
-            headlines=[headline(row) for _, row in trends.pooled.iterrows()],
+            verdicts=[
+                short_verdict(row) + extension(registration) for _, row in trends.pooled.iterrows()
+            ],
+            headlines=[
+                headline(row) + extension(registration) for _, row in trends.pooled.iterrows()
+            ],
             limits=[
                 *notes,
                 *mixed_words(tuning.mixed, selection.overlaps),
                 *partial(trials, gains.table, gains.unpaired),
+                *look_words(registration, look),
                 *batch_words(batches.seed_batches(selection.confirm)),
                 *limits(gains.table, trends.pooled),
                 *method_words(trends.lines),
@@ -223,12 +235,12 @@ def _gains(trials: pd.DataFrame, evaluations: pd.DataFrame, selection: Selection
     )
 
 
-def _trends(pairs: pd.DataFrame) -> Trends:
+def _trends(pairs: pd.DataFrame, look: Level) -> Trends:
     return Trends(
-        lines=trend.trend_table(pairs),
-        log_odds_lines=trend.trend_table(pairs, "logit_gain"),
-        pooled=pooled.pooled_trend(pairs),
-        log_odds_pooled=pooled.pooled_trend(pairs, "logit_gain"),
+        lines=trend.trend_table(pairs, look=look),
+        log_odds_lines=trend.trend_table(pairs, "logit_gain", look=look),
+        pooled=pooled.pooled_trend(pairs, look=look),
+        log_odds_pooled=pooled.pooled_trend(pairs, "logit_gain", look=look),
         second_opinions=hierarchy.second_opinions(pairs),
     )
 

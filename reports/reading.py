@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from reports.store.address import public
+from reports.store.registration import Registration
 from reports.store.schema import CONFIG_FIELDS, CONFIRM, EVALUATIONS
 from reports.store.tables import Store, open_store
 from trainables.errors import InputError, cause
@@ -30,7 +31,9 @@ class Tables(NamedTuple):
     evaluations: pd.DataFrame
     """Of the confirm trials."""
     notes: list[str]
-    """Files that could not be read, a sentence each."""
+    """Files that could not be read, and what cannot be counted, a sentence each."""
+    registration: Registration | None = None
+    """Of the only results; several that are read as one have no common plan."""
 
 
 def read_results(results: list[str], waiting: bool = False) -> Tables:
@@ -45,6 +48,7 @@ def read_results(results: list[str], waiting: bool = False) -> Tables:
             results hold different trials under one name.
     """
     trials, evaluations, notes = [], [EVALUATIONS.empty_table().to_pandas()], []
+    registrations: list[Registration | None] = []
     for uri in dict.fromkeys(results):
         with _damaged_files() as damaged, _as_input_error(uri):
             store = open_store(uri)
@@ -57,10 +61,17 @@ def read_results(results: list[str], waiting: bool = False) -> Tables:
         notes += damaged
     both = pd.concat(trials, ignore_index=True)
     _check_conflicts(both)
+    only = registrations[0] if len(registrations) == 1 else None
+    if only is None and any(each is not None and each.looks for each in registrations):
+        notes.append(
+            "Several results are read as one study, so the looks that were planned for each of "
+            "them are not counted: intervals and p-values are those of a single look."
+        )
     return Tables(
         both.drop_duplicates(_TRIAL, keep="last", ignore_index=True),
         pd.concat(evaluations, ignore_index=True).drop_duplicates(_EVALUATION, keep="last"),
         notes,
+        only,
     )
 
 

@@ -240,7 +240,7 @@ def test_luck_in_the_search_is_no_trend():
     assert row["p_seeds"] < 1e-6
     assert row["verdict"] == "cannot tell"
     notes = " ".join(limits(_gains(found), pooled_trend(found)))
-    assert "More widths or data sets, not more seeds" in notes
+    assert "More searches, not more seeds" in notes
 
 
 def _gains(found: pd.DataFrame) -> pd.DataFrame:
@@ -457,7 +457,7 @@ def test_a_missing_verdict_is_no_invitation_to_look_again():
     found = draw_pairs(Truth(slope=-0.05, seeds=3, methods=("moco",)), np.random.default_rng(4))
     notes = " ".join(limits(_gains(found), pooled_trend(found)))
     assert "a new study" in notes
-    assert "Do not add seeds to this study and look again" in notes
+    assert "Do not add seeds or searches to this study and look again" in notes
 
 
 def test_seeds_that_were_added_later_are_named():

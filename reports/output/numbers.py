@@ -46,3 +46,8 @@ def counted(number: float, noun: str) -> str:
     """A number with its noun, in the plural where it is not one."""
     plural = "es" if noun.endswith(("ch", "ss")) else "s"
     return f"{int(number)} {noun}" + ("" if number == 1 else plural)
+
+
+def percent(share: float) -> str:
+    """A share in percent, with as many digits as it needs up to two after the point."""
+    return f"{round(100 * share, 2):g} %"

@@ -70,12 +70,13 @@ def _trends(findings: Findings) -> Table:
     table = _table(
         "Trend, points per doubling of the parameters",
         ("line",),
-        ("widths", "seeds", "slope", "95 % interval", "p (Holm)", "paper's claim"),
+        ("widths", "searches", "seeds", "slope", "interval", "p", "paper's claim"),
     )
     for row in findings.trends.lines.to_dict("records"):
         table.add_row(
             _line(row),
             str(row["widths"]),
+            str(row["searches"]),
             str(row["seeds"]),
             signed(row["slope"]),
             span(row["low"], row["high"]),

@@ -13,22 +13,26 @@ _SIGNS = {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "−"
 """Signs that pandas does not escape, and that TeX's text fonts print wrongly or not at all."""
 
 _LINE = ["dataset", "method", "encoder", "arm"]
+_TREND = [
+    *_LINE, "widths", "searches", "seeds", "slope", "low", "high", "level", "p_holm", "verdict",
+]  # fmt: skip
 PAPER = {
     "gain": [
-        *_LINE, "width", "parameters", "pairs", "baseline", "accuracy", "gain", "low", "high", "p",
+        *_LINE, "width", "parameters", "searches", "pairs", "baseline", "accuracy", "gain", "low",
+        "high", "p",
     ],
-    "trend": [*_LINE, "widths", "seeds", "slope", "low", "high", "p_holm", "verdict"],
-    "trend_log_odds": [*_LINE, "widths", "seeds", "slope", "low", "high", "p_holm", "verdict"],
+    "trend": _TREND,
+    "trend_log_odds": _TREND,
     "trend_pooled": [
-        "arm", "datasets", "lines", "slope", "low", "high", "p_holm", "like_low", "like_high",
-        "verdict",
+        "arm", "datasets", "lines", "searches", "slope", "low", "high", "level", "p_holm",
+        "like_low", "like_high", "verdict",
     ],
     "trend_pooled_log_odds": ["arm", "datasets", "lines", "slope", "low", "high", "p_holm"],
     "transfer": [
         "evaluated_on", "protocol", *_LINE, "width", "pairs", "baseline", "accuracy", "gain",
         "low", "high", "p",
     ],
-    "pairs": [*_LINE, "width", "seed", "baseline", "accuracy", "gain"],
+    "pairs": [*_LINE, "width", "search", "seed", "baseline", "accuracy", "gain"],
 }  # fmt: skip
 """The columns of wide tables that LaTeX and Markdown get, so that they fit a page. CSV and Parquet
 have all columns."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.statistics.selection import CELL
+from reports.statistics.selection import CELL, LINE
 
 
 def seed_batches(confirm: pd.DataFrame) -> list[list[int]]:
@@ -15,11 +15,14 @@ def seed_batches(confirm: pd.DataFrame) -> list[list[int]]:
     trial of all earlier seeds ended, in every cell, were added later.
 
     Args:
-        confirm: confirm rows that count, with ``seed``, ``started_at`` and ``finished_at``.
+        confirm: confirm rows that count, with ``search``, ``seed``, ``started_at`` and
+            ``finished_at``. Lines that were searched several times are passed over: their searches
+            may run one after another by plan.
 
     Returns:
         One batch where nothing can be seen: one cell, or times that were not recorded.
     """
+    confirm = confirm[confirm.groupby(LINE)["search"].transform("nunique") == 1]
     seeds = sorted(int(seed) for seed in confirm["seed"].unique())
     timed = confirm.dropna(subset=["started_at", "finished_at"])
     if len(timed) < len(confirm) or len(confirm[CELL].drop_duplicates()) < 2:

@@ -11,10 +11,18 @@ import pandas as pd
 
 from reports.statistics.gain import pairs
 from reports.statistics.intervals import ALPHA
-from reports.statistics.looks import FUTILE, LookPlan, chance_of_verdict
+from reports.statistics.looks import (
+    FEWEST_SEARCHES,
+    FUTILE,
+    ONE_LOOK,
+    Level,
+    LookPlan,
+    chance_of_verdict,
+)
 from reports.statistics.pooled import pooled_trend
 from reports.statistics.selection import CELL, select, with_search
 from reports.statistics.verdict import CANNOT_TELL
+from reports.store.registration import Registration
 from reports.store.schema import COMPLETE, CONFIRM, TUNE
 
 
@@ -77,6 +85,22 @@ def decide(trials: pd.DataFrame, plan: LookPlan) -> Look:
         outcome = Outcome.GO_ON
     known = {arm: value if math.isfinite(value) else None for arm, value in p.items()}
     return Look(searches, level.nominal(), known, outcome)
+
+
+def look_of(trials: pd.DataFrame, registration: Registration | None) -> Level:
+    """The level of a report's look: after the looks that were planned and those that were taken.
+
+    A study that plans one look, at its end, is looked at early as long as searches are missing.
+    Where nothing was registered, or one search is planned, a report is taken as the only look.
+    """
+    if registration is None or registration.planned.last < FEWEST_SEARCHES:
+        return ONE_LOOK
+    planned = registration.planned
+    plan = LookPlan(max(FEWEST_SEARCHES, planned.first), planned.last)
+    searches = len(whole_searches(with_search(trials)))
+    if not searches:
+        return ONE_LOOK
+    return plan.until(searches, [look.searches for look in registration.looks])
 
 
 def _hopeless(p: float, plan: LookPlan, searches: int, alpha: float) -> bool:

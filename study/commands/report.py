@@ -97,9 +97,8 @@ def _write(
     from trainables.atomic_write import atomic_write
     from trainables.errors import InputError
 
-    findings = find(
-        tables.trials, tables.evaluations, tables.notes + _unfinished(results, tables.trials)
-    )
+    unfinished = _unfinished(results, tables.trials)
+    findings = find(*tables._replace(notes=tables.notes + unfinished))
     beside = None if other is None else find(*other)
     charts = charts_of(findings, beside)
     comparison = compare_gains(findings.gains.pairs, beside.gains.pairs) if beside else None

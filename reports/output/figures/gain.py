@@ -123,13 +123,17 @@ def comparison_figure(ours: pd.DataFrame, theirs: pd.DataFrame) -> alt.FacetChar
 
 
 def _configurations(chosen: pd.DataFrame) -> pd.DataFrame:
-    """Each cell's chosen hyperparameters as one line of text."""
+    """Each cell's chosen hyperparameters as one line of text, search by search."""
     keys = [*LINE, "arm", "width"]
     if chosen.empty:
         return pd.DataFrame(columns=[*keys, "config"])
     text = chosen["hyperparameter"] + " " + chosen["choice"]
-    lines = chosen[keys].assign(config=text).groupby(keys)["config"].agg(", ".join)
-    return lines.reset_index()
+    searches = chosen[[*keys, "search"]].assign(config=text).groupby([*keys, "search"])["config"]
+    lines = searches.agg(", ".join).reset_index()
+    several = lines.groupby(keys)["search"].transform("nunique") > 1
+    numbered = "search " + lines["search"].astype(str) + ": " + lines["config"]
+    lines["config"] = lines["config"].mask(several, numbered)
+    return lines.groupby(keys)["config"].agg("; ".join).reset_index()
 
 
 def _fitted(gains: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:

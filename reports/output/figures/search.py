@@ -22,8 +22,8 @@ from reports.statistics.selection import LINE
 
 
 def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
-    """Best validation accuracy so far against trials: `fairness.search_curves`, one line a cell."""
-    cell = [*LINE, "arm", "width"]
+    """Best validation accuracy so far against trials: `fairness.search_curves`, a line a search."""
+    cell = [*LINE, "arm", "width", "search"]
     known = panelled(curves.dropna(subset=["best"]))
     # Keep the trials at which the best rises, and the last one, where the search ended.
     steps = known[known.groupby(cell)["best"].diff().ne(0) | ~known.duplicated(cell, keep="last")]
@@ -36,8 +36,8 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
         x=alt.X("trial:Q", title="trials of the search", axis=axis),
         y=alt.Y("best:Q", title="best validation accuracy", scale=alt.Scale(zero=False)),
         color=color,
-        detail=["encoder:N", "width:N"],
-        tooltip=[*TIP, "trial:Q", points("best")],
+        detail=["encoder:N", "width:N", "search:N"],
+        tooltip=[*TIP, "search:N", "trial:Q", points("best")],
     )
     layers = [
         base.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.9),
@@ -54,9 +54,9 @@ def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
         x=capacity(chosen),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(type="log", nice=False, padding=12)),
         color=color,
-        detail=["dataset:N", "method:N", "encoder:N"],
+        detail=["dataset:N", "method:N", "encoder:N", "search:N"],
         strokeDash=legend(alt.StrokeDash("method:N", title="method"), chosen["method"]),
-        tooltip=[*TIP, "hyperparameter:N", alt.Tooltip("value:Q", format=".4g")],
+        tooltip=[*TIP, "search:N", "hyperparameter:N", alt.Tooltip("value:Q", format=".4g")],
     )
     layers = [
         base.mark_line(strokeWidth=1.2, opacity=0.7),

@@ -22,46 +22,78 @@ def limits(gains: pd.DataFrame, pooled: pd.DataFrame) -> list[str]:
     """
     if gains.empty:
         return ["No pair of confirm runs is complete yet, so there is no gain to report."]
-    notes = [*_few_pairs(int(gains["pairs"].min())), *_few_widths(gains)]
+    notes = [*_few_units(gains), *_few_widths(gains)]
     for _, row in pooled.iterrows():
-        of_arm = [*_records(row), *_missing_verdict(row), *_shape(row), *_others(row)]
+        of_arm = [*_records(row), *_unit(row), *_missing_verdict(row), *_shape(row), *_others(row)]
         notes += [f"{row['arm']}: {note}" for note in of_arm]
     return notes
 
 
-def _few_pairs(fewest: int) -> list[str]:
+def _few_units(gains: pd.DataFrame) -> list[str]:
+    repeated = gains["searches"] > 1
+    fewest = int(gains["searches"].where(repeated, gains["pairs"]).min())
     floor = smallest_sign_flip_p(fewest)
     if fewest < 2:
         return ["Where there is one seed, a gain has no interval and no test: it is a single draw."]
     if floor > ALPHA:
+        unit = "searches" if repeated.any() else "seeds"
         return [
-            f"With {fewest} seeds the exact sign-flip test cannot go below p = "
+            f"With {fewest} {unit} the exact sign-flip test cannot go below p = "
             f"{probability(floor)}, however large the gain: single gains rest on Student's "
-            "interval, which assumes normal differences. Six seeds or more lift this limit."
+            f"interval, which assumes normal differences. Six {unit} or more lift this limit."
         ]
     return []
 
 
 def _few_widths(gains: pd.DataFrame) -> list[str]:
-    widths = int(gains.groupby(["dataset", "method", "encoder", "arm"])["width"].nunique().min())
-    if widths < 2:
-        return ["One width has no trend: a study needs three widths or more."]
-    if widths == 2:
+    lines = gains.groupby(["dataset", "method", "encoder", "arm"])
+    widths = lines["width"].nunique()
+    if widths.min() < 2:
+        return [
+            "One width has no trend: a study needs two widths or more, and the searches of "
+            "every cell repeated."
+        ]
+    if (widths[lines["searches"].max() == 1] == 2).any():
         return [
             "Two widths always lie on a line: luck in the search of one of them cannot be told "
-            "from a trend. The interval of the slope does not contain this luck, and there is no "
-            "verdict. A verdict takes three widths or more."
+            "from a trend where every cell was searched once. The interval of the slope does not "
+            "contain this luck, and there is no verdict. A verdict takes two searches or more "
+            "of every cell, or three widths or more."
         ]
     return []
+
+
+def _unit(row: pd.Series) -> list[str]:
+    """What the verdict is judged over."""
+    notes = []
+    if row["searches"] > 1:
+        notes.append(
+            f"judged over {counted(row['searches'], 'search')} of every cell. Each gives one "
+            "slope, so luck in a search is part of the interval."
+        )
+    else:
+        notes.append(
+            "every cell was searched once. A lucky search at one width and an effect of the width "
+            "look the same then. A verdict takes it that the true course is straight and that luck "
+            "is as large at every width; with several searches (searches: 3) it need not."
+        )
+    if row["left_out"]:
+        verb = "that was" if row["left_out"] == 1 else "that were"
+        notes.append(
+            f"{counted(row['left_out'], 'line')} {verb} searched once cannot count in the slope of "
+            "all lines, since the luck of one search has no error."
+        )
+    return notes
 
 
 def _records(row: pd.Series) -> list[str]:
     if not row["lost"]:
         return []
-    pairs = "pair is" if row["lost"] == 1 else "pairs are"
+    what = "search of a cell" if row["searches"] > 1 else "pair"
+    lost = f"{what} is" if row["lost"] == 1 else f"{what.replace('search', 'searche')}s are"
     return [
-        f"{int(row['lost'])} {pairs} missing. Each cell counts with the pairs that it has, and the "
-        "errors are taken cell by cell."
+        f"{int(row['lost'])} {lost} missing. Each cell counts with what it has, and the errors are "
+        "taken cell by cell."
     ]
 
 
@@ -69,16 +101,8 @@ def _missing_verdict(row: pd.Series) -> list[str]:
     """Why there is no verdict, from a row of `pooled.pooled_trend` that has none."""
     if row["verdict"] != CANNOT_TELL:
         return []
-    if not math.isfinite(row["p_seeds"]):
-        if row["seeds"] < 2:
-            return [
-                "there is no verdict, because there is one seed. A slope has no error over seeds "
-                "then. A verdict takes two seeds or more at every line."
-            ]
-        return [
-            "there is no verdict, because the slope has no interval over seeds: on some line no "
-            "width has two pairs, or all seeds gave the same gains."
-        ]
+    if not math.isfinite(row["p_holm"]):
+        return [_no_error(row)]
     notes = []
     if math.isfinite(row["deciding_width"]):
         notes.append(
@@ -96,10 +120,30 @@ def _missing_verdict(row: pd.Series) -> list[str]:
         notes.append(
             f"the seeds agree on a slope (p {probability(row['p_seeds'])}), but the widths scatter "
             "about a straight line. Either the course is curved, or some searches had luck: one "
-            "search for each width cannot tell these apart. More widths or data sets, not more "
-            "seeds, would settle it."
+            "search for each width cannot tell these apart. More searches, not more seeds, would "
+            "settle it."
         )
     return notes + _takes(row)
+
+
+def _no_error(row: pd.Series) -> str:
+    """Why the slope has no p-value."""
+    if row["searches"] > 1:
+        return (
+            "there is no verdict, because the slope has no interval over searches: on some line no "
+            "width has two searches with a pair, or all searches gave the same gains."
+        )
+    if row["seeds"] < 2:
+        return (
+            "there is no verdict, because there is one seed. A slope has no error over seeds then. "
+            "A verdict takes two searches or more of every cell, or two seeds or more."
+        )
+    if not math.isfinite(row["p_seeds"]):
+        return (
+            "there is no verdict, because the slope has no interval over seeds: on some line no "
+            "width has two pairs, or all seeds gave the same gains."
+        )
+    return "there is no verdict, because two widths cannot show the luck of a single search."
 
 
 def _takes(row: pd.Series) -> list[str]:
@@ -115,28 +159,35 @@ def _takes(row: pd.Series) -> list[str]:
             f"{needed(row['widths_needed'])} widths over the same range (now {int(row['widths'])}) "
             "or more data sets, if widths scatter as here"
         )
+    if not math.isnan(row["searches_needed"]):
+        parts.append(
+            f"{needed(row['searches_needed'])} searches of every cell (now {int(row['searches'])})"
+        )
     if not parts:
         return []
     return [
         f"a new study that is to show a slope of {signed(row['slope'])} with 80 % power would "
-        f"take {'; and '.join(parts)}. Plan it with mixco study plan. Do not add seeds to this "
-        "study and look again: each look is another chance of a false verdict."
+        f"take {'; and '.join(parts)}. Plan it with mixco study plan, or with looks as it grows "
+        "(until: verdict). Do not add seeds or searches to this study and look again: each look "
+        "that was not planned is another chance of a false verdict."
     ]
 
 
 def _shape(row: pd.Series) -> list[str]:
-    notes = []
+    unit = "searches" if row["searches"] > 1 else "seeds"
     if row["shape"] in (HUMP, DIP, TURNS):
-        notes.append(
-            f"{course(row)} (over seeds, after Bonferroni). A straight line does not "
-            "describe this course. Luck in the search of one width would look the same."
-        )
-    elif row["p_straight"] < ALPHA:
-        notes.append(
+        luck = " Luck in the search of one width would look the same."
+        return [
+            f"{course(row)} (over {unit}, after Bonferroni). A straight line does not describe "
+            f"this course.{luck if row['searches'] == 1 else ''}"
+        ]
+    if row["p_straight"] < ALPHA:
+        luck = ", or some searches had luck" if row["searches"] == 1 else ""
+        return [
             f"the course over the widths is not straight (p {probability(row['p_straight'])} over "
-            "seeds): it is curved, or some searches had luck. The slope is its average."
-        )
-    return notes
+            f"{unit}): it is curved{luck}. The slope is its average."
+        ]
+    return []
 
 
 def _others(row: pd.Series) -> list[str]:

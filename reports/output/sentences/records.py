@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from reports.output.numbers import counted
+from reports.statistics.selection import with_search
+from reports.store.schema import CONFIRM, TUNE
 
 
 def mixed_words(mixed: pd.DataFrame, overlaps: pd.DataFrame) -> list[str]:
@@ -25,11 +27,11 @@ def mixed_words(mixed: pd.DataFrame, overlaps: pd.DataFrame) -> list[str]:
 def partial(trials: pd.DataFrame, gains: pd.DataFrame, unpaired: pd.DataFrame) -> list[str]:
     """What is missing of a study that is not finished or has lost trials."""
     notes = []
-    tuned = set(trials.loc[trials["phase"] == "tune", "cell"].dropna())
-    confirmed = set(trials.loc[trials["phase"] == "confirm", "cell"].dropna())
+    tuned, confirmed = _searches(trials, TUNE), _searches(trials, CONFIRM)
     if tuned - confirmed:
+        noun = "search" if any(search for _, search in tuned | confirmed) else "cell"
         notes.append(
-            f"Partial results: of {counted(len(tuned | confirmed), 'cell')}, "
+            f"Partial results: of {counted(len(tuned | confirmed), noun)}, "
             f"{len(tuned - confirmed)} without a confirm run yet."
         )
     if not unpaired.empty:
@@ -43,3 +45,9 @@ def partial(trials: pd.DataFrame, gains: pd.DataFrame, unpaired: pd.DataFrame) -
             "number everywhere."
         )
     return notes
+
+
+def _searches(trials: pd.DataFrame, phase: str) -> set[tuple[object, ...]]:
+    """The searches of cells that have a trial in ``phase``: names of cells with numbers."""
+    rows = with_search(trials[(trials["phase"] == phase) & trials["cell"].notna()])
+    return set(rows[["cell", "search"]].itertuples(index=False, name=None))

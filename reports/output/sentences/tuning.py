@@ -46,7 +46,7 @@ def fairness_words(searches: pd.DataFrame, unequal: pd.DataFrame) -> list[str]:
     if len(late):
         each = ", ".join(f"{count} of {arm}" for arm, count in late.items())
         notes.append(
-            f"In {counted(int(late.sum()), 'cell')} ({each}) the best trial came in the last fifth "
-            "of the search, which a longer one may still improve."
+            f"In {counted(int(late.sum()), 'search')} ({each}) the best trial came in the last "
+            "fifth of the search: a longer one may still find a better configuration."
         )
     return notes

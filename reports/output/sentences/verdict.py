@@ -6,7 +6,8 @@ import math
 
 import pandas as pd
 
-from reports.output.numbers import counted, probability, signed, span
+from reports.output.numbers import counted, percent, probability, signed, span
+from reports.statistics.intervals import LEVEL
 from reports.statistics.shape import DIP, FALLS, FLAT, HUMP, RISES, TURNS
 from reports.statistics.verdict import CANNOT_TELL, CONTRADICTS, SUPPORTS
 
@@ -17,8 +18,8 @@ def headline(pooled: pd.Series) -> str:
         f"These results cannot tell whether the gain of {pooled['arm']} falls with capacity"
     )
     sentences = {
-        SUPPORTS: _course_of(pooled, "falls", FALLS),
-        CONTRADICTS: f"{_course_of(pooled, 'rises', RISES)}, against the paper's claim",
+        SUPPORTS: _course_of(pooled, "falls"),
+        CONTRADICTS: f"{_course_of(pooled, 'rises')}, against the paper's claim",
         CANNOT_TELL: cannot_tell,
     }
     return f"{sentences[pooled['verdict']]}: {_numbers(pooled)}."
@@ -33,16 +34,23 @@ def short_verdict(pooled: pd.Series) -> str:
         CANNOT_TELL: f"Cannot tell whether the gain of {arm} falls with capacity",
     }
     known = math.isfinite(pooled["low"])
-    interval = f"95 % interval {span(pooled['low'], pooled['high'])}" if known else "no interval"
+    interval = (
+        f"{_level(pooled)} interval {span(pooled['low'], pooled['high'])}"
+        if known
+        else "no interval"
+    )
     slope = f"{signed(pooled['slope'])} points per doubling of the parameters ({interval})"
     return f"{says[pooled['verdict']]}: {slope}."
 
 
-def _course_of(pooled: pd.Series, verb: str, shape: str) -> str:
-    """Whether the gain falls or rises; if some width goes against that, the sentence says so."""
-    if pooled["shape"] in (shape, FLAT):
+def _course_of(pooled: pd.Series, verb: str) -> str:
+    """What the gain does, without a claim about every width where the course may differ."""
+    if pooled["all_along"]:
         return f"The gain of {pooled['arm']} {verb} from the smallest encoder to the largest"
-    return f"The gain of {pooled['arm']} {verb} on average over the widths, but {course(pooled)}"
+    average = f"The gain of {pooled['arm']} {verb} on average over the widths"
+    if pooled["shape"] in (FALLS, RISES, FLAT):
+        return f"{average}, but its course is not shown to be one-way"
+    return f"{average}, but {course(pooled)}"
 
 
 def course(row: pd.Series) -> str:
@@ -63,18 +71,33 @@ _COURSES = {
 
 
 def _numbers(pooled: pd.Series) -> str:
-    known = math.isfinite(pooled["low"])
-    interval = f"95 % interval {span(pooled['low'], pooled['high'])}" if known else "no interval"
     ends = (
         f"{signed(pooled['smallest'])} points at the smallest encoder, "
         f"{signed(pooled['largest'])} at the largest"
     )
     if math.isfinite(pooled["fall_low"]):
         fall = span(pooled["fall_low"], pooled["fall_high"])
-        ends += f" (difference {signed(pooled['fall'])}, 95 % interval over seeds {fall})"
+        ends += f" (difference {signed(pooled['fall'])}, {_level(pooled)} interval {fall})"
+    known = math.isfinite(pooled["low"])
+    interval = f"{_level(pooled)} interval {span(pooled['low'], pooled['high'])}" if known else ""
     return (
         f"{ends}; slope {signed(pooled['slope'])} per doubling of the parameters "
-        f"({interval}; two-sided p {probability(pooled['p_holm'])}; "
+        f"({interval or 'no interval'}; two-sided p {probability(pooled['p_holm'])}; "
         f"{counted(pooled['datasets'], 'data set')}, {counted(pooled['lines'], 'line')}, "
-        f"{counted(pooled['widths'], 'width')}, {counted(pooled['seeds'], 'seed')})"
+        f"{counted(pooled['widths'], 'width')}, {repeats(pooled)})"
     )
+
+
+def repeats(row: pd.Series) -> str:
+    """What was repeated, from a row of a table of trends: searches, or the seeds of one search."""
+    seeds = counted(row["seeds"], "seed")
+    if row["searches"] > 1:
+        return f"{counted(row['searches'], 'search')} of every cell with {seeds} each"
+    return f"one search of every cell with {seeds}"
+
+
+def _level(row: pd.Series) -> str:
+    """The level of the interval, and what it makes up for where that is not 95 %."""
+    if row["level"] >= LEVEL + 1e-9:
+        return f"{percent(row['level'])} (in all {percent(LEVEL)})"
+    return percent(LEVEL)

@@ -1,0 +1,40 @@
+"""The looks that were taken at a study, and whether it was extended, in words."""
+
+from __future__ import annotations
+
+from reports.output.numbers import counted, percent
+from reports.statistics.intervals import LEVEL
+from reports.statistics.looks import ONE_LOOK, Level
+from reports.store.registration import Registration
+
+
+def extension(registration: Registration | None) -> str:
+    """What stands beside a verdict of a study that was extended; empty where it was not."""
+    if registration is None or registration.extended_to is None:
+        return ""
+    return (
+        f" This study was extended without a plan, from {registration.planned.last} to "
+        f"{counted(registration.extended_to, 'search')}."
+    )
+
+
+def look_words(registration: Registration | None, look: Level) -> list[str]:
+    """How the looks at a study change its intervals, from `looks.look_of`."""
+    notes = []
+    if look != ONE_LOOK:
+        level = 1 - look.nominal()
+        notes.append(
+            f"This is look {len(look.shares)} at a study that is looked at while it grows. So that "
+            f"all looks together are wrong in {percent(1 - LEVEL)} of studies "
+            f"without a trend, the interval of a slope at this look is at {percent(level)}, and p "
+            "is adjusted for the looks."
+        )
+    if registration is not None and registration.extended_to is not None:
+        planned = counted(registration.planned.last, "search")
+        notes.append(
+            f"This study was extended without a plan: {planned} of every cell before the first "
+            f"trial, {counted(registration.extended_to, 'search')} after results could be seen. If "
+            "someone would have stopped at a verdict, a false verdict is "
+            f"more likely than the {percent(1 - LEVEL)} that the intervals claim."
+        )
+    return notes
