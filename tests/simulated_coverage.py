@@ -24,11 +24,12 @@ from reports.statistics.equivalence import WITHIN, equivalence_table
 from reports.statistics.hierarchy import bootstrap_lines
 from reports.statistics.intervals import ALPHA, bca_interval, t_interval
 from reports.statistics.lines import Line, contrast, unit_slopes
+from reports.statistics.looks import FUTILE, LookPlan, chance_of_verdict
 from reports.statistics.pooled import pooled_trend, trend_of
 from reports.statistics.power import detectable_slope
 from reports.statistics.scaling import scaling_table
 from reports.statistics.selection import LINE, Selection
-from reports.statistics.shape import FALLS, FLAT, monotone_p
+from reports.statistics.shape import monotone_p
 from reports.statistics.units import by_unit
 from reports.statistics.verdict import CANNOT_TELL, CONTRADICTS, SUPPORTS
 from reports.statistics.verdict import judge as judge_trends
@@ -87,18 +88,23 @@ class Trouble:
     """Correlation of the noise of one seed and width between lines."""
     lost: float = 0.0
     """Share of trials that were lost; a pair is lost with either half."""
+    kind: str = "normal"
+    """How luck is distributed, one of `NOISES`."""
 
 
 def draw_lines(truth: Truth, trouble: Trouble, rng: np.random.Generator) -> list[Line]:
-    """The lines of a study with the widths and seeds of ``truth`` and the gains of ``trouble``.
+    """The lines of a study with the design of ``truth`` and the gains of ``trouble``.
 
-    They are arrays from the start: this takes a tenth of the time of `draw_pairs`.
+    Rows are searches with one seed each where the truth has several searches, else seeds. They are
+    arrays from the start: this takes a tenth of the time of `draw_pairs`.
     """
     names = [dataset for dataset in truth.datasets for _ in truth.methods]
-    shape = (len(names), truth.seeds, len(truth.widths))
+    repeated = truth.searches > 1
+    shape = (len(names), truth.searches if repeated else truth.seeds, len(truth.widths))
     own, common = rng.normal(size=shape), rng.normal(size=shape[1:])
     noise = math.sqrt(1 - trouble.shared) * own + math.sqrt(trouble.shared) * common
-    luck = rng.normal(size=(len(names), 1, len(truth.widths))) * np.array(trouble.luck)
+    fresh = shape if repeated else (len(names), 1, len(truth.widths))
+    luck = NOISES[trouble.kind](rng, fresh) * np.array(trouble.luck)
     gains = np.array(trouble.curve) + luck + noise * np.array(trouble.noise)
     gains[rng.random(shape) > (1 - trouble.lost) ** 2] = np.nan
     lines = []
@@ -106,7 +112,8 @@ def draw_lines(truth: Truth, trouble: Trouble, rng: np.random.Generator) -> list
         there = ~np.isnan(scores).all(axis=0)
         widths = np.array(truth.widths)[there]
         sizes = truth.parameters(1) * widths.astype(float) ** 2
-        lines.append(Line(name, tuple(widths.tolist()), sizes, scores[:, there]))
+        seeds = 1 if repeated else None
+        lines.append(Line(name, tuple(widths.tolist()), sizes, scores[:, there], seeds))
     return lines
 
 
@@ -121,7 +128,7 @@ def verdicts(truth: Truth, trouble: Trouble, studies: int) -> dict[str, float]:
     The true slope is that of the least-squares line through the true course. "all along" counts
     the headlines that say that the gain falls from the smallest encoder to the largest.
     """
-    rng = np.random.default_rng(truth.seeds)
+    rng = np.random.default_rng(truth.searches * truth.seeds)
     sizes = np.array([float(truth.parameters(width)) for width in truth.widths])
     slope = float(contrast(sizes) @ np.array(trouble.curve))
     curved = len(set(trouble.curve)) > 1
@@ -133,7 +140,7 @@ def verdicts(truth: Truth, trouble: Trouble, studies: int) -> dict[str, float]:
         if row["verdict"] != CANNOT_TELL:
             counts[row["verdict"]] += 1
         if curved:
-            counts[names[-1]] += row["verdict"] == SUPPORTS and row["shape"] in (FALLS, FLAT)
+            counts[names[-1]] += row["verdict"] == SUPPORTS and bool(row["all_along"])
     return {name: 100 * value / studies for name, value in counts.items()}
 
 
@@ -151,6 +158,50 @@ def any_verdict_of_many_looks(truth: Truth, studies: int) -> dict[str, float]:
         counts["one look, at the end"] += found[-1]
         counts["a look after each seed from 3 on"] += any(found)
     return {name: 100 * value / studies for name, value in counts.items()}
+
+
+def of_looks(
+    plan: LookPlan, studies: int, slope: float = 0.0, kind: str = "normal"
+) -> dict[str, float]:
+    """Verdicts of studies that grow search by search, in percent, and the searches they took.
+
+    Args:
+        plan: of the looks.
+        studies: to draw.
+        slope: true slope of every search, in standard deviations of a search's slope.
+        kind: how searches are distributed, one of `NOISES`.
+
+    Returns:
+        "planned": studies with a verdict at some look at its own level. "futile": studies that
+        were called futile at a look before the last. "stopped": verdicts of studies that stop where
+        they are called futile. "searches": that such studies took, on average. "not planned":
+        verdicts at some look at 5 %. "one look": verdicts at the end alone.
+    """
+    slopes = slope + NOISES[kind](np.random.default_rng(plan.last), (studies, plan.last))
+    running = np.ones(studies, bool)
+    any_planned, any_time, stopped, futile = (np.zeros(studies, bool) for _ in range(4))
+    searches = np.zeros(studies)
+    for look in range(plan.first, plan.last + 1):
+        p = stats.ttest_1samp(slopes[:, :look], 0, axis=1).pvalue
+        shown = p < plan.until(look).nominal()
+        any_planned |= shown
+        any_time |= p < ALPHA
+        stopped |= running & shown
+        searches[running] = look
+        running &= ~shown
+        if look < plan.last:
+            hopeless = running & (chance_of_verdict(p, plan, look) < FUTILE)
+            futile |= hopeless
+            running &= ~hopeless
+    shares = {
+        "planned": any_planned,
+        "stopped": stopped,
+        "futile": futile,
+        "not planned": any_time,
+        "one look": p < ALPHA,
+    }
+    found = {name: 100 * float(share.mean()) for name, share in shares.items()}
+    return found | {"searches": float(searches.mean())}
 
 
 def held(interval: tuple[float, float], truth: float) -> bool:
@@ -321,11 +372,14 @@ def draw_confirm(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
 
 
 SEEDS = (3, 6, 10)
+SEARCHES = (3, 5, 8)
 
 
-def table(setting: str, measure: Callable[[int], dict[str, float]]) -> None:
-    """Print the rows of one setting, with a column for each number of seeds."""
-    columns = [measure(n) for n in SEEDS]
+def table(
+    setting: str, measure: Callable[[int], dict[str, float]], counts: Sequence[int] = SEEDS
+) -> None:
+    """Print the rows of one setting, with a column for each number of seeds or searches."""
+    columns = [measure(n) for n in counts]
     for name in dict.fromkeys(name for column in columns for name in column):
         cells = [f"{c[name]:.1f}" if name in c else "none" for c in columns]
         print(f"| {name} | {setting} | {' | '.join(cells)} |", flush=True)
@@ -394,6 +448,63 @@ def troubles(studies: int) -> None:
         table(setting, lambda n, t=truth, e=trouble: verdicts(replace(t, seeds=n), e, studies))
 
 
+OF_SEARCHES: dict[str, tuple[Truth, Trouble]] = {
+    "flat, two widths, 1 line, luck 0.3": (
+        Truth(methods=("moco",), widths=(4, 16)),
+        Trouble((0.0,) * 2, (0.3,) * 2, (0.3,) * 2),
+    ),
+    "flat, luck 0.3": (Truth(), Trouble(luck=(0.3,) * 4)),
+    "flat, skewed luck 0.5": (Truth(), Trouble(luck=(0.5,) * 4, kind="skewed")),
+    "flat, luck with heavy tails 0.5": (Truth(), Trouble(luck=(0.5,) * 4, kind="heavy tails")),
+    **{name: both for name, both in TROUBLES.items() if name.startswith("flat")},
+    "flat, luck 0.1, at the largest 0.9, 5 % of trials lost": (
+        Truth(),
+        Trouble(luck=(0.1, 0.1, 0.1, 0.9), lost=0.05),
+    ),
+    "flat, luck 0.1, at the largest 0.9, 20 % of trials lost": (
+        Truth(),
+        Trouble(luck=(0.1, 0.1, 0.1, 0.9), lost=0.2),
+    ),
+    "hump 0, 1, 1, 0": (Truth(), Trouble(curve=(0.0, 1.0, 1.0, 0.0), luck=(0.3,) * 4)),
+    **{name: both for name, both in TROUBLES.items() if not name.startswith("flat")},
+    "optima drift: luck 0.3, mean +0.2 a doubling": (
+        Truth(),
+        Trouble(curve=(0.0, 0.4, 0.8, 1.2), luck=(0.3,) * 4),
+    ),
+}
+"""Settings of several searches with one seed each. Where the truth is flat or has no mean slope,
+every verdict is false. Drifting optima are a trend of what was measured, which no repetition of the
+same search tells from one of the arm."""
+
+
+def searches(studies: int) -> None:
+    """Verdicts over searches, under the same troubles and more."""
+    for setting, (truth, trouble) in OF_SEARCHES.items():
+        table(
+            setting,
+            lambda n, t=truth, e=trouble: verdicts(replace(t, searches=n, seeds=1), e, studies),
+            SEARCHES,
+        )
+
+
+LOOKS = (LookPlan(2, 6), LookPlan(3, 6), LookPlan(3, 8), LookPlan(3, 12))
+
+
+def planned_looks(studies: int) -> None:
+    """Verdicts of studies that grow search by search, flat and with a slope."""
+    for plan in LOOKS:
+        for setting, slope, kind in (
+            ("flat", 0.0, "normal"),
+            ("flat, heavy tails", 0.0, "heavy tails"),
+            ("flat, skewed", 0.0, "skewed"),
+            ("slope 1 sd", 1.0, "normal"),
+            ("slope 2 sd", 2.0, "normal"),
+        ):
+            found = of_looks(plan, 20 * studies, slope, kind)
+            cells = " | ".join(f"{found[name]:.1f}" for name in found)
+            print(f"| {plan.first} to {plan.last} | {setting} | {cells} |", flush=True)
+
+
 def looks(studies: int) -> None:
     """Verdicts where someone looks after each seed."""
     for name, share in any_verdict_of_many_looks(Truth(seeds=20), studies).items():
@@ -425,8 +536,9 @@ def powers(studies: int) -> None:
 
 
 GROUPS = {
-    group.__name__: group for group in (gains, slopes, pools, troubles, looks, capacities, powers)
-}
+    group.__name__: group
+    for group in (gains, slopes, pools, troubles, searches, planned_looks, looks)
+} | {group.__name__: group for group in (capacities, powers)}
 
 
 def main(studies: int, groups: Sequence[str]) -> None:
@@ -435,9 +547,17 @@ def main(studies: int, groups: Sequence[str]) -> None:
     error = 100 * math.sqrt(0.05 * 0.95 / studies)
     half = 100 * math.sqrt(0.25 / studies)
     print(f"{studies} studies; standard error {error:.1f} at 5 and 95 %, {half:.1f} at 50 %\n")
-    print(f"| what | setting | {' | '.join(f'{n} seeds' for n in SEEDS)} |")
-    print("| --- | --- | --- | --- | --- |", flush=True)
     for name in groups:
+        if name == "planned_looks":
+            print(
+                "| looks | setting | planned | stopped | futile | not planned | one look | "
+                "searches |"
+            )
+            print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+        else:
+            unit, counts = ("searches", SEARCHES) if name == "searches" else ("seeds", SEEDS)
+            print(f"| what | setting | {' | '.join(f'{n} {unit}' for n in counts)} |")
+            print("| --- | --- | --- | --- | --- |", flush=True)
         GROUPS[name](studies)
 
 

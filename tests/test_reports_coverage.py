@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 
 from tests.simulated_coverage import (
+    OF_SEARCHES,
     STUDIES,
     factor_coverage,
     gain_coverage,
     pooled_coverage,
     slope_coverage,
+    verdicts,
 )
 from tests.synthetic_study import Truth
 
@@ -72,3 +74,14 @@ def test_the_capacity_factor_covers_without_bias(seeds):
     found = factor_coverage(truth, STUDIES)
     assert found["coverage"] == pytest.approx(95, abs=MARGIN)
     assert abs(found["bias"]) < 3
+
+
+FALSE = [name for name in OF_SEARCHES if name.startswith(("flat", "hump 0, 1, 1, 0"))]
+
+
+@pytest.mark.parametrize("setting", FALSE)
+def test_verdicts_over_three_searches_are_wrong_in_one_study_of_twenty(setting):
+    truth, trouble = OF_SEARCHES[setting]
+    found = verdicts(replace(truth, searches=3, seeds=1), trouble, STUDIES // 2)
+    assert found["supports"] + found["contradicts"] <= 5 + HALF_MARGIN
+    assert found["coverage"] >= 95 - HALF_MARGIN

@@ -15,6 +15,7 @@ from reports.statistics.intervals import ALPHA
 from reports.statistics.looks import FUTILE, LookPlan, boundaries, chance_of_verdict
 from reports.store.registration import FILE, read_registration, record_look, register
 from reports.store.tables import open_store
+from tests.simulated_coverage import of_looks
 from tests.synthetic_study import Truth, draw_trials
 from trainables.errors import InputError
 
@@ -62,6 +63,14 @@ def test_the_repeated_p_value_is_below_the_level_exactly_where_the_look_shows_an
     assert p <= adjusted <= 1
     if abs(adjusted - ALPHA) > 1e-4:
         assert (adjusted < ALPHA) == (p < level.nominal(ALPHA))
+
+
+@pytest.mark.parametrize("plan", [LookPlan(2, 6), LookPlan(3, 6), LookPlan(3, 12)])
+def test_looks_with_few_searches_keep_their_level(plan):
+    found = of_looks(plan, 20_000)
+    assert found["planned"] <= 5 + 3 * 0.15  # three standard errors of the simulation
+    assert found["not planned"] > 10
+    assert found["planned"] == pytest.approx(found["stopped"], abs=0.3)  # futility binds nobody
 
 
 def test_looks_beside_the_plan_cost_level():
