@@ -107,7 +107,7 @@ def _hopeless(p: float, plan: LookPlan, searches: int, alpha: float) -> bool:
     """Whether a verdict is unlikely. More searches may give a p-value where there is none yet."""
     if searches >= plan.last or not math.isfinite(p):
         return False
-    return chance_of_verdict(p, plan, searches, alpha) < FUTILE
+    return bool(chance_of_verdict(p, plan, searches, alpha) < FUTILE)
 
 
 def whole_searches(trials: pd.DataFrame) -> list[int]:
