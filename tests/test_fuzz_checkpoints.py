@@ -155,6 +155,19 @@ def test_a_checkpoint_with_an_edited_field_is_refused_or_can_be_continued(
         trial.restore(saved)
 
 
+def test_settings_that_an_older_torch_did_not_save_keep_their_values(
+    trial: Trial, state: dict[str, Any], saved: Path, path: Path
+) -> None:
+    (group,) = state["pretraining"]["optimizer"]["param_groups"]
+    for name in group.keys() - {"params"}:
+        edited = copied({**state, "kind": "mixco-study checkpoint 1"})
+        del edited["pretraining"]["optimizer"]["param_groups"][0][name]
+        torch.save(edited, path)
+        assert refused(trial, path) is None
+        assert trial.pretraining.optimizer.param_groups[0][name] == group[name], name
+        trial.restore(saved)
+
+
 def test_what_another_program_wrote_is_refused_and_runs_no_code(
     trial: Trial, state: dict[str, Any], whole: bytes, path: Path
 ) -> None:

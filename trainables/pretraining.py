@@ -173,7 +173,12 @@ class Pretraining:
         """Continue from a ``state_dict`` of the same config."""
         self.epoch = state["epoch"]
         self.method.load_state_dict(state["method"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        own, saved = self.optimizer.state_dict()["param_groups"], state["optimizer"]
+        # Settings that the torch of the checkpoint did not know keep this trial's values.
+        groups = [
+            {**mine, **theirs} for mine, theirs in zip(own, saved["param_groups"], strict=True)
+        ]
+        self.optimizer.load_state_dict({**saved, "param_groups": groups})
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor, Mix | None]]:
         """For each step of this epoch: this worker's two views, and what makes the arm's images.
