@@ -390,7 +390,9 @@ def _read(file: IO[bytes], where: str) -> str:
     try:
         return file.read(4 * MAX_CHARACTERS + 4).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{where}: cannot be read: {cause(error)}") from None
+        raise InputError(
+            f"{where}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from None
 
 
 def dump_spec(spec: StudySpec) -> str:

@@ -144,5 +144,7 @@ def test_failed_download_is_one_line(
 
 
 def test_only_what_can_be_downloaded_is_fetched(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'digits': not one to download \(allowed: fashion"):
+    with pytest.raises(
+        InputError, match=r"'digits': no automatic download \(available for: fashion"
+    ):
         mixco_data("fetch", "digits", data_dir=tmp_path)

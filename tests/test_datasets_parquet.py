@@ -331,6 +331,8 @@ def test_files_that_only_begin_like_a_split_do_not_join_it(tmp_path: Path) -> No
         (["train", "training"], "two forms of one split"),
         (["train-00000-of-00001-aaaaaaaa", "train-00000-of-00001-bbbbbbbb"], "second file"),
         (["train-00000-of-00001", "train-00000-of-00002"], "two forms of one split"),
+        (["train/0000", "train/0002"], "shard 1 of train is missing (found: 0000.parquet, 0002"),
+        (["train-1", "train-2", "train-4"], "shard 3 of train is missing"),
         (["train/test"], "say different splits"),
         (["val"], "no train split in"),
         ([], "no train split in"),
@@ -343,6 +345,12 @@ def test_splits_that_are_not_whole_are_one_line(
         write(tmp_path / f"set/{file}.parquet", [0, 1] * 6)
     write(tmp_path / "set/test.parquet", [0, 1], start=100)
     refused(tmp_path / "set", part)
+
+
+def test_years_are_no_numbers_of_shards(tmp_path: Path) -> None:
+    for number, file in enumerate(("train/2017", "train/2019", "test")):
+        write(tmp_path / f"set/{file}.parquet", [0, 1] * 6, start=12 * number)
+    assert len(class_of(load(tmp_path / "set"))) == 36
 
 
 def test_where_no_split_is_found_the_line_says_what_there_is(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from study.commands import report as report_command
 from study.commands import study as study_command
 from study.on_ray.driver import run_study
 from study.spec import parse_spec
+from tests.in_process import mixco
+from tests.local_head import free_ports
 from tests.object_store import ObjectStore, Trouble, object_store
 from tests.synthetic_trial import MakeSynthetic
 from tests.test_study_kill import kill_with_ray
@@ -64,12 +66,6 @@ def assert_same(one: Store, other: Store) -> None:
         pd.testing.assert_frame_equal(table(one, name), table(other, name))
 
 
-def mixco(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "study.commands.main", *arguments], capture_output=True, text=True
-    )
-
-
 def test_a_store_written_through_trouble_is_whole(s3: ObjectStore, trouble: Trouble) -> None:
     far = open_store(s3.uri("rows", trouble.port), create=True)
     trouble.share = 0.25
@@ -111,7 +107,9 @@ def test_a_store_out_of_reach_is_not_taken_for_a_damaged_one(
     assert far.ids() == {"a"}
 
 
-def test_a_wrong_place_or_key_is_one_line(s3: ObjectStore, tmp_path: Path) -> None:
+def test_a_wrong_place_or_key_is_one_line(
+    s3: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = tmp_path / "far.yaml"
     spec.write_text(SPEC)
     for results, reason in (
@@ -120,10 +118,16 @@ def test_a_wrong_place_or_key_is_one_line(s3: ObjectStore, tmp_path: Path) -> No
         ("s4://bucket/x", "s4"),
     ):
         ended = mixco("study", "run", str(spec), "--results", results)
-        assert ended.returncode == 2, ended.stderr
-        assert len(ended.stderr.splitlines()) == 1, ended.stderr
-        assert reason in ended.stderr
-        assert s3.secret not in ended.stderr
+        assert ended.code == 2, ended.err
+        assert len(ended.err.splitlines()) == 1, ended.err
+        assert reason in ended.err
+        assert s3.secret not in ended.err
+    monkeypatch.setattr("reports.store.files._WRITE_ATTEMPTS", 1)
+    (port,) = free_ports(1)
+    ended = mixco("report", s3.uri("x", port))
+    assert (ended.code, len(ended.err.splitlines())) == (1, 1), ended.err
+    assert "NETWORK_CONNECTION" in ended.err
+    assert s3.secret not in ended.err
     with pytest.raises(InputError, match=r"s3://bucket/none\?.*: no such results folder"):
         open_store(s3.uri("none"))
 

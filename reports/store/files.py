@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import posixpath
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,10 @@ from trainables.atomic_write import LEFTOVERS, atomic_write
 from trainables.errors import InputError, cause, shown
 
 _OBJECT_STORES = ("s3", "gcs", "abfs")
+_OUT_OF_REACH = re.compile(
+    "AWS Error (NETWORK_CONNECTION|REQUEST_TIMEOUT|SERVICE_UNAVAILABLE|SLOW_DOWN|THROTTLING)"
+)
+"""Errors of the network or the service, not of what the user wrote."""
 _WRITE_ATTEMPTS = 11  # 25 ms, doubled each time
 _READ_ATTEMPTS, _READ_SECONDS = 5, 0.2
 
@@ -192,8 +197,9 @@ def open_files(root: str | Path, create: bool = False) -> tuple[pa.fs.FileSystem
     """The file system of ``root``, a path or a URI, and the folder's path in it.
 
     Raises:
-        InputError: ``root`` is malformed, out of reach, not allowed or not a folder; or there is no
-            such folder and ``create`` is false.
+        InputError: ``root`` is malformed, not allowed or not a folder; or there is no such folder
+            and ``create`` is false.
+        StoreError: the object store is out of reach.
     """
     name = address.public(root)
     try:
@@ -202,18 +208,33 @@ def open_files(root: str | Path, create: bool = False) -> tuple[pa.fs.FileSystem
             if filesystem.type_name == "s3":
                 filesystem = _persistent(filesystem)
         else:
-            filesystem, path = pa.fs.LocalFileSystem(), Path(root).absolute().as_posix()
+            filesystem, path = pa.fs.LocalFileSystem(), _utf8(Path(root).absolute().as_posix())
         found = filesystem.get_file_info(path).type
         if found == pa.fs.FileType.Directory and filesystem.type_name == "local":
             next(Path(path).iterdir(), None)  # raises where reading is not allowed
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = shown(address.without_secrets(" ".join(str(error).split()), root), 300)
+        if _OUT_OF_REACH.search(str(error)):
+            raise StoreError(f"{name}: {reason}") from None
         raise InputError(f"{name}: {reason}") from None
     if found == pa.fs.FileType.File:
         raise InputError(f"{name}: is a file, not a results folder")
     if not create and found != pa.fs.FileType.Directory:
         raise InputError(f"{name}: no such results folder")
     return filesystem, path
+
+
+def _utf8(path: str) -> str:
+    """The path, which pyarrow passes on as UTF-8.
+
+    Raises:
+        ValueError: its name on the disk is not UTF-8.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the path is not UTF-8 (rename the folder)") from None
+    return path
 
 
 def _persistent(filesystem: pa.fs.S3FileSystem) -> pa.fs.S3FileSystem:

@@ -35,8 +35,9 @@ def open_store(root: str | Path, create: bool = False) -> Store:
     """The results under ``root``, a path or a URI (``s3://``, ``gs://``, ...).
 
     Raises:
-        InputError: ``root`` is malformed, out of reach, not allowed or not a folder; or it holds no
-            results and ``create`` is false.
+        InputError: ``root`` is malformed, not allowed or not a folder; or it holds no results and
+            ``create`` is false.
+        StoreError: the object store is out of reach.
     """
     return Store(*open_files(root, create), str(root))
 

@@ -25,7 +25,7 @@ def export(
     trial: Annotated[
         str, typer.Argument(metavar="TRIAL", help="id of a recorded trial, or how it begins")
     ],
-    results: Annotated[Path, typer.Option(help="results folder that has the trial")] = Path(
+    results: Annotated[str, typer.Option(help="results folder that has the trial")] = (
         by_hand.RESULTS
     ),
     out: Annotated[
@@ -33,17 +33,24 @@ def export(
     ] = None,
 ) -> None:
     """Write the trained encoder of TRIAL: weights, program, card and a loading example."""
+    from reports.store.address import is_uri, public
     from reports.store.configs import config_of
     from reports.store.schema import COMPLETE
     from reports.store.tables import open_store
     from study import local_trial
     from trainables.export import export as write
 
-    row = local_trial.find(open_store(results), trial)
+    if is_uri(results):
+        raise InputError(
+            f"--results {public(results)}: a URI holds no checkpoints (allowed: a folder of this "
+            "machine in which `mixco trial` left the trial's checkpoint)"
+        )
+    place = Path(results)
+    row = local_trial.find(open_store(place), trial)
     trial_id = str(row["trial_id"])
     if row["status"] != COMPLETE:
         raise InputError(f"{trial_id}: is {row['status']}; only complete trials are exported")
-    path = local_trial.checkpoint_path(results, trial_id)
+    path = local_trial.checkpoint_path(place, trial_id)
     if not path.is_file():
         raise InputError(
             f"{trial_id}: no checkpoint at {path}; studies keep none of finished trials, "
@@ -51,7 +58,7 @@ def export(
         )
     config = config_of(row)
     card = {name: _plain(row[name]) for name in _RECORDED}
-    folder = out or results / "exports" / trial_id
+    folder = out or place / "exports" / trial_id
     write(path, config, {**card, "config": config.model_dump(mode="json")}, folder)
     news_of(str(folder))
     say(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

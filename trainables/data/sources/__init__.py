@@ -91,7 +91,7 @@ def fetch(name: str, data_dir: Path) -> Path:
     source = SOURCES.get(name)
     if source is None or not source.can_download:
         allowed = ", ".join(key for key, source in SOURCES.items() if source.can_download)
-        raise InputError(f"data set {name!r}: not one to download (allowed: {allowed})")
+        raise InputError(f"data set {name!r}: no automatic download (available for: {allowed})")
     place = data_dir / name
     socket.setdefaulttimeout(_STALLED_SECONDS)
     try:

@@ -87,16 +87,28 @@ def parse_address(source: DataSource, name: str, kind: str) -> Address:
     return Address(name, _path(name, kind, path), options)
 
 
+def _expanded(name: str, text: str) -> Path:
+    """The path, with a home folder in place of ``~`` or ``~user``."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # Python says: could not determine home directory
+        user = Path(text).parts[0]
+        raise InputError(
+            f"data set {name!r}: no home folder is known for {user} (write the whole path, or "
+            f"./{user} for a folder of this name)"
+        ) from None
+
+
 def _path(name: str, kind: str, text: str) -> Path:
     if not text:
         raise InputError(f"data set {name!r}: no path after {kind}:")
     try:
         text.encode()
-        path = Path(text).expanduser()
+        path = _expanded(name, text)
         path.stat()
     except FileNotFoundError:
         pass  # the source itself reports what is wrong with the path
-    except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, no such user, no rights
+    except (OSError, ValueError) as error:  # too long, NUL, no rights
         is_bytes = isinstance(error, UnicodeEncodeError)
         reason = "the path is not UTF-8" if is_bytes else cause(error)
         raise InputError(f"data set {name!r}: {reason}") from None

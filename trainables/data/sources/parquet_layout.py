@@ -12,10 +12,12 @@ from trainables.data.split_names import SPLIT_NAMES, split_of
 from trainables.errors import InputError, listed
 
 _SHARD = re.compile(
-    r"(?P<word>[a-z]+)(?:[-_.]?(?P<index>\d+))?(?:-of-(?P<total>\d+))?(?:-[0-9a-f]{8,})?",
+    r"(?P<word>[a-z]+)(?:[-_.]?(?P<index>[0-9]+))?(?:-of-(?P<total>\d+))?(?:-[0-9a-f]{8,})?",
     re.IGNORECASE,
 )
 """SPLIT, SPLIT-00000, SPLIT-00000-of-00003, each perhaps followed by a hash."""
+_NUMBER = re.compile(r"[0-9]{1,9}")
+"""The whole name of a shard in the folder of its split."""
 _DEEPEST = 4
 _MOST_ENTRIES = 20_000
 
@@ -38,7 +40,9 @@ class _Shard:
     alias: str
     """The name of the split in the file or folder name."""
     index: int | None
+    """The number in its name."""
     total: int | None
+    """How many files its name says that there are."""
 
 
 def find_layout(name: str, folder: Path, config: str | None) -> Layout:
@@ -114,7 +118,8 @@ def _shard(folder: Path, file: Path) -> _Shard | None:
     by_folder = split_of(folders[-1]) if folders else None
     if by_name and by_folder and by_name != by_folder:
         raise InputError(f"{file}: the file's name and the folder's name say different splits")
-    index = int(match["index"]) if match and match["index"] and match["total"] else None
+    number = match["index"] if match else file.stem if _NUMBER.fullmatch(file.stem) else None
+    index = int(number) if number else None
     total = int(match["total"]) if match and match["total"] and by_name else None
     if by_folder:
         config = "/".join(folders[:-1])
@@ -180,6 +185,8 @@ def _shards_in_one_place(
             )
     if first.total is not None:
         _check_complete(chosen, first.total)
+    else:
+        _check_no_gap(chosen)
     return [shard.path for shard in chosen]
 
 
@@ -194,4 +201,18 @@ def _check_complete(shards: list[_Shard], total: int) -> None:
         raise InputError(
             f"{shards[0].path.parent}: {shards[0].alias}-*.parquet: {what} is missing "
             f"({len(indices)} files were found)"
+        )
+
+
+def _check_no_gap(shards: list[_Shard]) -> None:
+    """Refuse numbers that begin at 0 or 1, as shards are counted, and leave one out."""
+    numbers = {shard.index for shard in shards if shard.index is not None}
+    if len(numbers) < len(shards) or min(numbers) > 1:
+        return  # not the numbers of shards: of years, perhaps
+    if max(numbers) - min(numbers) >= len(numbers):
+        missing = next(n for n in range(min(numbers), max(numbers)) if n not in numbers)
+        raise InputError(
+            f"{shards[0].path.parent}: shard {missing} of {shards[0].split} is missing "
+            f"(found: {listed([shard.path.name for shard in shards], 5)}; if these are all, number "
+            "them without a gap)"
         )
