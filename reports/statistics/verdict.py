@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from reports.statistics.intervals import ALPHA
 from reports.statistics.looks import ONE_LOOK, Level
@@ -78,12 +77,14 @@ def verdict(slope: float, p: float, deciding_width: float) -> str:
 
 
 def holm(p_values: pd.Series) -> pd.Series:
-    """Holm's step-down adjustment over the p-values that exist; NaN stays NaN."""
-    known = p_values.notna()
-    adjusted = p_values.astype(float)
-    if known.sum() > 1:  # statsmodels collects all garbage at each call, which takes time
-        adjusted[known] = multipletests(p_values[known].astype(float), method="holm")[1]
-    return adjusted
+    """Holm's step-down adjustment over the p-values that exist; NaN stays NaN.
+
+    Holm, S. (1979). A simple sequentially rejective multiple test procedure. Not statsmodels': it
+    collects the process's garbage at each call, which takes up to half a second.
+    """
+    ordered = p_values.astype(float).dropna().sort_values()
+    scaled = ordered * np.arange(len(ordered), 0, -1)
+    return scaled.cummax().clip(upper=1.0).reindex(p_values.index)
 
 
 def steps(p_values: pd.Series) -> list[int]:
