@@ -16,6 +16,30 @@ from tests.local_head import Head, local_head
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+# The files that take longest, longest first: a process that starts one of them last would work on
+# while the other has nothing left to do.
+_LONGEST = (
+    "test_reports_coverage.py",
+    "test_study_run.py",
+    "test_study_kill.py",
+    "test_cluster_address.py",
+    "test_cluster_jobs.py",
+    "test_train_trainable.py",
+    "test_store_s3.py",
+    "test_workers.py",
+    "test_reports_command.py",
+    "test_trial.py",
+    "test_study_search.py",
+    "test_reports_trend.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the longest files to the front; pytest-xdist hands files out in this order."""
+    place = {name: index for index, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 @pytest.fixture(scope="session")
 def head() -> Iterator[Head]:
     """One head for all tests that leave it as it was: it takes a while to start."""

@@ -27,7 +27,7 @@ def store(tmp_path):
 
 
 def test_a_report_is_a_page_and_a_summary_that_admits_what_three_seeds_cannot_show(store):
-    done = report(store)
+    done = report(store, "--no-exports")
     assert done.exit_code == 0, done.output
     text = " ".join(done.stdout.split())
     assert "The gain of mixco" in text
@@ -38,7 +38,7 @@ def test_a_report_is_a_page_and_a_summary_that_admits_what_three_seeds_cannot_sh
 
 
 def test_json_is_strict_and_complete(store, tmp_path):
-    done = report(store, "--json", "--out", tmp_path / "elsewhere")
+    done = report(store, "--json", "--no-exports", "--out", tmp_path / "elsewhere")
     found = json.loads(done.stdout, parse_constant=pytest.fail)
     assert len(found["tables"]["gain"]) == 6
     assert found["tables"]["gain"][0]["bca_low"] is None

@@ -107,9 +107,8 @@ def test_a_killed_driver_loses_no_trial_and_repeats_none(tmp_path: Path) -> None
 
 
 def test_interrupting_ends_cleanly_and_a_second_driver_is_refused(tmp_path: Path) -> None:
-    # Slow trials: the first driver has work left when the second, which starts Ray, asks.
-    driver = run_until(tmp_path, 1, seconds=3)
-    second, _ = start(tmp_path, "killed").communicate(timeout=200)
+    driver = run_until(tmp_path, 1, seconds=2)  # slow trials: work is left when the second asks
+    second, _ = start(tmp_path, "killed", cpus=0).communicate(timeout=200)
     assert "error:" in second and f"process {driver.pid} " in second
     driver.send_signal(signal.SIGINT)
     output, _ = driver.communicate(timeout=150)

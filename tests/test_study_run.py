@@ -49,7 +49,7 @@ TIMES = ["started_at", "finished_at"]
 def local_ray() -> Iterator[None]:
     import ray
 
-    ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 
@@ -333,7 +333,7 @@ ASHA = {"stopping": {"rule": "asha", "grace_epochs": 1, "reduction_factor": 2.0}
 def test_asha_prunes_within_cells_and_resumes_to_the_same_table(
     store: Store, tmp_path: Path
 ) -> None:
-    spec = spec_of(trials=8, base={"epochs": 8}, **ASHA)
+    spec = spec_of(arms=("mixco",), trials=8, base={"epochs": 8}, **ASHA)
     whole = open_store(tmp_path / "whole", create=True)
     run(whole, spec)
     trials = whole.read("trials")
