@@ -108,6 +108,8 @@ def _path(name: str, kind: str, text: str) -> Path:
         path.stat()
     except FileNotFoundError:
         pass  # the source itself reports what is wrong with the path
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # too long, NUL, no rights
         is_bytes = isinstance(error, UnicodeEncodeError)
         reason = "the path is not UTF-8" if is_bytes else cause(error)
