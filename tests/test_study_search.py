@@ -201,17 +201,15 @@ def test_matched_compute_gives_the_cheaper_arm_more_epochs() -> None:
         assert work[0] == pytest.approx(work[1], rel=0.01)
 
 
-def joint(sampler: str = "nsgaii", trials: int = 14) -> StudySpec:
+def joint(sampler: str = "nsgaii") -> StudySpec:
     text = SPEC.replace("SAMPLER", sampler).replace("PARALLEL", "2")
-    text = text.replace("widths: [4]", "widths: [4, 8, 16]").replace(
-        "trials: 9", f"trials: {trials}"
-    )
+    text = text.replace("widths: [4]", "widths: [4, 8, 16]").replace("trials: 9", "trials: 14")
     return parse_spec(text + "treat_width: joint\n", "test")
 
 
 @pytest.mark.parametrize("sampler", [s.name for s in SAMPLERS.values() if s.two_objectives])
 def test_width_searched_with_the_rest_survives_interruption(sampler: str) -> None:
-    spec = joint(sampler, trials=7)
+    spec = joint(sampler)
     whole = work_through(Agenda(spec), 1, random.Random(0))
     rows = work_through(Agenda(spec), 4, random.Random(1), limit=9)
     rows += work_through(Agenda(spec, rows), 3, random.Random(2))
