@@ -124,7 +124,7 @@ def test_a_wrong_place_or_key_is_one_line(
         assert s3.secret not in ended.err
     monkeypatch.setattr("reports.store.files._WRITE_ATTEMPTS", 1)
     (port,) = free_ports(1)
-    ended = mixco("report", s3.uri("x", port))
+    ended = mixco("report", s3.uri("x", port), "--out", str(tmp_path / "page"))
     assert (ended.code, len(ended.err.splitlines())) == (1, 1), ended.err
     assert "NETWORK_CONNECTION" in ended.err
     assert s3.secret not in ended.err
