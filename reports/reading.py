@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from reports.store.address import public
+from reports.store.files import StoreError
 from reports.store.registration import Registration
 from reports.store.schema import CONFIG_FIELDS, CONFIRM, EVALUATIONS
 from reports.store.tables import Store, open_store
@@ -87,10 +88,13 @@ def _damaged_files() -> Iterator[list[str]]:
 
 @contextmanager
 def _as_input_error(uri: str) -> Iterator[None]:
-    """Turns errors of the file system, or of the URI itself, into one line."""
+    """Turns errors of the file system, or of the URI itself, into one line.
+
+    A store that is out of reach is no wrong input: its `StoreError` passes.
+    """
     try:
         yield
-    except InputError:
+    except (InputError, StoreError):
         raise
     except (OSError, ValueError) as error:
         raise InputError(f"{public(uri)}: cannot be read ({cause(error)})") from None
