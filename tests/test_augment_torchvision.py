@@ -219,3 +219,20 @@ def test_blur_is_drawn_as_torchvision_draws_it(drawn: Views) -> None:
         theirs = np.array([transform.make_params([])["sigma"][0] for _ in range(DRAWS)])
     ours = drawn.sigma[drawn.sigma > 0].numpy()
     assert stats.ks_2samp(ours, theirs).pvalue > P_VALUE
+
+
+def test_colour_strength_scales_the_jitter_and_nothing_else() -> None:
+    def drawn(strength: float) -> Views:
+        policy = ALL._replace(colour_strength=strength)
+        return draw_views(64, 32, policy, torch.Generator().manual_seed(0))
+
+    half, whole = drawn(0.5), drawn(1.0)
+    torch.testing.assert_close(whole.factors - 1, 2 * (half.factors - 1))
+    torch.testing.assert_close(whole.hue, 2 * half.hue)
+    assert (half.factors - 1).abs().max() <= 0.4
+    assert half.hue.abs().max() <= 0.1
+    for name in ("top", "left", "height", "width", "flipped", "order", "grey", "sigma"):
+        assert torch.equal(getattr(whole, name), getattr(half, name))
+    assert drawn(0.5).factors.equal(
+        draw_views(64, 32, ALL, torch.Generator().manual_seed(0)).factors
+    )

@@ -33,8 +33,9 @@ def test_roles_say_what_names_a_cell_what_is_searched_and_what_a_machine_chooses
     assert fields_with(Role.MACHINE) == ("device", "precision", "compile")
     assert SEARCHABLE == (
         "stem", "projection_dim", "temperature", "key_momentum", "queue_size", "mix_weight",
-        "mix_alpha", "mix_temperature", "mix_batch_norm", "crop_scale", "batch_size",
-        "learning_rate", "sgd_momentum", "weight_decay", "warmup_epochs",
+        "mix_alpha", "mix_temperature", "mix_batch_norm", "crop_scale",
+        "colour_strength", "batch_size", "learning_rate", "sgd_momentum", "weight_decay",
+        "warmup_epochs",
     )  # fmt: skip
     for space in SPACES.values():
         assert set(space) <= set(SEARCHABLE)

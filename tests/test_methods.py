@@ -170,8 +170,8 @@ def test_mix_batch_norm_decides_whose_statistics_are_used() -> None:
 
 
 def test_batch_norm_defaults_to_what_the_paper_ran() -> None:
-    assert not TrialConfig(method="moco").separate_batch_norm
-    assert TrialConfig(method="simclr").separate_batch_norm
+    assert TrialConfig(method="moco").mix_statistics == "shared"
+    assert TrialConfig(method="simclr").mix_statistics == "separate"
 
 
 @pytest.mark.parametrize("arm", ARMS)

@@ -28,6 +28,7 @@ from trainables.trial import Trial
 
 CASES = list(product(("moco", "simclr"), ARMS))
 SHARED = ("simclr", "mixco", "shared")  # the statistics that are not this method's default
+OWN = {"arm": "mixco", "sync_batch_norm": False}  # statistics of each worker
 STEPS = 3
 SMALL: dict[str, Any] = {
     "dataset": "digits", "encoder": "resnet10", "width": 4, "batch_size": 64, "epochs": 2,
@@ -147,6 +148,9 @@ def in_each_worker(data_dir: Path, folder: Path) -> dict[str, Any]:
         found["steps"][method, arm] = first_steps(data_dir, method, arm)
     method, arm, mode = SHARED
     found["steps"][SHARED] = first_steps(data_dir, method, arm, mix_batch_norm=mode)
+    for method in ("moco", "simclr"):
+        found["steps"]["own", method] = first_steps(data_dir, method, **OWN)
+        found["steps"]["four", method] = first_steps(data_dir, method, "mixco", batch_norm_groups=4)
     synced = nn.Sequential(nn.BatchNorm2d(5))
     synchronise(synced, on_cpu=True)
     assert isinstance(synced[0], SyncedBatchNorm2d)
@@ -218,6 +222,22 @@ def test_losses_and_gradients_are_those_of_the_whole_batch(
         # A few steps on: later losses, weights, running averages and the queue with its pointer.
         torch.testing.assert_close(found["losses"], one["losses"], rtol=1e-4, atol=1e-5)
         assert_close(found["state"], one["state"], 2e-3)
+
+
+@pytest.mark.parametrize(("kind", "groups"), [("own", 2), ("four", 4)])
+@pytest.mark.parametrize("method", ["moco", "simclr"])
+def test_groups_of_one_workers_batch_are_what_several_workers_have(
+    kind: str, groups: int, method: str, two: list[dict[str, Any]], data_dir: Path
+) -> None:
+    one = first_steps(data_dir, method, "mixco", batch_norm_groups=groups)
+    found = [two[rank]["steps"][kind, method] for rank in range(2)]
+    torch.testing.assert_close(found[0]["losses"], one["losses"], rtol=1e-4, atol=1e-5)
+    assert_close(found[0]["gradients"], one["gradients"], 1e-3)
+    # Until the end of an epoch each worker has running averages of its own.
+    for name, value in found[0]["state"].items():
+        if ".running_" in name:
+            value.add_(found[1]["state"][name]).div_(2)
+    assert_close(found[0]["state"], one["state"], 2e-3)
 
 
 def test_synchronised_batch_norm_is_batch_norm_of_all_images(two: list[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Annotated, Any, Literal, Self, assert_never, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -167,13 +167,17 @@ class TrialConfig(BaseModel):
     mix_temperature: Annotated[float, Role.HYPERPARAMETER, Field(gt=0, le=10)] = 0.05
     """tau of the mixing loss"""
     mix_batch_norm: Annotated[BatchNormMode | None, Role.HYPERPARAMETER] = None
-    """batch-norm statistics of mixed and clean images; default: as in the paper"""
+    """batch-norm statistics of mixed and clean images; default: moco shared, simclr separate"""
 
     sync_batch_norm: Annotated[bool, Role.SCHEDULE, Later.FIELD] = True
     """batch norm over the images of all workers; false: each its own, and MoCo's keys shuffled"""
+    batch_norm_groups: Annotated[int, Role.SCHEDULE, Later.FIELD, Field(ge=1, le=4096)] = 1
+    """batch norm over each of so many parts of a batch, as on so many GPUs; MoCo's keys shuffled"""
 
     crop_scale: Annotated[float, Role.HYPERPARAMETER, Field(gt=0, le=1)] = 0.2
     """smallest area of a random resized crop"""
+    colour_strength: Annotated[float, Role.HYPERPARAMETER, Later.FIELD, Field(ge=0, le=1.25)] = 0.5
+    """strength s of colour jitter: factors in 1 +- 0.8 s, hue +- 0.2 s (SimCLR 1, MoCo 0.5)"""
 
     epochs: Annotated[int, Role.SCHEDULE, Field(ge=1, le=100_000)] = 100
     """passes over the training images"""
@@ -247,6 +251,11 @@ class TrialConfig(BaseModel):
     def _consistent(self) -> Self:
         if self.batch_size % 2:
             raise ValueError(f"batch_size: {self.batch_size} is odd; mixing pairs its two halves")
+        if self.batch_size % (2 * self.batch_norm_groups):
+            raise ValueError(
+                f"batch_norm_groups: {self.batch_norm_groups} does not divide half of the "
+                f"batch ({self.batch_size} images)"
+            )
         if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
             raise ValueError(
                 f"warmup_epochs: {self.warmup_epochs:g} must be below epochs ({self.epochs})"
@@ -269,19 +278,12 @@ class TrialConfig(BaseModel):
         return ARMS.find(self.arm).makes_images
 
     @property
-    def separate_batch_norm(self) -> bool:
-        """Whether mixed images have batch-norm statistics of their own.
+    def mix_statistics(self) -> BatchNormMode:
+        """Batch-norm statistics of mixed and clean images.
 
-        By default as MixCo's published code does it for the method.
+        By default as MixCo's published code takes them for the method.
         """
-        mode = self.mix_batch_norm or METHODS.find(self.method).mix_batch_norm
-        match mode:
-            case "shared":
-                return False
-            case "separate":
-                return True
-            case _:
-                assert_never(mode)
+        return self.mix_batch_norm or METHODS.find(self.method).mix_batch_norm
 
     def value(self, name: str) -> Any:
         """The value of a field, or of a parameter of one's own."""

@@ -16,14 +16,15 @@ from torch import Tensor
 from trainables.arms.base import Draws, Mix
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
-from trainables.device import synced_norm, world
+from trainables.device import grouped_norm, synced_norm, world
 from trainables.device.runtime import Runtime
 from trainables.encoders.embedding import Embedding, Encoder
 from trainables.errors import InputError
 from trainables.methods.module import build_method
 from trainables.streams import stream
 from trainables.views.augment import apply_views
-from trainables.views.parameters import BLUR_FROM, Policy, Views, draw_views
+from trainables.views.parameters import Views, draw_views
+from trainables.views.policy import policy_of
 
 
 class Diverged(FloatingPointError):  # noqa: N818
@@ -57,20 +58,25 @@ class Pretraining:
                 f"batch_size: {config.batch_size} must be a multiple of {4 * world.size()} "
                 f"(four for each of {world.size()} workers)"
             )
+        if config.batch_norm_groups > 1 and config.batch_norm_groups % world.size():
+            raise InputError(
+                f"batch_norm_groups: {config.batch_norm_groups} must be a multiple of the "
+                f"{world.size()} workers"
+            )
         self.config, self.data, self.runtime = config, data, runtime
         self.epoch = 0
         self._sum: Tensor | None = None
         self._steps = 0
-        self.policy = Policy(
-            config.crop_scale, data.horizontal_flip, data.colour, data.image_size >= BLUR_FROM
-        )
+        self.policy = policy_of(config, data)
         self.steps_per_epoch = len(data.train) // config.batch_size
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(config.seed, "weights").initial_seed())
             sized = config.model_copy(update={"image_size": data.image_size})
             self.method = build_method(sized, data.channels)
         self.method.to(runtime.device).to(memory_format=runtime.memory_format)
-        if world.size() > 1 and config.sync_batch_norm:
+        if grouped_norm.own_groups(config) > 1:
+            grouped_norm.split(self.method, grouped_norm.own_groups(config))
+        elif world.size() > 1 and not self._has_own_statistics:
             synced_norm.synchronise(self.method, runtime.on_cpu)
         self.optimizer = torch.optim.SGD(
             self.method.trained_parameters(),
@@ -218,19 +224,25 @@ class Pretraining:
         return self.method.arm.mixer(self.config, Draws(generator, new_view))
 
     def _shuffle(self, step: int) -> Tensor | None:
-        """The order in which workers exchange the images of keys, [N]; None where they do not.
+        """The order in which the images of keys are embedded, [N]; None for their own order.
 
-        Workers exchange them where each has batch-norm statistics of its own.
+        They change places where parts of the batch have batch-norm statistics of their own.
         """
         config, device = self.config, self.runtime.device
-        if world.size() == 1 or config.sync_batch_norm or not self.method.shuffles_keys:
+        if not (self._has_own_statistics and self.method.shuffles_keys):
             return None
         generator = stream(config.seed, "shuffle", step, device)
         return torch.randperm(config.batch_size, generator=generator, device=device)
 
+    @property
+    def _has_own_statistics(self) -> bool:
+        """Whether parts of the batch have batch-norm statistics of their own."""
+        by_worker = world.size() > 1 and not self.config.sync_batch_norm
+        return by_worker or self.config.batch_norm_groups > 1
+
     def _own_averages(self) -> list[Tensor]:
         """Running averages that differ between workers."""
-        if world.size() == 1 or self.config.sync_batch_norm:
+        if world.size() == 1 or not self._has_own_statistics:
             return []
         return [buffer for name, buffer in self.method.named_buffers() if ".running_" in name]
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from trainables.config import TrialConfig, value_types
 from trainables.own_parameters import Values
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 VERSION_KEY = b"mixco_schema"
 
 COMPLETE, PRUNED, DIVERGED, FAILED = STATUSES = ("complete", "pruned", "diverged", "failed")
@@ -30,6 +30,8 @@ ADDED_IN: dict[str, int] = {
     "right": 4,
     "class_images": 4,
     "own_parameters": 5,
+    "colour_strength": 6,
+    "batch_norm_groups": 6,
 }
 """Columns that came after version 1, each with the version that brought it."""
 

@@ -11,7 +11,8 @@ from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.errors import shown
 from trainables.views.augment import apply_views
-from trainables.views.parameters import BLUR_FROM, Policy, draw_views
+from trainables.views.parameters import draw_views
+from trainables.views.policy import policy_of
 
 COLUMNS = 12
 _CELL = 96  # pixels; small images are enlarged by a whole factor up to about this
@@ -30,9 +31,7 @@ def contact_sheet(data: Dataset, columns: int = COLUMNS, seed: int = 0) -> Image
     chosen = torch.randperm(len(data.train), generator=generator)[:columns]
     images = data.train.images[chosen]
     config = TrialConfig()
-    policy = Policy(
-        config.crop_scale, data.horizontal_flip, data.colour, data.image_size >= BLUR_FROM
-    )
+    policy = policy_of(config, data)
     view_1, view_2 = (
         apply_views(images, draw_views(columns, data.image_size, policy, generator), policy)
         for _ in range(2)

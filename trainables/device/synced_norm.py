@@ -31,10 +31,15 @@ def _synced(norm: nn.BatchNorm2d, on_cpu: bool) -> nn.Module:
     synced: nn.Module = (
         SyncedBatchNorm2d.like(norm) if on_cpu else nn.SyncBatchNorm.convert_sync_batchnorm(norm)
     )
-    if hasattr(norm, "act"):  # a norm of timm applies its activation itself
-        synced.act = norm.act
-        synced.register_forward_hook(lambda module, _, output: module.act(output))
-    return synced
+    return with_activation_of(norm, synced)
+
+
+def with_activation_of(norm: nn.Module, other: nn.Module) -> nn.Module:
+    """``other`` with the activation of ``norm``: a norm of timm applies its own."""
+    if hasattr(norm, "act"):
+        other.act = norm.act
+        other.register_forward_hook(lambda module, _, output: module.act(output))
+    return other
 
 
 class SyncedBatchNorm2d(nn.BatchNorm2d):

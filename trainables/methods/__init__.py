@@ -13,6 +13,8 @@ _SHIPPED = (
         # MixCo's published code runs clean and mixed images through the encoder as one batch.
         mix_batch_norm="shared",
         fields=("key_momentum", "queue_size"),
+        # MixCo's published scripts train on two GPUs, each with batch-norm statistics of its own.
+        recipes={"paper": {"batch_norm_groups": 2}},
     ),
     Method(
         "simclr",
@@ -20,8 +22,17 @@ _SHIPPED = (
         "trainables.methods.simclr:SimCLR",
         # MixCo's published code runs clean and mixed images apart.
         mix_batch_norm="separate",
-        # From MixCo's published code; the paper leaves both temperatures open.
-        recipes={"paper": {"temperature": 0.5, "mix_temperature": 0.5}},
+        # From MixCo's published code and scripts. Mixed images move the running averages there.
+        recipes={
+            "paper": {
+                "temperature": 0.5,
+                "mix_temperature": 0.5,
+                "learning_rate": 0.15,
+                "weight_decay": 1e-6,
+                "colour_strength": 1.0,
+                "mix_batch_norm": "separate-both",
+            }
+        },
     ),
 )
 

@@ -9,8 +9,12 @@ from typing import Any, Literal
 from trainables.own_parameters import Parameter
 from trainables.registry import load
 
-BatchNormMode = Literal["shared", "separate"]
-"""Whether clean and mixed images share batch-norm statistics."""
+BatchNormMode = Literal["shared", "separate", "separate-both"]
+"""Whether clean and mixed images share batch-norm statistics.
+
+``separate``: statistics apart; the running averages, which evaluation uses, follow the clean
+images. ``separate-both``: statistics apart; the averages follow the clean and the mixed images.
+"""
 
 
 @dataclass(frozen=True)

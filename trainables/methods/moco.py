@@ -62,7 +62,7 @@ class MoCo(ContrastiveMethod):
             q_mix = self.embedding(mixture.images)
             mixing = arm.loss_with_queue(q_mix, mixture, keys, self.queue, config)
             return Losses(mixing, None, mixing)
-        q, q_mix = embed_both(self.embedding, view1, mixture.images, config.separate_batch_norm)
+        (q,), (q_mix,) = embed_both(self.embedding, [view1], [mixture.images], config)
         contrastive = info_nce(q, k, self.queue, tau)
         mixing = arm.loss_with_queue(q_mix, mixture, keys, self.queue, config)
         return self.joined(contrastive, mixing)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple, assert_never, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from trainables.arms import ARMS
 from trainables.arms.base import Mix
 from trainables.arms.mixture import Mixture
 from trainables.config import TrialConfig
-from trainables.device import world
+from trainables.device import grouped_norm, world
 from trainables.encoders.embedding import build_embedding
 from trainables.methods import METHODS
 from trainables.methods.base import BatchNormMode, Method
@@ -58,7 +58,7 @@ class ContrastiveMethod(nn.Module, ABC):
     untrained_copies: ClassVar[int] = 0
     """Copies of the encoder and its head that are kept without gradients."""
     shuffles_keys: ClassVar[bool] = False
-    """Whether several workers exchange the images of keys, where each has its own statistics."""
+    """Whether the images of keys change places where parts of a batch have own statistics."""
 
     def __init__(self, config: TrialConfig, channels: int) -> None:
         super().__init__()
@@ -137,23 +137,46 @@ def own_part(mixture: Mixture) -> Mixture:
     return mixture.rows(part.start, part.stop)
 
 
-def embed_both(
-    embedding: nn.Module, clean: Tensor, mixed: Tensor, separate: bool
-) -> tuple[Tensor, Tensor]:
-    """Embeddings of clean and of mixed images.
+def embed(embedding: nn.Module, images: Sequence[Tensor], config: TrialConfig) -> list[Tensor]:
+    """Embeddings of several kinds of images that pass through the encoder as one batch.
+
+    Where batch norm takes the statistics of groups, each group gets an equal part of every kind, as
+    each of several workers would.
 
     Args:
         embedding: images to unit vectors.
-        clean, mixed: [N, C, H, W] and [M, C, H, W].
-        separate: whether batch norm takes the statistics of clean and of mixed images apart. The
-            running averages, which evaluation uses, are then those of the clean images.
+        images: of each kind, [n, C, H, W]; n is a multiple of this worker's groups.
+        config: says how many groups there are.
     """
-    if not separate:
-        both = embedding(torch.cat([clean, mixed]))
-        return both[: len(clean)], both[len(clean) :]
-    z = embedding(clean)
-    with _running_averages_kept(embedding):
-        return z, embedding(mixed)
+    groups = grouped_norm.own_groups(config)
+    by_group = zip(*(kind.chunk(groups) for kind in images), strict=True)
+    z = embedding(torch.cat([part for group in by_group for part in group]))
+    parts = z.split([len(kind) // groups for kind in images] * groups)
+    return [torch.cat(parts[place :: len(images)]) for place in range(len(images))]
+
+
+def embed_both(
+    embedding: nn.Module, clean: Sequence[Tensor], mixed: Sequence[Tensor], config: TrialConfig
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Embeddings of clean and of mixed images, with the batch-norm statistics that a config names.
+
+    Args:
+        embedding, config: as for `embed`.
+        clean, mixed: images of each kind, [n, C, H, W].
+    """
+    mode = config.mix_statistics
+    match mode:
+        case "shared":
+            z = embed(embedding, [*clean, *mixed], config)
+            return z[: len(clean)], z[len(clean) :]
+        case "separate":
+            z = embed(embedding, clean, config)
+            with _running_averages_kept(embedding):
+                return z, embed(embedding, mixed, config)
+        case "separate-both":
+            return embed(embedding, clean, config), embed(embedding, mixed, config)
+        case _:
+            assert_never(mode)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from torch import Tensor
 from trainables.arms.base import Mix
 from trainables.device import world
 from trainables.methods.losses import nt_xent
-from trainables.methods.module import ContrastiveMethod, Losses, embed_both, own_part
+from trainables.methods.module import ContrastiveMethod, Losses, embed, embed_both, own_part
 
 
 class SimCLR(ContrastiveMethod):
@@ -29,24 +29,20 @@ class SimCLR(ContrastiveMethod):
         """The losses of one step; arguments as in `ContrastiveMethod`. There are no keys."""
         config, arm = self.config, self.arm
         if mix is None:
-            contrastive = self._nt_xent(self.embedding(torch.cat([view1, view2])))
+            contrastive = self._nt_xent(torch.cat(embed(self.embedding, [view1, view2], config)))
             return Losses(contrastive, contrastive, None)
         mixture1 = own_part(mix(world.gather(view1)))
         if arm.replaces_contrastive:
-            z = self.embedding(torch.cat([mixture1.images, view2]))
-            z1_mix, z2 = z[: len(mixture1.images)], z[len(mixture1.images) :]
+            z1_mix, z2 = embed(self.embedding, [mixture1.images, view2], config)
             mixing = arm.loss_in_batch(z1_mix, mixture1, world.gather_with_gradient(z2), config)
             return Losses(mixing, None, mixing)
         mixture2 = own_part(mix(world.gather(view2)))
-        z, z_mix = embed_both(
-            self.embedding,
-            torch.cat([view1, view2]),
-            torch.cat([mixture1.images, mixture2.images]),
-            config.separate_batch_norm,
+        both_z, (z1_mix, z2_mix) = embed_both(
+            self.embedding, [view1, view2], [mixture1.images, mixture2.images], config
         )
+        z = torch.cat(both_z)
         contrastive = self._nt_xent(z)
         z1, z2 = (world.gather_with_gradient(rows) for rows in z.chunk(2))
-        z1_mix, z2_mix = z_mix.chunk(2)
         mixing = 0.5 * (
             arm.loss_in_batch(z1_mix, mixture1, z2, config)
             + arm.loss_in_batch(z2_mix, mixture2, z1, config)

@@ -16,8 +16,9 @@ from torch import Generator, Tensor
 CROP_ATTEMPTS = 10
 """Tries to draw a crop that fits. After them the crop is the whole image, as in torchvision."""
 CROP_RATIO = (3 / 4, 4 / 3)
-JITTER = 0.4  # brightness, contrast and saturation: factors in 1 +- 0.4
-HUE = 0.1  # shift in turns, +- 0.1
+# At strength 1, as SimCLR defines it (Chen, Kornblith et al. 2020, appendix A).
+JITTER = 0.8  # brightness, contrast and saturation: factors in 1 +- 0.8
+HUE = 0.2  # shift in turns, +- 0.2
 JITTER_PROBABILITY = 0.8
 GREY_PROBABILITY = 0.2
 BLUR_PROBABILITY = 0.5
@@ -41,6 +42,7 @@ class Policy(NamedTuple):
     flip: bool
     colour: bool
     blur: bool
+    colour_strength: float = 0.5  # of the jitter; MoCo v2's, and SimCLR's on CIFAR-10
 
 
 class Views(NamedTuple):
@@ -94,8 +96,9 @@ def draw_views(n: int, size: int, policy: Policy, generator: Generator) -> Views
     flipped = uniform(n) < (0.5 if policy.flip else 0.0)
 
     jittered = uniform(n) < JITTER_PROBABILITY
-    factors = 1 + between(-JITTER, JITTER, n, 3) * jittered[:, None]
-    hue = between(-HUE, HUE, n) * jittered
+    jitter, hue_shift = JITTER * policy.colour_strength, HUE * policy.colour_strength
+    factors = 1 + between(-jitter, jitter, n, 3) * jittered[:, None]
+    hue = between(-hue_shift, hue_shift, n) * jittered
     order = _orders(device)[torch.randint(6, (n,), generator=generator, device=device)]
     # Among every four images each of the four places of the hue shift occurs once. The place of one
     # image is still uniform, and the sizes of the groups are known without waiting for the device.
