@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing.spawn as mp
+import torch.multiprocessing as mp
 
 from trainables.contract.steps import Steps, first_steps
 from trainables.own_objects import search_in, searched_folders
@@ -23,7 +23,8 @@ def steps_of_workers(config: dict[str, Any]) -> list[Steps]:
         config: fields of `TrialConfig`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        mp.start_processes(_work, (folder, config, searched_folders()), nprocs=WORKERS)
+        arguments = (folder, config, searched_folders())
+        mp.spawn(_work, arguments, nprocs=WORKERS)  # type: ignore[attr-defined]
         found = [torch.load(Path(folder, f"{rank}.pt")) for rank in range(WORKERS)]
     return [Steps(*parts) for parts in found]
 
