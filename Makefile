@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint format dist clean
+.PHONY: setup demo test test-slow lint format docs dist clean
 
 setup: .venv/.ready
 
@@ -36,6 +36,11 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The documents as a site, in build/site; a warning is an error. What it needs is not in `setup`.
+docs: setup
+	$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 # A source archive, and a wheel that is built from it. The version is that of the last git tag.
 dist: setup
