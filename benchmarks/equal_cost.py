@@ -132,18 +132,25 @@ def correlations(curves: Mapping[Cell, Curves], resamples: int = 2000) -> pd.Dat
         for place, share in enumerate(RUNGS):
             found = stats.bootstrap(
                 (cell.rungs[:, place], cell.final),
-                lambda early, late: stats.spearmanr(early, late).statistic,
+                spearman,
                 paired=True,
-                vectorized=False,
+                vectorized=True,
                 n_resamples=resamples,
                 confidence_level=LEVEL,
                 method="percentile",
                 rng=np.random.default_rng(0),
             ).confidence_interval
-            value = stats.spearmanr(cell.rungs[:, place], cell.final).statistic
+            value = float(spearman(cell.rungs[:, place], cell.final))
             rows.append((width, arm, len(cell.final), share, value, found.low, found.high))
     columns = ["width", "arm", "configurations", "rung", "correlation", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def spearman(early: Floats, late: Floats, axis: int = -1) -> Floats:
+    """Spearman's rank correlation along an axis."""
+    ranks = [stats.rankdata(values, axis=axis) for values in (early, late)]
+    a, b = (each - each.mean(axis=axis, keepdims=True) for each in ranks)
+    return np.asarray((a * b).sum(axis) / np.sqrt((a**2).sum(axis) * (b**2).sum(axis)))
 
 
 def found_accuracies(curves: Mapping[Cell, Curves], draws: int = 4000) -> pd.DataFrame:
@@ -166,7 +173,7 @@ def found_accuracies(curves: Mapping[Cell, Curves], draws: int = 4000) -> pd.Dat
 def draw_study(
     curves: Mapping[Cell, Curves],
     design: Design,
-    slope: float,
+    course: Floats,
     noise: float,
     rng: np.random.Generator,
 ) -> list[Line]:
@@ -175,7 +182,7 @@ def draw_study(
     Args:
         curves: of two widths and two arms.
         design: of the study.
-        slope: true slope of the gain, points per doubling of the width.
+        course: of `course_of`, what is added to the gain at each width, points.
         noise: standard deviation of an accuracy over seeds, points.
         rng: of the draws.
     """
@@ -195,15 +202,22 @@ def draw_study(
             scores[:, place] = accuracy[arm] - accuracy[BASELINE]
         lines.append(scores)
     sizes = 4.0 ** np.arange(WIDTHS)  # parameters grow with the square of the width
-    # The draws' own expected gain is taken off, so that the course is the one that is given.
-    course = slope * np.arange(WIDTHS) - expected_gains(curves, design)
     seeds = design.seeds if design.searches > 1 else None
     widths = tuple(2**place for place in range(WIDTHS))
     return [Line("", widths, sizes, scores + course, seeds) for scores in lines]
 
 
-def expected_gains(curves: Mapping[Cell, Curves], design: Design, draws: int = 4000) -> Floats:
-    """The mean gain that a design finds at each of the `WIDTHS`, with the noise left out."""
+def course_of(
+    curves: Mapping[Cell, Curves], design: Design, slope: float, draws: int = 4000
+) -> Floats:
+    """What makes the expected gain a straight line through zero, for each of the `WIDTHS`.
+
+    Args:
+        curves: of two widths and two arms.
+        design: whose own expected gain is taken off.
+        slope: true slope of the gain, points per doubling of the width.
+        draws: searches of each cell, over which the expected gain is taken.
+    """
     rng = np.random.default_rng(1)
     small, large = sorted({width for width, _ in curves})
     (arm,) = {arm for _, arm in curves} - {BASELINE}
@@ -212,7 +226,7 @@ def expected_gains(curves: Mapping[Cell, Curves], design: Design, draws: int = 4
         for cell, found in sorted(curves.items())
     }
     gains = [means[width, arm] - means[width, BASELINE] for width in (small, large)]
-    return np.repeat(gains, WIDTHS // 2)
+    return slope * np.arange(WIDTHS) - np.repeat(gains, WIDTHS // 2)
 
 
 def verdicts(
@@ -231,10 +245,10 @@ def verdicts(
     for design in designs:
         shares = []
         for true in (slope, 0.0):
-            rng = np.random.default_rng(2)
+            rng, course = np.random.default_rng(2), course_of(curves, design, true)
             found = 0
             for _ in range(studies):
-                lines = draw_study(curves, design, true, noise, rng)
+                lines = draw_study(curves, design, course, noise, rng)
                 row = judge([trend_of(lines, lines, brief=True)])[0]
                 right = true == 0 or row["slope"] * true > 0  # type: ignore[operator]
                 found += row["verdict"] != CANNOT_TELL and right

@@ -119,6 +119,7 @@ def draw_lines(truth: Truth, trouble: Trouble, rng: np.random.Generator) -> list
 
 def judge(lines: list[Line], brief: bool = True) -> dict[str, Any]:
     """The mean trend of the lines of the only arm, as `pooled_trend` has it, with its verdict."""
+    lines = [line for line in lines if len(line.sizes) > 1]
     return judge_trends([trend_of(lines, lines, brief)])[0]
 
 

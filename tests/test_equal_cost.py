@@ -9,9 +9,11 @@ from benchmarks.equal_cost import (
     Curves,
     Design,
     correlations,
+    course_of,
     curves_of,
     draw_study,
     found_accuracies,
+    spearman,
     verdicts,
 )
 from trainables.errors import InputError
@@ -41,6 +43,8 @@ def test_rungs_that_foretell_the_end_lose_nothing():
     curves = curves_of(*tables(noise=0.0))
     assert set(curves) == {(4, "none"), (4, "mixco"), (8, "none"), (8, "mixco")}
     assert correlations(curves, 50)["correlation"].to_numpy() == pytest.approx(1)
+    early, late = np.random.default_rng(0).integers(5, size=(2, 30)).astype(float)  # with ties
+    assert spearman(early, late) == pytest.approx(stats.spearmanr(early, late).statistic)
     cell = curves[4, "none"]
     rng, same = np.random.default_rng(3), np.random.default_rng(3)
     drawn = same.integers(27, size=(200, 27))
@@ -66,9 +70,9 @@ def test_studies_have_the_slope_that_is_given():
     curves = curves_of(*tables(noise=1.0))
     rng = np.random.default_rng(0)
     for design in (Design("", False, 1, 6), Design("", True, 3, 1)):
-        means = []
+        course, means = course_of(curves, design, -0.5), []
         for _ in range(100):
-            lines = draw_study(curves, design, -0.5, 0.3, rng)
+            lines = draw_study(curves, design, course, 0.3, rng)
             means.append(np.mean([line.means for line in lines], axis=0))
         error = stats.sem(means, axis=0)
         assert np.mean(means, axis=0) == pytest.approx(-0.5 * np.arange(4), abs=4 * error.max())
