@@ -111,7 +111,7 @@ def test_what_cannot_be_exported_is_one_clear_line(results: Path, tmp_path: Path
     store = open_store(tmp_path / "other", create=True)
     (row,) = pyarrow.dataset.dataset(results / "trials").to_table().to_pylist()
     for name, status in (("tuned", COMPLETE), ("lost", DIVERGED)):
-        store.append({**row, "trial_id": name, "status": status}, [])
+        store.append({**row, "own_parameters": {}, "trial_id": name, "status": status}, [])
     with pytest.raises(InputError, match="no checkpoint at"):
         run("tuned", "--results", tmp_path / "other")
     with pytest.raises(InputError, match="is diverged"):
