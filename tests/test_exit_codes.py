@@ -220,14 +220,14 @@ def test_a_signal_says_what_is_kept_and_how_to_go_on(
     before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
     with pytest.raises(SystemExit) as ended, Kept(checkpoint, view) as kept:
         kept.shown({"epoch": 3})
-        os.kill(os.getpid(), getattr(signal, number))
+        signal.raise_signal(getattr(signal, number))  # in this thread, at once
     assert ended.value.code == code
     assert "after epoch 3" in view.said and str(checkpoint) in view.said
     assert "the same command goes on" in view.said
     assert {n: signal.getsignal(n) for n in before} == before
     early = Notes()
     with pytest.raises(SystemExit), Kept(checkpoint, early):
-        os.kill(os.getpid(), getattr(signal, number))
+        signal.raise_signal(getattr(signal, number))  # in this thread, at once
     assert "nothing is kept" in early.said
 
 
