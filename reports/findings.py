@@ -32,7 +32,9 @@ from reports.statistics import (
     transfer,
     trend,
 )
+from reports.statistics.capacity import UNITS, Measure, kind_of, with_capacity
 from reports.statistics.decision import look_of
+from reports.statistics.lines_rule import Lines
 from reports.statistics.looks import Level
 from reports.statistics.selection import Selection, select
 from reports.store.registration import Registration
@@ -113,6 +115,10 @@ class Findings:
     """The finished frames and sentences of one report."""
 
     name: str
+    kind: str
+    """What an encoder is called (`kind_of`)."""
+    measure: str
+    """What capacity is, in words."""
     trials: pd.DataFrame
     selection: Selection
     gains: Gains
@@ -165,6 +171,8 @@ def find(
     evaluations: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
     registration: Registration | None = None,
+    lines: Lines = "auto",
+    measure: Measure = "parameters",
 ) -> Findings:
     """Compute everything that a report says.
 
@@ -173,9 +181,15 @@ def find(
         evaluations: the evaluations table, for transfer and for single images; None: no rows.
         notes: sentences on further limits, such as files that could not be read.
         registration: what was planned for the study, and the looks that were taken.
+        lines: over which encoders a gain is followed.
+        measure: what capacity is.
+
+    Raises:
+        InputError: ``lines`` does not fit the trials.
     """
     if evaluations is None:
         evaluations = EVALUATIONS.empty_table().to_pandas()
+    trials = with_capacity(trials, lines, measure)
     selection = select(trials)
     gains = _gains(trials, evaluations, selection)
     look = look_of(trials, registration)
@@ -187,6 +201,8 @@ def find(
     tuning = _tuning(trials, selection)
     return Findings(
         name=", ".join(sorted({str(s) for s in trials["study"].dropna()} - {""})) or "unnamed",
+        kind=kind_of(trials["size"]),
+        measure=UNITS[measure],
         trials=trials,
         selection=selection,
         gains=gains,

@@ -20,6 +20,7 @@ import pandas as pd
 from scipy import stats
 
 from reports.statistics import trend
+from reports.statistics.capacity import with_capacity
 from reports.statistics.equivalence import WITHIN, equivalence_table
 from reports.statistics.hierarchy import bootstrap_lines
 from reports.statistics.intervals import ALPHA, bca_interval, t_interval
@@ -70,6 +71,7 @@ def draw_pairs(truth: Truth, rng: np.random.Generator, spread: float = 0.0) -> p
             + rng.normal(0, truth.noise, truth.seeds * len(problems)),
         }
     )
+    pairs = with_capacity(pairs)
     pairs.attrs["slope"] = float(np.mean(slopes))
     return pairs
 
@@ -368,8 +370,8 @@ def draw_confirm(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
                 )
                 for seed, score in enumerate(scores)
             ]
-    columns = [*LINE, "width", "arm", "search", "seed", "parameters", "accuracy"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = ["dataset", "method", "encoder", "width", "arm", "search", "seed"]
+    return with_capacity(pd.DataFrame(rows, columns=[*columns, "parameters", "accuracy"]))
 
 
 SEEDS = (3, 6, 10)

@@ -93,6 +93,7 @@ def test_a_missing_half_is_named_and_left_out(trials):
         {
             "dataset": "digits",
             "method": "moco",
+            "line": "resnet18",
             "encoder": "resnet18",
             "width": 8,
             "arm": "mixco",

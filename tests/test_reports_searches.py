@@ -67,7 +67,7 @@ def test_the_slope_of_a_line_is_a_t_test_over_its_searches(table):
         assert (row["low"], row["high"]) == pytest.approx(tuple(interval))
         assert (row["searches"], row["seeds"], row["lost"]) == (4, 2, 0)
         assert np.isnan(row["p_widths"])
-        assert np.isnan(row["deciding_width"])
+        assert row["deciding_width"] == ""
 
 
 def test_lines_are_averaged_within_a_search(table):

@@ -17,6 +17,7 @@ from reports.output.sentences.limits import limits, method_words
 from reports.output.sentences.verdict import headline
 from reports.statistics import aggregates, trend
 from reports.statistics.batches import seed_batches
+from reports.statistics.capacity import with_capacity
 from reports.statistics.gain import gain_from_pairs, pairs
 from reports.statistics.hierarchy import mixed_model
 from reports.statistics.intervals import ALPHA, expanded_level
@@ -164,22 +165,26 @@ def test_pages_test_agrees_with_counting_permutations():
     scores = pd.DataFrame(
         {
             "unit": np.repeat([0, 1], 3),
+            "encoder": "resnet18",
+            "width": [1, 2, 4] * 2,
             "parameters": [1, 2, 4] * 2,
             "gain": [3.0, 2.0, 1.0, 3.0, 1.0, 2.0],
         }
     )
     # Of the 36 pairs of rankings, three are as steep or steeper: 123/123, 123/132 and 132/123,
     # and 123/213 and 213/123 tie with what was seen.
-    assert monotone_p(scores) == pytest.approx(5 / 36)
+    assert monotone_p(with_capacity(scores)) == pytest.approx(5 / 36)
 
 
 def test_two_estimates_pool_as_welch_does(table):
     one = stats.norm.rvs(size=6, random_state=1)
     two = 3 * stats.norm.rvs(size=4, random_state=2)
     frames = [
-        pd.DataFrame(
-            {"unit": first + np.arange(len(gain)), "gain": gain, "parameters": 1, "width": 1}
-        ).assign(dataset="a", repeated=False, seeds=1)
+        with_capacity(
+            pd.DataFrame(
+                {"unit": first + np.arange(len(gain)), "gain": gain, "parameters": 1, "width": 1}
+            ).assign(dataset="a", encoder="resnet18", repeated=False, seeds=1)
+        )
         for first, gain in ((0, one), (100, -two))  # the lines share no seed
     ]
     half = np.array([0.5])
@@ -303,6 +308,7 @@ def test_power_is_that_of_both_tests_on_simulated_studies():
                 "gain": draw.ravel(),
             }
         ).assign(dataset="a", method="m", encoder="e", arm="mixco", search=0)
+        frame = with_capacity(frame)
         found.append(trend.trend_table(frame, brief=True)["verdict"].item() == "supports")
     assert np.mean(found) == pytest.approx(0.8, abs=0.025)
 
@@ -397,12 +403,12 @@ def course(gains: list[float], noise: float = 0.05, seeds: int = 6) -> pd.DataFr
 
 def test_a_hump_is_named_and_not_called_a_fall_from_the_smallest_on():
     row = pooled_trend(course([1.0, 2.3, 0.6, 0.4, 0.2])).iloc[0]
-    assert (row["shape"], row["turn"]) == ("hump", 8)
+    assert (row["shape"], row["turn"]) == ("hump", "width 8")
     assert "from the smallest encoder" not in headline(row)
     notes = " ".join(limits(_gains(course([1.0, 2.3, 0.6, 0.4, 0.2])), row.to_frame().T))
     assert "it has a hump: width 8 gains more than the smallest and the largest" in notes
     dip = pooled_trend(course([2.0, 0.3, 0.6, 2.4])).iloc[0]
-    assert (dip["shape"], dip["turn"]) == ("dip", 8)
+    assert (dip["shape"], dip["turn"]) == ("dip", "width 8")
 
 
 def test_a_step_is_a_fall_that_is_not_straight_and_not_blamed_on_luck_alone():
@@ -436,11 +442,12 @@ def test_one_isolated_width_does_not_decide_alone():
     """Luck of one far width alone: the line goes through it, so no scatter shows."""
     found = course([1.0, 1.0, 1.0, 1.0], noise=0.1)
     found["parameters"] = found["width"].map({4: 2**10, 8: 2**11, 16: 2**12, 32: 2**20})
+    found["capacity"] = found["parameters"].astype(float)
     found.loc[found["width"] == 32, "gain"] -= 2.0
     row = pooled_trend(found).iloc[0]
     assert row["p"] < 0.05
     assert row["verdict"] == "cannot tell"
-    assert row["deciding_width"] == 32
+    assert row["deciding_width"] == "width 32"
     notes = " ".join(limits(_gains(found), pooled_trend(found)))
     assert "width 32 alone decides" in notes
 
@@ -462,7 +469,7 @@ def test_a_missing_verdict_is_no_invitation_to_look_again():
 
 
 def test_seeds_that_were_added_later_are_named():
-    trials = draw_trials(Truth(seeds=4), np.random.default_rng(0))
+    trials = with_capacity(draw_trials(Truth(seeds=4), np.random.default_rng(0)))
     start = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(np.arange(len(trials)), "min")
     together = trials.assign(started_at=start, finished_at=start + pd.Timedelta("1min"))
     assert seed_batches(together) == [[1000, 1001, 1002, 1003]]

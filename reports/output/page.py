@@ -74,6 +74,8 @@ def cell(row: dict[str, Any], kind: str) -> str:
     if style == "factors":
         return numbers.factor_span(*values)
     value = float(values[0])
+    if style == "width":
+        return f"{value:.0f}" if value else "–"  # an encoder that comes in one size
     if style == "p":
         return numbers.probability(value)
     if style == "signed":

@@ -44,18 +44,18 @@ def _line(row: dict[Any, Any]) -> Text:
 
 
 def _gains(findings: Findings) -> Table:
-    """One row for each width, in 80 columns at most; the first row of a line names the line."""
+    """One row for each encoder, in 80 columns at most; the first row of a line names the line."""
     table = _table(
         "Gain over none, percentage points",
         ("line",),
-        ("width", "pairs", "none", "gain", "95 % interval", "p"),
+        (findings.kind, "pairs", "none", "gain", "95 % interval", "p"),
     )
     before = Text()
     for row in findings.gains.table.to_dict("records"):
         line = _line(row)
         table.add_row(
             line if line != before else "",
-            str(row["width"]),
+            str(row["size"]).removeprefix(f"{findings.kind} "),
             str(row["pairs"]),
             f"{row['baseline']:.2f}",
             signed(row["gain"]),
@@ -68,9 +68,9 @@ def _gains(findings: Findings) -> Table:
 
 def _trends(findings: Findings) -> Table:
     table = _table(
-        "Trend, points per doubling of the parameters",
+        f"Trend, points per doubling of the {findings.measure}",
         ("line",),
-        ("widths", "searches", "seeds", "slope", "interval", "p", "paper's claim"),
+        (f"{findings.kind}s", "searches", "seeds", "slope", "interval", "p", "paper's claim"),
     )
     for row in findings.trends.lines.to_dict("records"):
         table.add_row(

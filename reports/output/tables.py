@@ -12,13 +12,14 @@ DIGITS = 3
 _SIGNS = {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "−": "$-$"}
 """Signs that pandas does not escape, and that TeX's text fonts print wrongly or not at all."""
 
-_LINE = ["dataset", "method", "encoder", "arm"]
+_LINE = ["dataset", "method", "line", "arm"]
 _TREND = [
     *_LINE, "widths", "searches", "seeds", "slope", "low", "high", "level", "p_holm", "verdict",
 ]  # fmt: skip
 PAPER = {
     "gain": [
-        *_LINE, "width", "parameters", "searches", "pairs", "baseline", "accuracy", "gain", "low",
+        *_LINE, "encoder", "width", "parameters", "searches", "pairs", "baseline", "accuracy",
+        "gain", "low",
         "high", "p",
     ],
     "trend": _TREND,
@@ -29,10 +30,10 @@ PAPER = {
     ],
     "trend_pooled_log_odds": ["arm", "datasets", "lines", "slope", "low", "high", "p_holm"],
     "transfer": [
-        "evaluated_on", "protocol", *_LINE, "width", "pairs", "baseline", "accuracy", "gain",
-        "low", "high", "p",
+        "evaluated_on", "protocol", *_LINE, "encoder", "width", "pairs", "baseline", "accuracy",
+        "gain", "low", "high", "p",
     ],
-    "pairs": [*_LINE, "width", "search", "seed", "baseline", "accuracy", "gain"],
+    "pairs": [*_LINE, "encoder", "width", "search", "seed", "baseline", "accuracy", "gain"],
 }  # fmt: skip
 """The columns of wide tables that LaTeX and Markdown get, so that they fit a page. CSV and Parquet
 have all columns."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from reports.statistics.capacity import SIZE
 from reports.statistics.intervals import ALPHA
 from reports.statistics.selection import LINE
 from reports.statistics.units import by_unit
@@ -26,7 +27,7 @@ def aggregates(pairs: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:
     rows = []
     number = pairs.groupby(["method", "arm"]).size().to_dict()
     for (method, arm), group in by_unit(pairs).groupby(["method", "arm"], sort=True):
-        problems = [p for _, p in group.groupby([*LINE, "width"], sort=True)]
+        problems = [p for _, p in group.groupby([*LINE, *SIZE], sort=True)]
         rng = np.random.default_rng(0)
         gains, wins = [], []
         for problem in problems:

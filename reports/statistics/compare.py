@@ -10,6 +10,9 @@ from reports.statistics.gain import WIDTH
 from reports.statistics.intervals import LEVEL
 from reports.statistics.units import by_unit
 
+_KEY = [name for name in WIDTH if name != "line"]
+"""Two studies may name their lines differently."""
+
 
 def compare_gains(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     """The gains of two studies at the widths that both measured.
@@ -24,12 +27,14 @@ def compare_gains(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
         ``high`` (Welch's 95 % interval over the units of each study, `units.by_unit`, which assumes
         that the studies are independent).
     """
-    others = {key: group["gain"].to_numpy(float) for key, group in by_unit(theirs).groupby(WIDTH)}
+    others = {key: group["gain"].to_numpy(float) for key, group in by_unit(theirs).groupby(_KEY)}
     rows = []
     for key, group in by_unit(ours).groupby(WIDTH, sort=True):
-        if key not in others:
+        names = dict(zip(WIDTH, key, strict=True))
+        same = tuple(names[name] for name in _KEY)
+        if same not in others:
             continue
-        mine, other = group["gain"].to_numpy(float), others[key]
+        mine, other = group["gain"].to_numpy(float), others[same]
         low = high = np.nan
         if min(len(mine), len(other)) > 1:
             test = stats.ttest_ind(other, mine, equal_var=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from reports.statistics.capacity import SIZE, kind_of
 from reports.statistics.gain import WIDTH, gain_from_pairs, pairs
 from reports.statistics.intervals import t_interval
 from reports.statistics.selection import BASELINE, LINE, Selection
@@ -14,7 +15,7 @@ from trainables.arms import ARMS
 
 LINE_ARM = [*LINE, "arm"]
 WIDTHS = [*WIDTH, "control", "pairs", "gain", "control_gain", "beyond", "low", "high", "p"]
-LINES = [*LINE_ARM, "control", "widths", "units", "beyond", "low", "high"]
+LINES = [*LINE_ARM, "control", "kind", "widths", "units", "beyond", "low", "high"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Control:
             ``control_gain`` (mean gains over the baseline, of all their own pairs), ``beyond``
             (mean difference of the paired accuracies, points) with ``low`` and ``high`` (95 %) and
             ``p``, as `gain.gain_table` computes them.
-        lines: by line, arm and control: ``widths`` and ``units`` (numbers), ``beyond`` (mean
-            over widths, of the units that have every width), ``low`` and ``high`` (Student's 95 %).
+        lines: by line, arm and control: ``kind`` (`capacity.kind_of`), ``widths`` and ``units``
+            (numbers), ``beyond`` (mean over widths, of the units that have every width), ``low``
+            and ``high`` (Student's 95 %).
     """
 
     widths: pd.DataFrame
@@ -54,11 +56,12 @@ def against_control(selection: Selection, gains: pd.DataFrame) -> Control:
             continue
         widths.append(_by_width(over, gains, control))
         for key, line in by_unit(over).groupby(LINE_ARM, sort=True):
-            units = line.pivot(index=UNIT, columns="width", values="gain").dropna()
+            units = line.pivot(index=UNIT, columns=SIZE, values="gain").dropna()
             means = units.mean(axis=1).to_numpy(float)
             low, high = t_interval(means)
             mean = means.mean() if len(means) else float("nan")
-            lines.append((*key, control, units.shape[1], len(means), mean, low, high))
+            kind = kind_of(line["size"])
+            lines.append((*key, control, kind, units.shape[1], len(means), mean, low, high))
     tables = [table for table in widths if not table.empty] or widths
     return Control(pd.concat(tables, ignore_index=True), pd.DataFrame(lines, columns=LINES))
 
@@ -79,4 +82,4 @@ def _by_width(over: pd.DataFrame, gains: pd.DataFrame, control: str) -> pd.DataF
     of_control = own[own["arm"] == control].drop(columns="arm")
     of_control = of_control.rename(columns={"gain": "control_gain"})
     table = beyond.merge(own, on=WIDTH, how="left")
-    return table.merge(of_control, on=[*LINE, "width"], how="left")[WIDTHS]
+    return table.merge(of_control, on=[*LINE, *SIZE], how="left")[WIDTHS]

@@ -20,7 +20,7 @@ from reports.statistics.looks import (
     chance_of_verdict,
 )
 from reports.statistics.pooled import pooled_trend
-from reports.statistics.selection import CELL, select, with_search
+from reports.statistics.selection import CELL, select, with_keys
 from reports.statistics.verdict import CANNOT_TELL
 from reports.store.registration import Registration
 from reports.store.schema import COMPLETE, CONFIRM, TUNE
@@ -63,7 +63,7 @@ def decide(trials: pd.DataFrame, plan: LookPlan) -> Look:
         trials: the trials table, with rows of one study.
         plan: of the looks.
     """
-    trials = with_search(trials)
+    trials = with_keys(trials)
     whole = whole_searches(trials)
     searches = len(whole)
     if searches < plan.first:
@@ -97,7 +97,7 @@ def look_of(trials: pd.DataFrame, registration: Registration | None) -> Level:
         return ONE_LOOK
     planned = registration.planned
     plan = LookPlan(max(FEWEST_SEARCHES, planned.first), planned.last)
-    searches = len(whole_searches(with_search(trials)))
+    searches = len(whole_searches(with_keys(trials)))
     if not searches:
         return ONE_LOOK
     return plan.until(searches, [look.searches for look in registration.looks])

@@ -16,6 +16,7 @@ from scipy import stats
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
+from reports.statistics.capacity import SIZE
 from reports.statistics.intervals import LEVEL, ROUNDING, Floats
 from reports.statistics.selection import BASELINE, LINE, Selection
 from reports.statistics.units import UNIT, by_unit
@@ -25,19 +26,19 @@ GRID = 801
 
 
 def equivalence_table(selection: Selection, size: str = "parameters") -> pd.DataFrame:
-    """By which factor the baseline must grow to match each arm, at each width of each line.
+    """By which factor the baseline must grow to match each arm, at each encoder of each line.
 
     Args:
         selection: the confirm rows that count.
         size: the column that measures capacity, ``parameters`` or ``encoder_flops``.
 
     Returns:
-        Columns beside the line's, ``arm`` and ``width``: the arm's size (the column is named as
-        ``size`` says), its ``accuracy`` (mean, percent) and ``seeds`` (their number); ``factor``
-        (by which the baseline must grow to reach this accuracy); ``range`` (``within`` the measured
-        sizes, ``beyond`` or ``below`` them; in the last two cases ``factor`` leads to the nearest
-        measured size and is a bound); and ``low`` and ``high`` (95 % interval of the factor;
-        infinite or zero where it leaves the measured range).
+        Columns beside the line's, ``arm``, ``encoder`` and ``width``: the arm's size (the column is
+        named as ``size`` says), its ``accuracy`` (mean, percent) and ``seeds`` (their number);
+        ``factor`` (by which the baseline must grow to reach this accuracy); ``range`` (``within``
+        the measured sizes, ``beyond`` or ``below`` them; in the last two cases ``factor`` leads to
+        the nearest measured size and is a bound); and ``low`` and ``high`` (95 % interval of the
+        factor; infinite or zero where it leaves the measured range).
     """
     rows = []
     confirm = by_unit(selection.confirm[selection.confirm[size].gt(0)])
@@ -49,7 +50,7 @@ def equivalence_table(selection: Selection, size: str = "parameters") -> pd.Data
         baseline = by_arm.pop(BASELINE, pd.DataFrame())
         if baseline.shape[1] < 2 or baseline.empty:
             continue
-        widths = dict(zip(line[size], line["width"], strict=True))
+        names = line.drop_duplicates(size).set_index(size)[SIZE].to_dict("index")
         for arm, treated in by_arm.items():
             units = baseline.index.intersection(treated.index)
             if units.empty:
@@ -58,10 +59,8 @@ def equivalence_table(selection: Selection, size: str = "parameters") -> pd.Data
             for capacity in treated.columns:
                 row = curves.match(treated.loc[units, capacity].to_numpy(float), float(capacity))
                 identity = dict(zip(LINE, key, strict=True))
-                rows.append(
-                    identity | {"arm": arm, "width": widths[capacity], size: capacity} | row
-                )
-    return pd.DataFrame(rows, columns=[*LINE, "arm", "width", size, *_COLUMNS])
+                rows.append(identity | {"arm": arm, **names[capacity], size: capacity} | row)
+    return pd.DataFrame(rows, columns=[*LINE, "arm", *SIZE, size, *_COLUMNS])
 
 
 _COLUMNS = ["accuracy", "units", "factor", "range", "low", "high"]

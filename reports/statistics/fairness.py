@@ -7,7 +7,8 @@ import warnings
 import optuna
 import pandas as pd
 
-from reports.statistics.selection import BASELINE, CELL, LINE, best_tune_trials, with_search
+from reports.statistics.capacity import SIZE
+from reports.statistics.selection import BASELINE, CELL, LINE, best_tune_trials, with_keys
 from reports.store.schema import COMPLETE, STATUSES, TUNE
 from trainables.config import Role, fields_with
 
@@ -33,7 +34,7 @@ def search_curves(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _searches(trials: pd.DataFrame) -> pd.DataFrame:
     """The tune trials, with ``trial``: the place (from 1) in a search of the cell and width."""
-    tune = with_search(trials[trials["phase"] == TUNE])
+    tune = with_keys(trials[trials["phase"] == TUNE])
     tune = tune.assign(study=tune["study"].fillna("")).sort_values(
         [*_SEARCH, "number"], kind="stable"
     )
@@ -91,11 +92,11 @@ def unequal_budgets(trials: pd.DataFrame) -> pd.DataFrame:
     joined by dots), arm, ``search``, ``trials`` and ``baseline_trials`` (0 if the baseline was not
     searched).
     """
-    tune = with_search(trials[trials["phase"] == TUNE])
-    columns = [*LINE, "widths", "arm", "search", "trials", "baseline_trials"]
+    tune = with_keys(trials[trials["phase"] == TUNE])
+    columns = [*LINE, "encoder", "widths", "arm", "search", "trials", "baseline_trials"]
     if tune.empty:
         return pd.DataFrame(columns=columns)
-    problem = ["study", *LINE, "search"]
+    problem = ["study", *LINE, "encoder", "search"]
     tune = tune.assign(study=tune["study"].fillna(""))
     # A cell with two widths or more is a joint search: its whole line is one problem.
     per_cell = tune.groupby([*problem, "cell"])["width"].nunique().rename("seen").reset_index()
@@ -133,8 +134,8 @@ def mixed_runs(confirm: pd.DataFrame) -> pd.DataFrame:
                 rows.append((*key, name, _listed(line[name])))
         if line.groupby("arm")["epochs"].nunique().gt(1).any():
             rows.append((*key, "epochs", _listed(line["epochs"])))
-        if line.groupby("width")["parameters"].nunique().gt(1).any():
-            rows.append((*key, "parameters of one width", _listed(line["parameters"])))
+        if line.groupby(SIZE)["parameters"].nunique().gt(1).any():
+            rows.append((*key, "parameters of one encoder", _listed(line["parameters"])))
     return pd.DataFrame(rows, columns=[*LINE, "setting", "values"])
 
 
@@ -163,7 +164,7 @@ def _own_columns(trials: pd.DataFrame) -> list[str]:
 def searched(trials: pd.DataFrame) -> list[str]:
     """The hyperparameters that differ between tune trials of one search, in at least one search."""
     trials = with_own_columns(trials)
-    tune = with_search(trials[trials["phase"] == TUNE])
+    tune = with_keys(trials[trials["phase"] == TUNE])
     names = [*fields_with(Role.HYPERPARAMETER), *_own_columns(trials)]
     if tune.empty:
         return []

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from reports.statistics.capacity import SIZE, sizes_on
 from reports.statistics.gain import WIDTH
 from reports.statistics.intervals import t_interval
 from reports.statistics.lines import contrast
-from reports.statistics.selection import BASELINE, LINE, with_search
+from reports.statistics.selection import BASELINE, LINE, with_keys
 from reports.store.schema import COMPLETE, TUNE
 
 LINE_ARM = [*LINE, "arm"]
-_SEARCH = ["study", *LINE, "width", "search"]
+_SEARCH = ["study", *LINE, *SIZE, "search"]
 VALUES = ["fixed", "tuned", "tuning", "late"]
 _COLUMNS = [name + end for name in VALUES for end in ("", "_low", "_high")]
 
@@ -63,10 +64,10 @@ def fixed_recipe(pairs: pd.DataFrame, trials: pd.DataFrame) -> FixedRecipe:
     ]
     slopes = [
         dict(zip(LINE_ARM, key, strict=True))
-        | {"widths": group["parameters"].nunique()}
+        | {"widths": sizes_on(group)}
         | _summary({name: _slopes(group, name) for name in VALUES})
         for key, group in found.groupby(LINE_ARM, sort=True)
-        if group["parameters"].nunique() > 1
+        if sizes_on(group) > 1
     ]
     return FixedRecipe(
         pd.DataFrame(gains, columns=[*WIDTH, "parameters", "searches", *_COLUMNS]),
@@ -76,7 +77,7 @@ def fixed_recipe(pairs: pd.DataFrame, trials: pd.DataFrame) -> FixedRecipe:
 
 def _by_search(pairs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """One row for each search of a width with an arm: the four values, and ``parameters``."""
-    key = [*_SEARCH, "arm", "parameters"]
+    key = [*_SEARCH, "arm", "parameters", "capacity"]
     tuned = pairs.groupby(key, as_index=False).agg(tuned=("gain", "mean"))
     searches = _searches(trials)
     none = searches[searches["arm"] == BASELINE].drop(columns="arm")
@@ -90,7 +91,7 @@ def _by_search(pairs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 
 def _searches(trials: pd.DataFrame) -> pd.DataFrame:
     """Of each search: ``first``, the accuracy of the default configuration, and ``late``."""
-    tune = with_search(trials[trials["phase"] == TUNE])
+    tune = with_keys(trials[trials["phase"] == TUNE])
     tune = tune.assign(study=tune["study"].fillna(""))
     tune = tune[tune.groupby(["study", "cell"])["width"].transform("nunique") == 1]
     number = tune["number"].astype(float)
@@ -106,8 +107,9 @@ def _searches(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _slopes(group: pd.DataFrame, name: str) -> np.ndarray:
     """The slope of each search that has every width of the line."""
-    values = group.pivot_table(index="search", columns="parameters", values=name)
-    return values.dropna().to_numpy(float) @ contrast(values.columns.to_numpy(float))
+    values = group.pivot_table(index="search", columns=["capacity", *SIZE], values=name)
+    sizes = values.columns.get_level_values("capacity").to_numpy(float)
+    return values.dropna().to_numpy(float) @ contrast(sizes)
 
 
 def _summary(values: dict[str, np.ndarray]) -> dict[str, object]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from reports.statistics.capacity import SIZE
 from reports.statistics.intervals import Floats, bca_interval, sign_flip_p, t_interval
-from reports.statistics.selection import BASELINE, LINE, Selection, select
+from reports.statistics.selection import BASELINE, LINE, Selection, select, with_keys
 from reports.statistics.units import by_unit
 from reports.store.schema import COMPLETE
 
-PAIR = [*LINE, "width", "search", "seed"]
-WIDTH = [*LINE, "arm", "width"]
+PAIR = [*LINE, *SIZE, "search", "seed"]
+WIDTH = [*LINE, "arm", *SIZE]
+"""The columns that name an encoder of a line with one arm."""
+
+
+_OF_SIZE = ["size", "capacity", "measure"]
 
 
 def pairs(selection: Selection) -> pd.DataFrame:
@@ -27,7 +32,7 @@ def pairs(selection: Selection) -> pd.DataFrame:
     baseline = confirm.loc[confirm["arm"] == BASELINE, columns]
     treated = confirm.loc[
         confirm["arm"] != BASELINE,
-        [*columns, "arm", "study", "trial_id", "parameters", "encoder_flops"],
+        [*columns, "arm", "study", "trial_id", "parameters", "encoder_flops", *_OF_SIZE],
     ]
     both = treated.merge(baseline, on=PAIR, suffixes=("", "_none"), validate="many_to_one")
     both = both.rename(columns={"accuracy_none": "baseline"})
@@ -58,6 +63,7 @@ def unpaired(trials: pd.DataFrame) -> pd.DataFrame:
     Columns: dataset, method, encoder, width, arm, search, seed, ``missing`` (the partner's arm) and
     ``reason`` (how the partner ended, or "not run").
     """
+    trials = with_keys(trials)
     selection = select(trials)
     confirm = selection.confirm
     planned: dict[tuple[str, ...], set[str]] = {}
@@ -76,12 +82,12 @@ def unpaired(trials: pd.DataFrame) -> pd.DataFrame:
     }
     rows = []
     for *pair, arm in sorted(present):
-        arms = planned[studies[tuple(pair)], *pair[:3]]
+        arms = planned[studies[tuple(pair)], *pair[: len(LINE)]]
         for other in sorted(arms - {BASELINE}) if arm == BASELINE else [BASELINE]:
             if (*pair, other) not in present:
                 reason = endings.get((*pair, other), "not run")
-                rows.append((*pair[:4], arm, *pair[4:], other, reason))
-    columns = [*LINE, "width", "arm", "search", "seed", "missing", "reason"]
+                rows.append((*pair[:-2], arm, *pair[-2:], other, reason))
+    columns = [*LINE, *SIZE, "arm", "search", "seed", "missing", "reason"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -105,11 +111,12 @@ def gain_from_pairs(table: pd.DataFrame) -> pd.DataFrame:
         dict(zip(WIDTH, key, strict=True)) | _summarise(units, pairs_of[key])
         for key, units in by_unit(table).groupby(WIDTH, sort=True)
     ]
-    return pd.DataFrame(rows, columns=[*WIDTH, *_SUMMARY])
+    table = pd.DataFrame(rows, columns=[*WIDTH, *_SUMMARY])
+    return table.sort_values([*LINE, "arm", "capacity"], kind="stable", ignore_index=True)
 
 
 _SUMMARY = [
-    "parameters", "encoder_flops", "pairs", "searches", "seeds", "accuracy", "baseline",
+    *_OF_SIZE, "parameters", "encoder_flops", "pairs", "searches", "seeds", "accuracy", "baseline",
     "gain", "low", "high", "bca_low", "bca_high", "sd", "p",
     "error_reduction", "error_reduction_low", "error_reduction_high",
     "logit_gain", "logit_gain_low", "logit_gain_high", "compute_ratio",
@@ -121,6 +128,7 @@ def _summarise(group: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, object]:
     low, high = t_interval(gain)
     bca_low, bca_high = bca_interval(gain)
     row: dict[str, object] = {
+        **{name: group[name].iloc[0] for name in _OF_SIZE},
         "parameters": int(group["parameters"].iloc[0]),
         "encoder_flops": int(group["encoder_flops"].fillna(0).iloc[0]),
         "pairs": len(pairs),
@@ -157,6 +165,8 @@ def accuracy_table(selection: Selection) -> pd.DataFrame:
         low, high = t_interval(scores)
         parameters = int(group["parameters"].iloc[0])
         searches, seeds = group["search"].nunique(), int(group["seeds"].sum())
-        rows.append((*key, parameters, float(scores.mean()), low, high, searches, seeds))
-    columns = [*WIDTH, "parameters", "accuracy", "low", "high", "searches", "seeds"]
-    return pd.DataFrame(rows, columns=columns)
+        of_size = [group[name].iloc[0] for name in _OF_SIZE]
+        rows.append((*key, *of_size, parameters, float(scores.mean()), low, high, searches, seeds))
+    columns = [*WIDTH, *_OF_SIZE, "parameters", "accuracy", "low", "high", "searches", "seeds"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values([*LINE, "arm", "capacity"], kind="stable", ignore_index=True)

@@ -66,11 +66,12 @@ def mixed_model(pairs: pd.DataFrame, value: str = "gain") -> Estimate:
     """
     data = pairs.assign(
         line=pairs[LINE].astype(str).agg("/".join, axis=1),
-        doublings=np.log2(pairs["parameters"].astype(float)),
+        doublings=np.log2(pairs["capacity"].astype(float)),
         value=pairs[value],
     ).dropna(subset=["value"])
     data["doublings"] -= data["doublings"].mean()
-    if data["parameters"].nunique() < 3 or data[UNIT].nunique() < 2:
+    longest = data.groupby("line")["capacity"].nunique().max() if len(data) else 0
+    if data["capacity"].nunique() < 3 or longest < 2 or data[UNIT].nunique() < 2:
         return Estimate(math.nan, math.nan, 0)
     slopes = data["line"].nunique() >= 3
     with warnings.catch_warnings():
@@ -81,7 +82,7 @@ def mixed_model(pairs: pd.DataFrame, value: str = "gain") -> Estimate:
                 data,
                 groups="line",
                 re_formula="~doublings" if slopes else "1",
-                vc_formula={"search": "0 + C(parameters)"},
+                vc_formula={"search": "0 + C(capacity)"},
             )
             fit = model.fit(reml=True, method="lbfgs")
         except (np.linalg.LinAlgError, ValueError):

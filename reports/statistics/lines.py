@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from reports.statistics.capacity import SIZE, kind_of
 from reports.statistics.intervals import Floats
 from reports.statistics.units import REPEATED, UNIT
 
@@ -18,8 +19,8 @@ class Line:
 
     Attributes:
         dataset: name of the data set.
-        widths: width of each size.
-        sizes: parameters of the encoders, ascending (sizes,).
+        names: what names each encoder, such as "width 16" or "resnet34".
+        sizes: capacities of the encoders, ascending (sizes,).
         scores: (units, sizes), NaN where a unit has no pair. Lines that were made together have
             the same units in the same rows, since lines share them.
         seeds_of_search: confirm seeds of each search, where a unit is a search; None where the line
@@ -27,10 +28,12 @@ class Line:
     """
 
     dataset: str
-    widths: tuple[int, ...]
+    names: tuple[str, ...]
     sizes: Floats
     scores: Floats
     seeds_of_search: int | None = None
+    measure: str = "parameters"
+    """What the capacities are (`capacity.UNITS`)."""
 
     @property
     def repeated(self) -> bool:
@@ -63,12 +66,17 @@ class Line:
         units = ~np.isnan(self.scores).all(axis=1)
         return int(np.isnan(self.scores[units]).sum())
 
-    def without(self, width: int) -> Line:
-        """The line without one of its widths."""
-        kept = [place for place, own in enumerate(self.widths) if own != width]
+    @property
+    def kind(self) -> str:
+        """What an encoder of the line is called: "width" where only widths differ."""
+        return kind_of(self.names)
+
+    def without(self, name: str) -> Line:
+        """The line without one of its encoders."""
+        kept = [place for place, own in enumerate(self.names) if own != name]
         return replace(
             self,
-            widths=tuple(self.widths[place] for place in kept),
+            names=tuple(self.names[place] for place in kept),
             sizes=self.sizes[kept],
             scores=self.scores[:, kept],
         )
@@ -87,15 +95,21 @@ def lines_of(frames: Sequence[pd.DataFrame], value: str = "gain") -> list[Line]:
 
 
 def _line(frame: pd.DataFrame, value: str, units: Floats) -> Line:
-    sizes, first, column = np.unique(
-        frame["parameters"].to_numpy(float), return_index=True, return_inverse=True
-    )
-    scores = np.full((len(units), len(sizes)), np.nan)
-    scores[np.searchsorted(units, frame[UNIT].to_numpy()), column] = frame[value]
-    widths = tuple(int(width) for width in frame["width"].to_numpy()[first])
+    by_size = frame.groupby(["capacity", *SIZE], sort=True)
+    first = by_size.head(1).sort_values(["capacity", *SIZE])
+    scores = np.full((len(units), len(first)), np.nan)
+    rows = np.searchsorted(units, frame[UNIT].to_numpy())
+    scores[rows, by_size.ngroup().to_numpy()] = frame[value]
     repeated = bool(frame[REPEATED].iloc[0])
     seeds = int(frame["seeds"].max()) if repeated else None
-    return Line(str(frame["dataset"].iloc[0]), widths, sizes, scores, seeds)
+    return Line(
+        str(frame["dataset"].iloc[0]),
+        tuple(first["size"].astype(str)),
+        first["capacity"].to_numpy(float),
+        scores,
+        seeds,
+        str(first["measure"].iloc[0]),
+    )
 
 
 def contrast(sizes: Floats) -> Floats:
@@ -109,14 +123,14 @@ def contrast(sizes: Floats) -> Floats:
 
 
 def unit_slopes(frame: pd.DataFrame, value: str = "gain") -> Floats:
-    """Least-squares slope of ``value`` for each unit that has every width of a line.
+    """Least-squares slope of ``value`` for each unit that has every encoder of a line.
 
     Args:
         frame: of `units.by_unit`, the rows of one line with one arm.
         value: the column of the values.
 
     Returns:
-        Points per doubling, one for each such unit; empty below two widths.
+        Points per doubling, one for each such unit; empty below two encoders.
     """
     line = lines_of([frame], value)[0]
     complete = line.scores[~np.isnan(line.scores).any(axis=1)]

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reports.statistics.capacity import SIZE, kind_of
 from reports.statistics.gain import PAIR, WIDTH
 from reports.statistics.intervals import ALPHA, Floats
 from reports.statistics.lines import contrast
@@ -26,7 +27,8 @@ _ERRORS = ["error_runs", "error_images", "images_share", "runs_low", "runs_high"
 GAINS = [*WIDTH, "parameters", "runs", "images", "gain", *_ERRORS]
 SLOPES = [*LINE_ARM, "widths", "runs", "images", "slope", *_ERRORS]
 CLASSES = [
-    *LINE_ARM, "class", "runs", "images", "gain", *_ERRORS, "family_low", "family_high", "overall",
+    *LINE_ARM, "kind", "class", "runs", "images", "gain", *_ERRORS, "family_low", "family_high",
+    "overall",
 ]  # fmt: skip
 """Columns of the three tables; `per_image` describes them."""
 
@@ -86,18 +88,20 @@ def per_image(selection: Selection, pairs: pd.DataFrame, evaluations: pd.DataFra
         names = dict(zip(LINE_ARM, key, strict=True))
         common = Counter(line["images"]).most_common(1)[0][0]
         line = line[[images == common for images in line["images"]]]
-        widths = [width for _, width in line.groupby("parameters", sort=True)]
+        widths = [width for _, width in line.groupby(["capacity", *SIZE], sort=True)]
         gains += [
-            names | {"width": width["width"].iloc[0], "parameters": size} | _row("gain", values)
+            names | _encoder(width) | {"parameters": size} | _row("gain", values)
             for width in widths
             for size, values in [(int(width["parameters"].iloc[0]), _by_run(width))]
         ]
-        sizes = np.array([float(width["parameters"].iloc[0]) for width in widths])
+        sizes = np.array([float(width["capacity"].iloc[0]) for width in widths])
         cube = _complete(widths)
         if cube.shape[1] == 0:
             continue
         class_images = scored[line["trial_id"].iloc[0]].class_images
-        classes += [names | row for row in _class_rows(cube.mean(axis=0), class_images)]
+        kind = kind_of(line["size"])
+        rows = _class_rows(cube.mean(axis=0), class_images)
+        classes += [names | {"kind": kind} | row for row in rows]
         if len(sizes) > 1:
             slope = np.tensordot(contrast(sizes), cube, axes=1)
             slopes.append(names | {"widths": len(sizes)} | _row("slope", slope))
@@ -108,6 +112,10 @@ def per_image(selection: Selection, pairs: pd.DataFrame, evaluations: pd.DataFra
         len(differences),
         len(pairs),
     )
+
+
+def _encoder(rows: pd.DataFrame) -> dict[str, object]:
+    return {name: rows[name].iloc[0] for name in SIZE}
 
 
 def _scored(confirm: pd.DataFrame, evaluations: pd.DataFrame) -> dict[str, Scored]:

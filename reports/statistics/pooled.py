@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from reports.statistics import power
+from reports.statistics.capacity import sizes_on
 from reports.statistics.estimate import Estimate
 from reports.statistics.intervals import ALPHA
 from reports.statistics.lines import Line, contrast, lines_of
 from reports.statistics.looks import ONE_LOOK, Level
 from reports.statistics.selection import LINE
 from reports.statistics.shape import shape_of
-from reports.statistics.slope import deciding_width, over_units, pooled_scatter, slope_of
+from reports.statistics.slope import deciding_size, over_units, pooled_scatter, slope_of
 from reports.statistics.units import REPEATED, by_unit
 from reports.statistics.verdict import Trend, judge
 
@@ -69,9 +70,9 @@ def pooled_trend(
 
 
 TREND = [
-    "widths", "searches", "seeds", "lost", "slope", "low", "high", "level", "seeds_low",
-    "seeds_high", "p_seeds", "widths_low", "widths_high", "p_widths", "p", "tests", "p_holm",
-    "deciding_width", "deciding_slope", "verdict",
+    "kind", "measure", "widths", "searches", "seeds", "lost", "slope", "low", "high", "level",
+    "seeds_low", "seeds_high", "p_seeds", "widths_low", "widths_high", "p_widths", "p", "tests",
+    "p_holm", "deciding_width", "deciding_slope", "verdict",
 ]  # fmt: skip
 SHAPE = ["fall", "fall_low", "fall_high", "p_straight", "shape", "turn", "all_along"]
 _POOLED = [
@@ -82,15 +83,18 @@ _POOLED = [
 
 def _lines(group: pd.DataFrame, value: str) -> tuple[list[Line], int]:
     """The lines of one arm whose mean is judged, and the number of those that are left out."""
-    whole = [frame for _, frame in group.groupby(LINE, sort=True) if frame["width"].nunique() > 1]
+    whole = [frame for _, frame in group.groupby(LINE, sort=True) if sizes_on(frame) > 1]
     repeated = [frame for frame in whole if frame[REPEATED].iloc[0]]
     chosen = repeated or whole
     return (lines_of(chosen, value) if chosen else []), len(whole) - len(chosen)
 
 
-def counts(lines: Sequence[Line]) -> dict[str, int]:
+def counts(lines: Sequence[Line]) -> dict[str, object]:
     """The columns of a table of trends that say how much there is."""
+    kinds = {line.kind for line in lines}
     return {
+        "kind": kinds.pop() if len(kinds) == 1 else "encoder",
+        "measure": lines[0].measure,
         "widths": max(len(line.sizes) for line in lines),
         "searches": max(line.searches for line in lines),
         "seeds": max(line.seeds for line in lines),
@@ -110,8 +114,8 @@ def trend_of(lines: Sequence[Line], all_lines: Sequence[Line], brief: bool) -> T
         return Trend(None)
     scatter = pooled_scatter(all_lines)
     slope = slope_of(lines, scatter)
-    width, rest = deciding_width(lines, scatter, slope)
-    return Trend(slope, width, rest, None if brief else shape_of(lines))
+    name, rest = deciding_size(lines, scatter, slope)
+    return Trend(slope, name, rest, None if brief else shape_of(lines))
 
 
 def _pool(lines: list[Line]) -> dict[str, object]:

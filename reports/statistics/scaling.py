@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 from scipy.optimize import OptimizeWarning, curve_fit
 
+from reports.statistics.capacity import SIZE
 from reports.statistics.intervals import LEVEL, Floats, t_interval
 from reports.statistics.selection import LINE, Selection
 from reports.statistics.units import UNIT, by_unit
@@ -34,11 +35,17 @@ def scaling_table(selection: Selection) -> pd.DataFrame:
     """
     rows = []
     for key, group in by_unit(selection.confirm).groupby([*LINE, "arm"], sort=True):
-        errors = 100.0 - group.pivot(index=UNIT, columns="parameters", values="accuracy").dropna()
+        errors = 100.0 - _by_capacity(group)
         if errors.shape[1] < 2 or errors.empty or (errors <= 0).any(axis=None):
             continue  # no slope, or an error of zero, which has no logarithm
         rows.append(dict(zip([*LINE, "arm"], key, strict=True)) | _fit(errors))
     return pd.DataFrame(rows, columns=[*LINE, "arm", *_COLUMNS])
+
+
+def _by_capacity(group: pd.DataFrame) -> pd.DataFrame:
+    """Accuracies of one line with one arm: a row for each unit that has every encoder."""
+    columns = ["capacity", *SIZE]
+    return group.pivot(index=UNIT, columns=columns, values="accuracy").sort_index(axis=1).dropna()
 
 
 def residual_table(selection: Selection, fits: pd.DataFrame) -> pd.DataFrame:
@@ -49,11 +56,11 @@ def residual_table(selection: Selection, fits: pd.DataFrame) -> pd.DataFrame:
         confirm trials, percent), ``fitted`` (without the offset) and ``residual`` (error minus
         fitted).
     """
-    keys = [*LINE, "arm", "width", "parameters"]
+    keys = [*LINE, "arm", *SIZE, "size", "capacity", "measure", "parameters"]
     means = selection.confirm.groupby(keys, as_index=False)["accuracy"].mean()
     table = means.merge(fits[[*LINE, "arm", "scale", "exponent"]], on=[*LINE, "arm"])
     table["error"] = 100.0 - table["accuracy"]
-    table["fitted"] = table["scale"] * table["parameters"].astype(float) ** -table["exponent"]
+    table["fitted"] = table["scale"] * table["capacity"] ** -table["exponent"]
     table["residual"] = table["error"] - table["fitted"]
     return table[[*keys, "error", "fitted", "residual"]]
 
@@ -65,7 +72,7 @@ _COLUMNS = [
 
 
 def _fit(errors: pd.DataFrame) -> dict[str, float]:
-    parameters = errors.columns.to_numpy(float)
+    parameters = errors.columns.get_level_values("capacity").to_numpy(float)
     x, y = np.log(parameters), np.log(errors.to_numpy(float))
     centred = x - x.mean()
     slopes = y @ centred / np.sum(centred**2)

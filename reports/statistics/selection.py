@@ -8,18 +8,27 @@ import numpy as np
 import pandas as pd
 
 from reports.statistics.best_trial import best_trials
+from reports.statistics.capacity import SIZE, with_capacity
 from reports.store.schema import COMPLETE, CONFIRM, TUNE
 from trainables import arms
 
-LINE = ["dataset", "method", "encoder"]
-"""The columns that name a line: the encoders over which a gain is followed."""
-CELL = [*LINE, "width", "arm"]
+LINE = ["dataset", "method", "line"]
+"""The columns that name a line: the encoders over which a gain is followed (`capacity`)."""
+CELL = ["dataset", "method", *SIZE, "arm"]
+"""The columns that name a cell: one tuning problem."""
+_PROBLEM = CELL[:-1]
 BASELINE = arms.BASELINE
 _TUNED = ["study", "cell", "width", "search"]
 
 
-def with_search(trials: pd.DataFrame) -> pd.DataFrame:
-    """``trials`` with the number of the search in every row; 0 where it was not recorded."""
+def with_keys(trials: pd.DataFrame) -> pd.DataFrame:
+    """``trials`` with the columns that results do not record, or did not at first.
+
+    These are the number of the search (0 where it was not recorded), and, unless they are there,
+    the line and the capacity of the encoder (`capacity.with_capacity`).
+    """
+    if "line" not in trials:
+        trials = with_capacity(trials)
     searches = trials["search"] if "search" in trials else pd.Series(None, trials.index)
     return trials.assign(search=pd.to_numeric(searches).fillna(0).astype(int))
 
@@ -43,7 +52,7 @@ class Selection:
     duplicates: int
     unfinished: pd.DataFrame
     overlaps: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=[*LINE, "width", "kept", "left_out"])
+        default_factory=lambda: pd.DataFrame(columns=[*_PROBLEM, "kept", "left_out"])
     )
 
 
@@ -52,7 +61,7 @@ def best_tune_trials(trials: pd.DataFrame) -> pd.DataFrame:
 
     If a search also varied the width, this is the best trial at each width.
     """
-    trials = with_search(trials)
+    trials = with_keys(trials)
     tune = trials[trials["phase"] == TUNE]
     rows = tune[[*_TUNED, "status", "accuracy", "number"]].assign(place=range(len(tune)))
     best = best_trials(rows.to_dict("records"), key=lambda row: tuple(row[n] for n in _TUNED))
@@ -66,7 +75,7 @@ def select(trials: pd.DataFrame) -> Selection:
     count. In a search without tune rows, all confirm trials count. The rows of one problem come
     from one study: a pair from two studies would also compare their budgets.
     """
-    trials = with_search(trials).assign(study=trials["study"].fillna(""))
+    trials = with_keys(trials).assign(study=trials["study"].fillna(""))
     confirm = trials[trials["phase"] == CONFIRM]
     scored = confirm["status"].eq(COMPLETE) & confirm["parameters"].notna()
     scored &= np.isfinite(confirm["accuracy"].astype(float))
@@ -94,7 +103,7 @@ def select(trials: pd.DataFrame) -> Selection:
 
 def _one_study_each(confirm: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """For each problem, the rows of the last study that has any; and the studies left out."""
-    problem = [*LINE, "width"]
+    problem = _PROBLEM
     last = confirm.groupby(problem)["study"].transform("last")
     overlaps = (
         confirm.assign(kept=last)[confirm["study"] != last]

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from reports.statistics.capacity import SIZE
 from reports.statistics.estimate import Estimate
 from reports.statistics.intervals import ALPHA, LEVEL, Floats
 from reports.statistics.lines import Line
@@ -40,8 +41,8 @@ class Shape:
     """Of a straight course; NaN below three widths or two units."""
     name: str
     """One of `SHAPES`; empty where lines have different numbers of widths."""
-    turn: float
-    """Width of the hump or dip; NaN without one."""
+    turn: str
+    """The encoder of the hump or dip; empty without one."""
     steps_back: bool
     """Whether some step between two widths goes against the fall from end to end, by a `HINT`."""
 
@@ -69,7 +70,7 @@ def shape_of(lines: Sequence[Line]) -> Shape:
     fall = over_units(lines, [_ends(len(line.sizes)) / len(lines) for line in lines])
     counts = {len(line.sizes) for line in lines}
     if len(counts) > 1:
-        return Shape(fall, math.nan, "", math.nan, False)
+        return Shape(fall, math.nan, "", "", False)
     steps = _steps(lines, counts.pop())
     name, turn = _named(lines, steps)
     direction = math.copysign(1, fall.value)
@@ -110,7 +111,7 @@ def _steps(lines: Sequence[Line], count: int) -> dict[tuple[int, int], Estimate]
     }
 
 
-def _named(lines: Sequence[Line], steps: Mapping[tuple[int, int], Estimate]) -> tuple[str, float]:
+def _named(lines: Sequence[Line], steps: Mapping[tuple[int, int], Estimate]) -> tuple[str, str]:
     # Bonferroni over all pairs of widths; a p-value that does not exist shows nothing.
     signs = {
         pair: math.copysign(1, step.value) if step.p() * len(steps) < ALPHA else 0.0
@@ -120,16 +121,16 @@ def _named(lines: Sequence[Line], steps: Mapping[tuple[int, int], Estimate]) -> 
     for name, place, sign in ((HUMP, means.argmax(), 1), (DIP, means.argmin(), -1)):
         turn, last = int(place), len(means) - 1
         if 0 < turn < last and signs[0, turn] == sign and signs[turn, last] == -sign:
-            return name, float(lines[0].widths[turn])
+            return name, lines[0].names[turn]
     match (1 in signs.values(), -1 in signs.values()):
         case (True, True):
-            return TURNS, math.nan
+            return TURNS, ""
         case (True, False):
-            return RISES, math.nan
+            return RISES, ""
         case (False, True):
-            return FALLS, math.nan
+            return FALLS, ""
         case _:
-            return FLAT, math.nan
+            return FLAT, ""
 
 
 def _step(count: int, first: int, second: int) -> Floats:
@@ -148,7 +149,11 @@ def monotone_p(frame: pd.DataFrame, value: str = "gain") -> float:
         frame: of `units.by_unit`, the rows of one line with one arm.
         value: the column of the values.
     """
-    complete = frame.pivot(index=UNIT, columns="parameters", values=value).dropna()
+    complete = (
+        frame.pivot(index=UNIT, columns=["capacity", *SIZE], values=value)
+        .sort_index(axis=1)
+        .dropna()
+    )
     if complete.shape[0] < 2 or complete.shape[1] < 3:
         return math.nan
     falling = complete.to_numpy(float)[:, ::-1]

@@ -147,8 +147,8 @@ def slope_of(lines: Sequence[Line], scatter: Scatter) -> Slope:
     return Slope(units, Estimate(units.value, error, scatter.freedom))
 
 
-def deciding_width(lines: Sequence[Line], scatter: Scatter, slope: Slope) -> tuple[float, float]:
-    """The width without which the slope is in doubt, and the slope of the other widths.
+def deciding_size(lines: Sequence[Line], scatter: Scatter, slope: Slope) -> tuple[str, float]:
+    """The encoder without which the slope is in doubt, and the slope of the other widths.
 
     Scatter is pooled over widths, as if luck were equally large at each of them. An end that lies
     apart pulls the line to itself and leaves no residual, so its luck is not seen. Therefore the
@@ -156,19 +156,20 @@ def deciding_width(lines: Sequence[Line], scatter: Scatter, slope: Slope) -> tup
     a unit is a search, the luck of every width is in the error already.
 
     Returns:
-        (width, slope without it), of the width that matters most; NaN twice where every width may
-        be left out, where a unit is a search, or where the slope's p-value is not below `ALPHA`.
+        (its name, slope without it), of the encoder that matters most; empty and NaN where every
+        encoder may be left out, where a unit is a search, or where the slope's p-value is not below
+        `ALPHA`.
     """
-    doubtful = (STEADY, math.nan, math.nan)
+    doubtful = (STEADY, "", math.nan)
     if slope.widths is None or not slope.p < ALPHA:
-        return math.nan, math.nan
-    for width in sorted({width for line in lines for width in line.widths}):
-        rest = [line.without(width) for line in lines]
+        return "", math.nan
+    for name in sorted({name for line in lines for name in line.names}):
+        rest = [line.without(name) for line in lines]
         rest = [line for line in rest if len(line.sizes) >= 2]
         if rest:
             other = slope_of(rest, scatter)
             errors = math.copysign(1.0, slope.value) * other.value / other.error
-            doubtful = min(doubtful, (errors, float(width), other.value))
+            doubtful = min(doubtful, (errors, name, other.value))
     return doubtful[1:]
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reports.statistics.capacity import SIZE
 from reports.statistics.selection import LINE
 
 UNIT = "unit"
 REPEATED = "repeated"
 _ARM = [*LINE, "arm"]
-_SIZES = ["parameters", "encoder_flops"]
+_SIZES = ["parameters", "encoder_flops", "capacity"]
 
 
 def with_unit(rows: pd.DataFrame) -> pd.DataFrame:
@@ -37,7 +38,7 @@ def by_unit(rows: pd.DataFrame) -> pd.DataFrame:
         are means over these, and every other column is that of its first seed.
     """
     rows = with_unit(rows).assign(seeds=1)
-    key = [*_ARM, "width", UNIT]
+    key = [*_ARM, *SIZE, UNIT]
     if not rows.duplicated(key).any():
         return rows
     measured = rows.select_dtypes("float").columns.difference([*key, *_SIZES])

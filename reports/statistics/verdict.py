@@ -28,8 +28,8 @@ class Trend:
 
     slope: Slope | None
     """None where there is one width."""
-    deciding_width: float = math.nan
-    """With ``deciding_slope`` the result of `slope.deciding_width`."""
+    deciding_width: str = ""
+    """With ``deciding_slope`` the result of `slope.deciding_size`."""
     deciding_slope: float = math.nan
     shape: Shape | None = None
     """None where it was not asked for."""
@@ -62,16 +62,16 @@ def judge(trends: Sequence[Trend], look: Level = ONE_LOOK) -> list[dict[str, obj
     return rows
 
 
-def verdict(slope: float, p: float, deciding_width: float) -> str:
+def verdict(slope: float, p: float, deciding_width: str) -> str:
     """One of `VERDICTS`.
 
     Args:
         slope: points per doubling.
         p: two-sided, adjusted for looks and by Holm: below `ALPHA` exactly where the interval
             excludes zero.
-        deciding_width: of `slope.deciding_width`; a slope that one width decides has no verdict.
+        deciding_width: of `slope.deciding_size`; a slope that one width decides has no verdict.
     """
-    if not p < ALPHA or math.isfinite(deciding_width):
+    if not p < ALPHA or deciding_width:
         return CANNOT_TELL
     return SUPPORTS if slope < 0 else CONTRADICTS
 

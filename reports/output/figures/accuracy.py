@@ -11,6 +11,7 @@ from reports.output.figures.style import (
     beside_each_other,
     capacity,
     legend,
+    names,
     panelled,
     panels,
     points,
@@ -22,10 +23,10 @@ def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
     """Accuracy of every arm against parameters: `gain.accuracy_table`, a panel a problem."""
     curves = panelled(curves.assign(place=beside_each_other(curves, curves["arm"])))
     color, shape = told_apart("arm", curves["arm"])
-    base = alt.Chart(curves).encode(x=capacity(curves, "place"), color=color, detail="encoder:N")
+    base = alt.Chart(curves).encode(x=capacity(curves, "place"), color=color, detail="line:N")
     layers = [
         base.mark_line(strokeWidth=1.5).encode(
-            y="accuracy:Q", strokeDash=legend(DASH, curves["encoder"])
+            y="accuracy:Q", strokeDash=legend(DASH, curves["line"])
         ),
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(filled=True, size=70, opacity=1).encode(
@@ -34,19 +35,20 @@ def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
             tooltip=[*TIP, *map(points, ("accuracy", "low", "high")), "seeds:Q"],
         ),
     ]
-    return panels(layers, 210, curves)
+    best = base.transform_filter(f"datum.arm == '{curves['arm'].iloc[0]}'")
+    return panels([*layers, *names(best, curves, "accuracy", "right")], 210, curves)
 
 
 def scaling_figure(residuals: pd.DataFrame) -> alt.FacetChart:
     """Error against parameters, both logarithmic: `scaling.residual_table`, with its power laws."""
     residuals = panelled(residuals)
     color, shape = told_apart("arm", residuals["arm"])
-    base = alt.Chart(residuals).encode(x=capacity(residuals), color=color, detail="encoder:N")
+    base = alt.Chart(residuals).encode(x=capacity(residuals), color=color, detail="line:N")
     axis = alt.Axis(format="~g", tickCount=4, labelOverlap=True)
     scale = alt.Scale(type="log", nice=False, padding=12)
     layers = [
         base.mark_line(strokeWidth=1.5, opacity=0.7).encode(
-            y=alt.Y("fitted:Q", scale=scale), strokeDash=legend(DASH, residuals["encoder"])
+            y=alt.Y("fitted:Q", scale=scale), strokeDash=legend(DASH, residuals["line"])
         ),
         base.mark_point(filled=True, size=70, opacity=1).encode(
             y=alt.Y("error:Q", title="test error, percent", scale=scale, axis=axis),

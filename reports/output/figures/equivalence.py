@@ -27,9 +27,10 @@ def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
     # Infinite ends are drawn to the edge of what is shown.
     least, most = _factors_shown(table)
     shown = table.assign(low=table["low"].clip(lower=least), high=table["high"].clip(upper=most))
+    shown = shown.assign(capacity=shown["parameters"], measure="parameters")
     shown = panelled(shown.assign(place=beside_each_other(shown, shown["arm"])))
     base = alt.Chart(shown).encode(
-        x=capacity(shown, "place"), color=alt.Color("arm:N", title="arm"), detail="encoder:N"
+        x=capacity(shown, "place"), color=alt.Color("arm:N", title="arm"), detail="line:N"
     )
     scale = alt.Scale(type="log", domain=[least, most], clamp=True, nice=False)
     axis = alt.Axis(values=[0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32], format="~g")

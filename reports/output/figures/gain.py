@@ -13,12 +13,16 @@ from reports.output.figures.style import (
     capacity,
     legend,
     line_at,
+    names,
     panelled,
     points,
     shared_scale,
     told_apart,
 )
-from reports.statistics.selection import LINE
+from reports.statistics.capacity import SIZE
+from reports.statistics.selection import CELL, LINE
+
+_OF_SIZE = ["size", "capacity", "measure"]
 
 
 def gain_figure(
@@ -40,14 +44,14 @@ def gain_figure(
     base = alt.Chart(rows).encode(
         x=capacity(rows, "place"),
         color=color,
-        detail="encoder:N",
+        detail="line:N",
     )
     mean = base.transform_filter("datum.kind == 'mean'")
     layers = [
         line_at(rows, 0),
         base.transform_filter("datum.kind == 'trend'")
         .mark_line(strokeWidth=1.5, opacity=0.7)
-        .encode(y=alt.Y("gain:Q"), strokeDash=legend(DASH, rows["encoder"])),
+        .encode(y=alt.Y("gain:Q"), strokeDash=legend(DASH, rows["line"])),
         base.transform_filter("datum.kind == 'seed'")
         .mark_circle(size=16, opacity=0.45)
         .encode(
@@ -73,6 +77,7 @@ def gain_figure(
     ]
     if fits.empty:
         del layers[1]
+    layers += names(mean, rows, "gain")
     return shared_scale(layers, rows)
 
 
@@ -80,10 +85,12 @@ def _gain_rows(
     gains: pd.DataFrame, pairs: pd.DataFrame, fits: pd.DataFrame, chosen: pd.DataFrame
 ) -> pd.DataFrame:
     """Means, single seeds and trends in one frame, since a faceted figure takes only one."""
-    key = [*LINE, "arm"]
-    marks = gains.merge(_configurations(chosen), on=[*key, "width"], how="left")
+    line = [*LINE, "arm"]
+    marks = gains.merge(_configurations(chosen), on=CELL, how="left")
     marks = marks.assign(kind="mean", config=marks["config"].astype("str").fillna("as configured"))
-    dots = pairs[[*key, "width", "parameters", "seed", "gain", "trial_id"]].assign(kind="seed")
+    dots = pairs[[*line, *SIZE, *_OF_SIZE, "parameters", "seed", "gain", "trial_id"]].assign(
+        kind="seed"
+    )
     dots["beside"] = 0.5  # a little to the right of the bar, which would hide them
     rows = pd.concat([marks, dots, fits], ignore_index=True)
     # Methods and arms of one size stand side by side, so that bars do not hide bars.
@@ -106,11 +113,11 @@ def comparison_figure(ours: pd.DataFrame, theirs: pd.DataFrame) -> alt.FacetChar
     if rows["arm"].nunique() > 1:
         rows["panel"] += " · " + rows["arm"]
     color, shape = told_apart("study", rows["study"])
-    base = alt.Chart(rows).encode(x=capacity(rows, "place"), color=color, detail="encoder:N")
+    base = alt.Chart(rows).encode(x=capacity(rows, "place"), color=color, detail="line:N")
     layers = [
         line_at(rows, 0),
         base.mark_line(strokeWidth=1.5, opacity=0.7).encode(
-            y=alt.Y("gain:Q"), strokeDash=legend(DASH, rows["encoder"])
+            y=alt.Y("gain:Q"), strokeDash=legend(DASH, rows["line"])
         ),
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(filled=True, size=80, opacity=1).encode(
@@ -124,7 +131,7 @@ def comparison_figure(ours: pd.DataFrame, theirs: pd.DataFrame) -> alt.FacetChar
 
 def _configurations(chosen: pd.DataFrame) -> pd.DataFrame:
     """Each cell's chosen hyperparameters as one line of text, search by search."""
-    keys = [*LINE, "arm", "width"]
+    keys = CELL
     if chosen.empty:
         return pd.DataFrame(columns=[*keys, "config"])
     text = chosen["hyperparameter"] + " " + chosen["choice"]
@@ -137,11 +144,11 @@ def _configurations(chosen: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fitted(gains: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
-    """The trend lines' values at each width, through the centre of the mean gains."""
+    """The trend lines' values at each encoder, through the centre of the mean gains."""
     fitted = gains.merge(trends[[*LINE, "arm", "slope"]], on=[*LINE, "arm"])
-    doublings = fitted["parameters"].astype(float).map(np.log2)
+    doublings = fitted["capacity"].astype(float).map(np.log2)
     by_line = [fitted[column] for column in (*LINE, "arm")]
     centre = doublings - doublings.groupby(by_line).transform("mean")
     level = fitted["gain"].groupby(by_line).transform("mean")
     fitted["gain"] = level + fitted["slope"] * centre
-    return fitted[[*LINE, "arm", "width", "parameters", "gain"]].dropna()
+    return fitted[[*LINE, "arm", *SIZE, *_OF_SIZE, "parameters", "gain"]].dropna()

@@ -18,12 +18,12 @@ from reports.output.figures.style import (
     points,
     told_apart,
 )
-from reports.statistics.selection import LINE
+from reports.statistics.selection import CELL
 
 
 def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
     """Best validation accuracy so far against trials: `fairness.search_curves`, a line a search."""
-    cell = [*LINE, "arm", "width", "search"]
+    cell = [*CELL, "search"]
     known = panelled(curves.dropna(subset=["best"]))
     # Keep the trials at which the best rises, and the last one, where the search ended.
     steps = known[known.groupby(cell)["best"].diff().ne(0) | ~known.duplicated(cell, keep="last")]
@@ -49,6 +49,7 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
 def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
     """The chosen hyperparameters against parameters: `fairness.chosen_table`, a panel each."""
     chosen = chosen[chosen["value"] > 0]  # a logarithmic axis has no place for zero and for text
+    chosen = chosen.assign(capacity=chosen["parameters"], measure="parameters")
     color, shape = told_apart("arm", chosen["arm"])
     base = alt.Chart(chosen).encode(
         x=capacity(chosen),

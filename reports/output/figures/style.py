@@ -6,20 +6,19 @@ for a dark screen. Series also differ in their shapes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
 
-from reports.statistics.selection import LINE
+from reports.statistics.capacity import kind_of
 
 LIGHT = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
 """Okabe and Ito's palette: people with every common kind of colour blindness tell it apart."""
 PANEL = 300
 HEIGHT = 220
-PARAMETERS = "parameters of the encoder"
-DASH = alt.StrokeDash("encoder:N", title="encoder")
-TIP = [*(f"{name}:N" for name in LINE), "arm:N", "width:Q"]
+DASH = alt.StrokeDash("line:N", title="line")
+TIP = ["dataset:N", "method:N", "arm:N", "encoder:N", "width:Q"]
 
 alt.data_transformers.disable_max_rows()  # A figure shows every seed; a page holds thousands.
 
@@ -38,15 +37,17 @@ def styled(chart: Any) -> Any:
     )
 
 
-def capacity(rows: pd.DataFrame, field: str = "parameters") -> alt.X:
+def capacity(rows: pd.DataFrame, field: str = "capacity") -> alt.X:
     """An axis of capacity, on a logarithmic scale; its labels are the sizes that were measured."""
-    sizes = rows["parameters"]
+    sizes = rows["capacity"]
     measured = sorted(float(size) for size in sizes.dropna().unique())
     axis = alt.Axis(format=".2~s", values=measured, labelOverlap="greedy", grid=False)
     scale = alt.Scale(type="log", nice=False, padding=12)
     if sizes.nunique() == 1:  # an axis needs a length
         scale.domain = [float(sizes.iloc[0]) / 2, float(sizes.iloc[0]) * 2]
-    return alt.X(f"{field}:Q", title=PARAMETERS, axis=axis, scale=scale)
+    return alt.X(
+        f"{field}:Q", title=f"{rows['measure'].iloc[0]} of the encoder", axis=axis, scale=scale
+    )
 
 
 def line_at(rows: pd.DataFrame, value: float) -> alt.Chart:
@@ -61,14 +62,24 @@ def beside_each_other(
     """Positions on the axis: series of one size are 3 % of the axis apart, so that none is hidden.
 
     Args:
-        rows: points, with ``parameters``.
+        rows: points, with ``capacity``.
         series: the series of each point.
         beside: further steps of 3 % to move each point; NaN for none.
     """
-    sizes = rows["parameters"].astype(float)
+    sizes = rows["capacity"].astype(float)
     step = max(1.02, (sizes.max() / sizes.min()) ** 0.03)
     rank = series.rank(method="dense") - (series.nunique() + 1) / 2
     return sizes * step ** (rank if beside is None else rank + beside.fillna(0.0))
+
+
+def names(
+    base: alt.Chart, rows: pd.DataFrame, y: str, align: Literal["left", "right"] = "left"
+) -> list[alt.Chart]:
+    """A layer that names each point, where encoders of a line differ in more than their width."""
+    if kind_of(rows["size"].dropna()) == "width":
+        return []
+    text = base.mark_text(align=align, dx=7 if align == "left" else -7, dy=-9, fontSize=10)
+    return [text.encode(y=alt.Y(f"{y}:Q"), text="size:N")]
 
 
 def told_apart(field: str, values: pd.Series) -> tuple[alt.Color, alt.Shape]:

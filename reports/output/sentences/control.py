@@ -16,7 +16,9 @@ def control_words(found: Control) -> list[str]:
 
 def _sentence(row: pd.Series) -> str:
     line = " ".join(str(row[name]) for name in LINE_ARM)
-    gains = f"{line}: gains {signed(row['beyond'])} beyond {row['control']} (mean over widths"
+    gains = (
+        f"{line}: gains {signed(row['beyond'])} beyond {row['control']} (mean over {row['kind']}s"
+    )
     if not np.isfinite(row["low"]):
         return f"{gains}; no interval). {row['control']} does the same work without mixing."
     if row["low"] > 0:

@@ -8,7 +8,9 @@ import pandas as pd
 
 from reports.output.numbers import counted, needed, probability, signed, span
 from reports.output.sentences.verdict import course
+from reports.statistics.capacity import kind_of
 from reports.statistics.intervals import ALPHA, smallest_sign_flip_p
+from reports.statistics.selection import LINE
 from reports.statistics.shape import DIP, HUMP, TURNS
 from reports.statistics.verdict import CANNOT_TELL, SUPPORTS
 
@@ -46,19 +48,20 @@ def _few_units(gains: pd.DataFrame) -> list[str]:
 
 
 def _few_widths(gains: pd.DataFrame) -> list[str]:
-    lines = gains.groupby(["dataset", "method", "encoder", "arm"])
-    widths = lines["width"].nunique()
-    if widths.min() < 2:
+    lines = gains.groupby([*LINE, "arm"])
+    sizes = lines.size()
+    kind = kind_of(gains["size"])
+    if sizes.min() < 2:
         return [
-            "One width has no trend: a study needs two widths or more, and the searches of "
+            f"One {kind} has no trend: a study needs two {kind}s or more, and the searches of "
             "every cell repeated."
         ]
-    if (widths[lines["searches"].max() == 1] == 2).any():
+    if (sizes[lines["searches"].max() == 1] == 2).any():
         return [
-            "Two widths always lie on a line: luck in the search of one of them cannot be told "
+            f"Two {kind}s always lie on a line: luck in the search of one of them cannot be told "
             "from a trend where every cell was searched once. The interval of the slope does not "
             "contain this luck, and there is no verdict. A verdict takes two searches or more "
-            "of every cell, or three widths or more."
+            f"of every cell, or three {kind}s or more."
         ]
     return []
 
@@ -73,9 +76,10 @@ def _unit(row: pd.Series) -> list[str]:
         )
     else:
         notes.append(
-            "every cell was searched once. A lucky search at one width and an effect of the width "
-            "look the same then. A verdict takes it that the true course is straight and that luck "
-            "is as large at every width; with several searches (searches: 3) it need not."
+            f"every cell was searched once. A lucky search at one {row['kind']} and an effect of "
+            f"the {row['kind']} look the same then. A verdict takes it that the true course is "
+            f"straight and that luck is as large at every {row['kind']}; with several searches "
+            "(searches: 3) it need not."
         )
     if row["left_out"]:
         verb = "that was" if row["left_out"] == 1 else "that were"
@@ -104,12 +108,12 @@ def _missing_verdict(row: pd.Series) -> list[str]:
     if not math.isfinite(row["p_holm"]):
         return [_no_error(row)]
     notes = []
-    if math.isfinite(row["deciding_width"]):
+    if row["deciding_width"]:
         notes.append(
-            f"there is no verdict, because width {row['deciding_width']:.0f} alone decides: "
+            f"there is no verdict, because {row['deciding_width']} alone decides: "
             f"without it the slope is {signed(row['deciding_slope'])}, which is less than one "
-            "standard error from zero or of the other sign. Luck in the search of this one width "
-            "would look the same."
+            "standard error from zero or of the other sign. Luck in the search of this one "
+            f"{row['kind']} would look the same."
         )
     elif row["p"] < ALPHA <= row["p_holm"]:
         notes.append(
@@ -118,10 +122,10 @@ def _missing_verdict(row: pd.Series) -> list[str]:
         )
     elif row["p_seeds"] < ALPHA <= row["p_widths"]:
         notes.append(
-            f"the seeds agree on a slope (p {probability(row['p_seeds'])}), but the widths scatter "
-            "about a straight line. Either the course is curved, or some searches had luck: one "
-            "search for each width cannot tell these apart. More searches, not more seeds, would "
-            "settle it."
+            f"the seeds agree on a slope (p {probability(row['p_seeds'])}), but the "
+            f"{row['kind']}s scatter about a straight line. Either the course is curved, or some "
+            f"searches had luck: one search for each {row['kind']} cannot tell these apart. More "
+            "searches, not more seeds, would settle it."
         )
     return notes + _takes(row)
 
@@ -131,7 +135,7 @@ def _no_error(row: pd.Series) -> str:
     if row["searches"] > 1:
         return (
             "there is no verdict, because the slope has no interval over searches: on some line no "
-            "width has two searches with a pair, or all searches gave the same gains."
+            f"{row['kind']} has two searches with a pair, or all searches gave the same gains."
         )
     if row["seeds"] < 2:
         return (
@@ -141,9 +145,11 @@ def _no_error(row: pd.Series) -> str:
     if not math.isfinite(row["p_seeds"]):
         return (
             "there is no verdict, because the slope has no interval over seeds: on some line no "
-            "width has two pairs, or all seeds gave the same gains."
+            f"{row['kind']} has two pairs, or all seeds gave the same gains."
         )
-    return "there is no verdict, because two widths cannot show the luck of a single search."
+    return (
+        f"there is no verdict, because two {row['kind']}s cannot show the luck of a single search."
+    )
 
 
 def _takes(row: pd.Series) -> list[str]:
@@ -156,8 +162,8 @@ def _takes(row: pd.Series) -> list[str]:
         )
     if not math.isnan(row["widths_needed"]):
         parts.append(
-            f"{needed(row['widths_needed'])} widths over the same range (now {int(row['widths'])}) "
-            "or more data sets, if widths scatter as here"
+            f"{needed(row['widths_needed'])} {row['kind']}s over the same range (now "
+            f"{int(row['widths'])}) or more data sets, if {row['kind']}s scatter as here"
         )
     if not math.isnan(row["searches_needed"]):
         parts.append(
@@ -176,7 +182,7 @@ def _takes(row: pd.Series) -> list[str]:
 def _shape(row: pd.Series) -> list[str]:
     unit = "searches" if row["searches"] > 1 else "seeds"
     if row["shape"] in (HUMP, DIP, TURNS):
-        luck = " Luck in the search of one width would look the same."
+        luck = f" Luck in the search of one {row['kind']} would look the same."
         return [
             f"{course(row)} (over {unit}, after Bonferroni). A straight line does not describe "
             f"this course.{luck if row['searches'] == 1 else ''}"
@@ -184,8 +190,9 @@ def _shape(row: pd.Series) -> list[str]:
     if row["p_straight"] < ALPHA:
         luck = ", or some searches had luck" if row["searches"] == 1 else ""
         return [
-            f"the course over the widths is not straight (p {probability(row['p_straight'])} over "
-            f"{unit}): it is curved{luck}. The slope is its average."
+            f"the course over the {row['kind']}s is not straight (p "
+            f"{probability(row['p_straight'])} over {unit}): it is curved{luck}. The slope is its "
+            "average."
         ]
     return []
 

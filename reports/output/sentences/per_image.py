@@ -76,7 +76,7 @@ def _classes(rows: pd.DataFrame) -> str:
     differ = (rows["family_low"] > rows["overall"]) | (rows["family_high"] < rows["overall"])
     return (
         f"{_line(most)}: gains most in class {most['class']} ({signed(most['gain'])}) and least in "
-        f"class {least['class']} ({signed(least['gain'])}), mean over widths. In "
+        f"class {least['class']} ({signed(least['gain'])}), mean over {most['kind']}s. In "
         f"{int(differ.sum())} of {counted(len(rows), 'class')} the interval (95 %, Bonferroni, "
         f"other images) does not contain the gain over all classes ({signed(most['overall'])})."
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from reports.output.numbers import counted
-from reports.statistics.selection import with_search
+from reports.statistics.selection import with_keys
 from reports.store.schema import CONFIRM, TUNE
 
 
 def mixed_words(mixed: pd.DataFrame, overlaps: pd.DataFrame) -> list[str]:
     """What makes rows incomparable, from `fairness.mixed_runs` and `Selection.overlaps`."""
     notes = [
-        f"{row['dataset']} {row['method']} {row['encoder']}: runs differ in {row['setting']} "
+        f"{row['dataset']} {row['method']} {row['line']}: runs differ in {row['setting']} "
         f"({row['values']}); their accuracies are not comparable."
         for row in mixed.to_dict("records")
     ]
@@ -49,5 +49,5 @@ def partial(trials: pd.DataFrame, gains: pd.DataFrame, unpaired: pd.DataFrame) -
 
 def _searches(trials: pd.DataFrame, phase: str) -> set[tuple[object, ...]]:
     """The searches of cells that have a trial in ``phase``: names of cells with numbers."""
-    rows = with_search(trials[(trials["phase"] == phase) & trials["cell"].notna()])
+    rows = with_keys(trials[(trials["phase"] == phase) & trials["cell"].notna()])
     return set(rows[["cell", "search"]].itertuples(index=False, name=None))

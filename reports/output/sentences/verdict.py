@@ -39,7 +39,7 @@ def short_verdict(pooled: pd.Series) -> str:
         if known
         else "no interval"
     )
-    slope = f"{signed(pooled['slope'])} points per doubling of the parameters ({interval})"
+    slope = f"{signed(pooled['slope'])} points per doubling of the {pooled['measure']} ({interval})"
     return f"{says[pooled['verdict']]}: {slope}."
 
 
@@ -47,7 +47,7 @@ def _course_of(pooled: pd.Series, verb: str) -> str:
     """What the gain does, without a claim about every width where the course may differ."""
     if pooled["all_along"]:
         return f"The gain of {pooled['arm']} {verb} from the smallest encoder to the largest"
-    average = f"The gain of {pooled['arm']} {verb} on average over the widths"
+    average = f"The gain of {pooled['arm']} {verb} on average over the {pooled['kind']}s"
     if pooled["shape"] in (FALLS, RISES, FLAT):
         return f"{average}, but its course is not shown to be one-way"
     return f"{average}, but {course(pooled)}"
@@ -55,18 +55,17 @@ def _course_of(pooled: pd.Series, verb: str) -> str:
 
 def course(row: pd.Series) -> str:
     """The shape of a course in words, from a row of a table of trends."""
-    turn = "" if math.isnan(row["turn"]) else f"{row['turn']:.0f}"
-    return _COURSES[row["shape"]].format(turn=turn)
+    return _COURSES[row["shape"]].format(turn=row["turn"], kind=row["kind"])
 
 
 _COURSES = {
     FALLS: "it falls",
     RISES: "it rises",
-    FLAT: "no two widths are shown to differ",
-    HUMP: "it has a hump: width {turn} gains more than the smallest and the largest",
-    DIP: "it has a dip: width {turn} gains less than the smallest and the largest",
-    TURNS: "it turns: it falls between some widths and rises between others",
-    "": "its lines have different numbers of widths, so their mean has no course",
+    FLAT: "no two {kind}s are shown to differ",
+    HUMP: "it has a hump: {turn} gains more than the smallest and the largest",
+    DIP: "it has a dip: {turn} gains less than the smallest and the largest",
+    TURNS: "it turns: it falls between some {kind}s and rises between others",
+    "": "its lines have different numbers of {kind}s, so their mean has no course",
 }
 
 
@@ -81,10 +80,10 @@ def _numbers(pooled: pd.Series) -> str:
     known = math.isfinite(pooled["low"])
     interval = f"{_level(pooled)} interval {span(pooled['low'], pooled['high'])}" if known else ""
     return (
-        f"{ends}; slope {signed(pooled['slope'])} per doubling of the parameters "
+        f"{ends}; slope {signed(pooled['slope'])} per doubling of the {pooled['measure']} "
         f"({interval or 'no interval'}; two-sided p {probability(pooled['p_holm'])}; "
         f"{counted(pooled['datasets'], 'data set')}, {counted(pooled['lines'], 'line')}, "
-        f"{counted(pooled['widths'], 'width')}, {repeats(pooled)})"
+        f"{counted(pooled['widths'], pooled['kind'])}, {repeats(pooled)})"
     )
 
 

@@ -1,0 +1,56 @@
+"""Lines: over which encoders a gain is followed, and what orders them.
+
+A line has a data set, a method and a name. Its encoders may be widths of one ResNet, depths at one
+width, or models of several families. Capacity orders them: parameters, or FLOPs of one image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from reports.statistics.lines_rule import Lines, labels_on, line_names
+
+SIZE = ["encoder", "width"]
+"""The columns that name an encoder of a line."""
+Measure = Literal["parameters", "flops"]
+"""What capacity is."""
+UNITS: dict[Measure, str] = {"parameters": "parameters", "flops": "FLOPs"}
+"""The measures in words."""
+
+
+def with_capacity(
+    trials: pd.DataFrame, lines: Lines = "auto", measure: Measure = "parameters"
+) -> pd.DataFrame:
+    """``trials`` with the columns that statistics of capacity need.
+
+    These are ``line`` (its name), ``size`` (what names the encoder on its line, such as "width 16"
+    or "resnet34"), ``capacity`` (a number) and ``measure`` (`UNITS`).
+
+    Raises:
+        InputError: a group names no encoder of the results, or leaves one out.
+    """
+    sizes = list(trials[SIZE].drop_duplicates().itertuples(index=False, name=None))
+    names = line_names(sizes, lines)
+    labels = labels_on(names)
+    keys = list(trials[SIZE].itertuples(index=False, name=None))
+    column = "parameters" if measure == "parameters" else "encoder_flops"
+    return trials.assign(
+        line=pd.Series([names[key] for key in keys], trials.index, dtype=object),
+        size=pd.Series([labels[key] for key in keys], trials.index, dtype=object),
+        capacity=trials[column].astype(float) if column in trials else np.nan,
+        measure=UNITS[measure],
+    )
+
+
+def kind_of(sizes: Iterable[str]) -> Literal["width", "encoder"]:
+    """What encoders with these names are called: "width" where only widths differ."""
+    return "width" if all(size.startswith("width ") for size in sizes) else "encoder"
+
+
+def sizes_on(frame: pd.DataFrame) -> int:
+    """Number of distinct encoders in the rows of a line."""
+    return len(frame[SIZE].drop_duplicates())
