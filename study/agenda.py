@@ -9,6 +9,7 @@ from typing import Any
 from reports.statistics.best_trial import best_trials
 from reports.store.configs import config_values, value_in
 from reports.store.schema import STATUSES, TUNE
+from study.lines import next_smaller
 from study.plan import (
     Cell,
     DueTrial,
@@ -223,14 +224,17 @@ class Agenda:
         return None
 
     def _warm_start(self, state: SearchState) -> Callable[[], Mapping[str, Any] | None] | None:
-        """The best parameters of the cell one width narrower, in the same replicate, once tuned."""
+        """The best parameters of the next smaller encoder on the line, in the same replicate.
+
+        None until that encoder's cell is tuned.
+        """
         config = state.cell.config
-        narrower = [width for width in self.spec.widths if width < config.width]
-        if not narrower:
+        smaller = next_smaller(self.spec, config)
+        if smaller is None:
             return None
-        width = max(narrower)
-        narrow = config.model_copy(update={"width": width})  # only for the cell's name
-        source = self.searches[search_id(Cell(narrow, {}, (width,)).name, state.cell.search)]
+        source = self.searches[
+            search_id(Cell(smaller, {}, (smaller.width,)).name, state.cell.search)
+        ]
 
         def parameters() -> Mapping[str, Any] | None:
             if not source.search.done:

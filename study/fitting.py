@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from study.resources import Allotment
 from study.spec import StudySpec
+from trainables.config import NO_WIDTH
 
 _SHOWN_WIDTHS = 8
 _ROUNDING = 1e-6
@@ -51,6 +52,8 @@ class Misfit(NamedTuple):
         more = len(self.widths) - _SHOWN_WIDTHS
         shown += f" and {more} more" if more > 0 else ""
         width = "width" if len(self.widths) == 1 else "widths"
+        if self.widths == (NO_WIDTH,):
+            width, shown = "encoders", "of one size"
         workers, cpus, gpus = self.wanted
         wants, has = _count(cpus, "CPU"), _count(self.largest.cpus, "CPU")
         if gpus:
@@ -64,14 +67,21 @@ class Misfit(NamedTuple):
         return line
 
 
-def misfits(spec: StudySpec, nodes: Sequence[Node]) -> list[Misfit]:
+def misfits(
+    spec: StudySpec, nodes: Sequence[Node], widths_left: Iterable[int] | None = None
+) -> list[Misfit]:
     """The trials of ``spec`` that none of ``nodes`` can run, grouped by what they want.
 
     A worker must fit on one node; the workers of a trial may be spread over several. With
     ``gpus: auto`` a width's first trial wants a whole GPU.
+
+    Args:
+        spec: the study.
+        nodes: the machines.
+        widths_left: the widths whose trials are still to run; None: all.
     """
     widths: dict[Allotment, list[int]] = {}
-    for width in spec.widths:
+    for width in spec.all_widths if widths_left is None else sorted(widths_left):
         widths.setdefault(spec.resources.of(width), []).append(width)
     found = []
     for wanted, of_widths in widths.items():
@@ -90,7 +100,7 @@ def this_machine(spec: StudySpec) -> Node:
     import joblib
 
     gpus = 0
-    if any(spec.resources.of(width).gpus for width in spec.widths):
+    if any(spec.resources.of(width).gpus for width in spec.all_widths):
         import torch
 
         gpus = torch.cuda.device_count()

@@ -36,11 +36,13 @@ def due_look(spec: StudySpec, replicates: int, trials: pd.DataFrame) -> Look | N
             return None
         case "verdict":
             # Imported lazily: scipy takes seconds, and most studies need no look.
+            from reports.statistics.capacity import with_capacity
             from reports.statistics.decision import decide
             from reports.statistics.looks import LookPlan
 
             plan = LookPlan(spec.searches, spec.most_searches)
-            return decide(trials[trials["search"] < replicates], plan)
+            of_lines = with_capacity(trials, spec.lines)
+            return decide(of_lines[of_lines["search"] < replicates], plan)
         case _:
             assert_never(spec.until)
 

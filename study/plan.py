@@ -124,11 +124,17 @@ class Problem(NamedTuple):
 def problems(spec: StudySpec) -> list[Problem]:
     """The cells of a study by name, in the order of its lists."""
     joint = spec.treat_width == "joint"
-    together = [spec.widths] if joint else [(width,) for width in spec.widths]
     return [
-        Problem(*names)
-        for names in product(spec.datasets, spec.methods, spec.encoders, together, spec.arms)
+        Problem(dataset, method, encoder, widths, arm)
+        for dataset, method, encoder in product(spec.datasets, spec.methods, spec.encoders)
+        for widths in _together(spec.widths_of(encoder), joint)
+        for arm in spec.arms
     ]
+
+
+def _together(widths: tuple[int, ...], joint: bool) -> list[tuple[int, ...]]:
+    """The widths of each cell of an encoder."""
+    return [widths] if joint else [(width,) for width in widths]
 
 
 def planned_confirms(spec: StudySpec, widths: Sequence[int]) -> int:

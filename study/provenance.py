@@ -20,14 +20,17 @@ PROVENANCE_FILE = "provenance.json"
 _OWN_CODE = "own_code"
 _MODULE_FOLDERS = "module_folders"
 """Where modules of the user's own were found: the results are looked at from other folders, too."""
-_PACKAGES = ("mixco-study", "torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow")
+_PACKAGES = (
+    *("mixco-study", "torch", "torchvision", "timm", "ray", "optuna"),
+    *("numpy", "pandas", "pyarrow"),
+)
 
 # A study may grow along these; a change of anything else makes earlier rows another experiment.
 _GROWS = (
     "datasets", "methods", "encoders", "widths", "arms", "trials", "seeds",
     "searches", "until", "max_searches",
 )  # fmt: skip
-_ASIDE = ("resources", "runner", "trackers")  # of no account for what a trial finds
+_ASIDE = ("resources", "runner", "trackers", "lines")  # of no account for what a trial finds
 
 
 def stored_spec(store: Store) -> StudySpec | None:

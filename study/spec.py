@@ -10,6 +10,7 @@ from typing import IO, Annotated, Any, Literal, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from reports.statistics.lines_rule import Rule
 from search_spaces import Space, narrow, own_parameters, space
 from study.matching import match_compute
 from study.resources import Resources
@@ -19,6 +20,7 @@ from study.suggestions import check_suggestions, check_workers
 from study.trackers import TRACKERS
 from study.yaml_files import MAX_CHARACTERS, dump_yaml, load_yaml
 from trainables.config import (
+    NO_WIDTH,
     ArmName,
     EncoderName,
     MethodName,
@@ -29,6 +31,7 @@ from trainables.config import (
     fields_with,
     parse_config,
 )
+from trainables.encoders import ENCODERS
 from trainables.errors import InputError, cause, listed
 from trainables.own_objects import search_in
 
@@ -87,9 +90,9 @@ class StudySpec(_Section):
     methods: Annotated[tuple[MethodName, ...], Field(min_length=1)] = ("moco", "simclr")
     """contrastive methods"""
     encoders: Annotated[tuple[EncoderName, ...], Field(min_length=1)] = ("resnet18",)
-    """encoders, each trained at every width"""
-    widths: Annotated[tuple[int, ...], Field(min_length=1)]
-    """channels of the encoders' first stage"""
+    """encoders, each trained at every width that it comes in"""
+    widths: tuple[int, ...] = ()
+    """channels of the encoders' first stage; models of timm come in one size and need none"""
     arms: Annotated[tuple[ArmName, ...], Field(min_length=1)] = ("none", "mixco")
     """arms to compare; gains are measured against none"""
 
@@ -102,6 +105,10 @@ class StudySpec(_Section):
     space: dict[str, Any] = {}
     """changes to the shipped search spaces"""
 
+    lines: Rule | dict[str, tuple[str, ...]] = "auto"
+    """over which encoders a report follows a gain. width: the widths of each encoder; depth: at
+    each width, the encoders of a family; all: all encoders together; auto: an encoder of several
+    widths is a line, all others are one; or the encoders of each line, by the line's name"""
     treat_width: Literal["stratify", "joint"] = "stratify"
     """stratify: each width is a cell of its own; joint: a search also chooses the width, for high
     accuracy and few FLOPs"""
@@ -121,7 +128,8 @@ class StudySpec(_Section):
     match: Literal["epochs", "compute"] = "epochs"
     """what all arms get the same amount of: epochs, or training FLOPs"""
     warm_start: bool = False
-    """start a cell's second trial from the best configuration of the next narrower width"""
+    """start a cell's second trial from the best configuration of the next smaller encoder on its
+    line"""
     runner: Literal["reused", "train"] | None = None
     """reused: trials run one after another in processes that stay; train: on Ray Train's workers;
     default: reused for one worker, train for more"""
@@ -137,7 +145,10 @@ class StudySpec(_Section):
         if not isinstance(values, Mapping):
             return values
         return {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+            key: _tupled(value)
+            if key != "lines" or not isinstance(value, Mapping)
+            else {name: _tupled(encoders) for name, encoders in value.items()}
+            for key, value in values.items()
         }
 
     @model_validator(mode="after")
@@ -148,9 +159,11 @@ class StudySpec(_Section):
                 raise ValueError(f"{name}: [{listed(values)}] names something twice")
         self._check_looks()
         self._check_seeds()
+        self._check_widths()
+        self._check_lines()
         if self.treat_width == "joint":
             self._joint_is_possible()
-        for width in self.widths:
+        for width in self.all_widths:
             self._workers_are_possible(width)
         for section in (self.base, *self.of_method.values(), *self.of_arm.values()):
             for name in section:
@@ -174,6 +187,33 @@ class StudySpec(_Section):
                     )
             case _:
                 assert_never(self.until)
+
+    def _check_widths(self) -> None:
+        sized = [name for name in self.encoders if not ENCODERS.find(name).has_widths]
+        if len(sized) < len(self.encoders) and not self.widths:
+            wide = next(name for name in self.encoders if name not in sized)
+            raise ValueError(f"widths: is required, since {wide} comes in any width")
+        if len(sized) == len(self.encoders) and self.widths:
+            raise ValueError(f"widths: {sized[0]} has no width; leave widths out")
+        if self.widths and min(self.widths) < 1:
+            raise ValueError(f"widths: {min(self.widths)} is below 1")
+        given = self.resources.model_dump()
+        by_width = [name for name, value in given.items() if isinstance(value, dict)]
+        if sized and by_width:
+            raise ValueError(
+                f"resources.{by_width[0]}: is given by width, and {sized[0]} has no width "
+                "(allowed: one number)"
+            )
+
+    def _check_lines(self) -> None:
+        if isinstance(self.lines, str):
+            return
+        named = [name for encoders in self.lines.values() for name in encoders]
+        if sorted(named) != sorted(self.encoders):
+            raise ValueError(
+                f"lines: [{listed(named)}] must name each of the encoders once "
+                f"({listed(self.encoders)})"
+            )
 
     def _check_seeds(self) -> None:
         if isinstance(self.seeds, int):
@@ -227,6 +267,8 @@ class StudySpec(_Section):
                 "stopping: with treat_width: joint a ladder would stop the small encoders "
                 "(allowed: rule none)"
             )
+        if NO_WIDTH in self.all_widths:
+            raise ValueError("treat_width: joint is for encoders that come in any width")
         if self.warm_start:
             raise ValueError("warm_start: with treat_width: joint no cell has a narrower one")
         if self.trials < len(self.widths):
@@ -234,6 +276,15 @@ class StudySpec(_Section):
                 f"trials: {self.trials} is below the {len(self.widths)} widths that treat_width: "
                 "joint tries with the defaults first"
             )
+
+    def widths_of(self, encoder: str) -> tuple[int, ...]:
+        """The widths at which an encoder is trained; ``(NO_WIDTH,)`` where it comes in one size."""
+        return self.widths if ENCODERS.find(encoder).has_widths else (NO_WIDTH,)
+
+    @property
+    def all_widths(self) -> tuple[int, ...]:
+        """The widths of all encoders, with `NO_WIDTH` where some come in one size."""
+        return tuple(dict.fromkeys(w for name in self.encoders for w in self.widths_of(name)))
 
     def runner_of(self, width: int) -> Literal["reused", "train"]:
         """The runner of trials of that width."""
@@ -338,18 +389,20 @@ def _check_cells(spec: StudySpec) -> None:
     Raises:
         InputError: names the field, and the value that is not allowed.
     """
+    first = spec.encoders[0]
+    width = spec.widths_of(first)[0]
     for (
         dataset
     ) in spec.datasets:  # cells that differ in nothing but the data set pass the same checks
-        spec.fixed(dataset, spec.methods[0], spec.encoders[0], spec.widths[0], spec.arms[0])
+        spec.fixed(dataset, spec.methods[0], first, width, spec.arms[0])
     for method in spec.methods:
         spaces: dict[str, Space] = {arm: spec.space_of(method, arm) for arm in spec.arms}
         for encoder in spec.encoders:
-            for width in spec.widths:
+            for width in spec.widths_of(encoder):
                 arms = spec.fixed_arms(spec.datasets[0], method, encoder, width)
                 for arm, config in arms.items():
                     # No rule of a searched field depends on the encoder or its width.
-                    if (encoder, width) == (spec.encoders[0], spec.widths[0]):
+                    if (encoder, width) == (first, spec.widths_of(first)[0]):
                         check_suggestions(config, spaces[arm])
                         _check_stopping(spec, config)
                     check_workers(config, spaces[arm], spec.resources.of(width).workers)
@@ -401,5 +454,11 @@ def dump_spec(spec: StudySpec) -> str:
     return dump_yaml({name: _listed(value) for name, value in values.items()})
 
 
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _listed(inner) for name, inner in value.items()}
     return list(value) if isinstance(value, tuple) else value

@@ -117,13 +117,17 @@ def test_a_damaged_file_is_named_in_the_report_and_on_standard_error(store):
     assert "broken.parquet: damaged, skipped" in (store / "report" / "index.html").read_text()
 
 
-def test_a_study_that_is_not_finished_says_how_far_it_is(store):
+def test_a_study_that_is_not_finished_says_how_far_it_is_and_what_its_lines_are(store):
     study = {"name": "synthetic", "datasets": ["digits"], "widths": [4, 8, 16], "trials": 3}
     (store / "study.yaml").write_text(yaml.safe_dump(study | {"seeds": 3}))
     found = json.loads(report(store, "--json", "--no-exports").stdout)
     assert not any("Partial" in note for note in found["limits"])
-    (store / "study.yaml").write_text(yaml.safe_dump(study | {"seeds": 5, "trials": 4}))
-    found = json.loads(report(store, "--json", "--no-exports").stdout)
+    assert found["tables"]["trend"][0]["line"] == "resnet18"
+    more = {"seeds": 5, "trials": 4, "lines": {"wide": ["resnet18"]}}
+    (store / "study.yaml").write_text(yaml.safe_dump(study | more))
+    found = json.loads(report(store, "--json", "--no-exports", "--capacity", "flops").stdout)
+    row = found["tables"]["trend"][0]
+    assert (row["line"], row["measure"]) == ("wide", "FLOPs")
     partial = "Partial results: 72 of the study's 108 trials have ended"
     assert found["limits"][0].startswith(f"{partial} (36 of 48 tune, 36 of 60 confirm)")
 

@@ -14,6 +14,7 @@ from reports.output.charts import charts_of
 from reports.output.page import render
 from reports.output.sentences.control import control_words
 from reports.output.sentences.fixed_recipe import recipe_words
+from reports.statistics.capacity import with_capacity
 from reports.statistics.control import against_control
 from reports.statistics.fixed_recipe import FixedRecipe, fixed_recipe
 from reports.statistics.gain import gain_from_pairs, pairs
@@ -58,7 +59,7 @@ def study(fixed: Sequence[float], tuned: float = -0.5, late: float = 0.0) -> Fix
                 ]
     trials = pd.DataFrame(tune + confirm)
     rows = pd.DataFrame(confirm)
-    selection = Selection(rows, 0, 0, rows.head(0))
+    selection = Selection(with_capacity(rows), 0, 0, rows.head(0))
     return fixed_recipe(pairs(selection), trials)
 
 
@@ -119,7 +120,7 @@ def controlled(mixing: float, control: float) -> pd.DataFrame:
 
 def test_a_gain_beyond_the_control_is_paired_by_seed() -> None:
     confirm = controlled(3.0, 1.0)
-    selection = Selection(confirm, 0, 0, confirm.head(0))
+    selection = Selection(with_capacity(confirm), 0, 0, confirm.head(0))
     found = against_control(selection, gain_from_pairs(pairs(selection)))
     accuracy = confirm.pivot(index=["width", "seed"], columns="arm", values="accuracy")
     beyond = accuracy["mixco"] - accuracy["extra-crop"]
@@ -142,7 +143,7 @@ def test_the_report_says_what_mixing_brings_beyond_extra_compute(
     control: float, verdict: str
 ) -> None:
     confirm = controlled(3.0, control)
-    selection = Selection(confirm, 0, 0, confirm.head(0))
+    selection = Selection(with_capacity(confirm), 0, 0, confirm.head(0))
     (sentence,) = control_words(against_control(selection, gain_from_pairs(pairs(selection))))
     assert verdict in sentence
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from reports.findings import Findings
     from reports.reading import Tables
+    from reports.statistics.capacity import Measure
+    from reports.statistics.lines_rule import Lines
 
 app = typer.Typer(add_completion=False)
 REFRESH_SECONDS = 10
@@ -28,6 +30,10 @@ def report(
     compare: Annotated[
         str | None, typer.Option(metavar="OTHER", help="Show another study's results beside.")
     ] = None,
+    capacity: Annotated[
+        Literal["parameters", "flops"],
+        typer.Option(help="What orders encoders: parameters, or FLOPs of one image."),
+    ] = "parameters",
     watch: Annotated[
         bool, typer.Option("--watch", help="Update the report as results arrive; Ctrl-C ends.")
     ] = False,
@@ -45,9 +51,10 @@ def report(
     other = _read([compare]) if compare else None
     _check_writable(folder)
     if watch:
-        _watch(latest, other, results, folder, exports, json_)
+        _watch(latest, other, results, folder, exports, json_, capacity)
     else:
-        _print(_write(latest, other, results, folder, exports, 0), folder, json_)
+        findings = _write(latest, other, results, folder, exports, 0, capacity)
+        _print(findings, folder, json_)
 
 
 def _watch(
@@ -57,6 +64,7 @@ def _watch(
     folder: Path,
     exports: bool,
     as_json: bool,
+    capacity: Measure,
 ) -> None:
     """Writes the report again whenever trials have been added, until Ctrl-C."""
     import time
@@ -69,7 +77,7 @@ def _watch(
             if latest.trials.empty and tables is None:
                 tell(f"{public(results[0])}: waiting for the first finished trial")
             elif tables is None or len(latest.trials) != len(tables.trials):
-                findings = _write(latest, other, results, folder, False, REFRESH_SECONDS)
+                findings = _write(latest, other, results, folder, False, REFRESH_SECONDS, capacity)
                 _print(findings, folder, as_json)
             tables = latest
             time.sleep(REFRESH_SECONDS)
@@ -77,7 +85,7 @@ def _watch(
     except KeyboardInterrupt:
         # The page that stays behind must not reload itself.
         if tables is not None and not tables.trials.empty:
-            _write(tables, other, results, folder, exports, 0)
+            _write(tables, other, results, folder, exports, 0, capacity)
 
 
 def _write(
@@ -87,6 +95,7 @@ def _write(
     folder: Path,
     exports: bool,
     refresh: int,
+    capacity: Measure,
 ) -> Findings:
     from reports.findings import find
     from reports.output.charts import charts_of, write_figures
@@ -98,8 +107,12 @@ def _write(
     from trainables.errors import InputError
 
     unfinished = _unfinished(results, tables.trials)
-    findings = find(*tables._replace(notes=tables.notes + unfinished))
-    beside = None if other is None else find(*other)
+    findings = find(
+        *tables._replace(notes=tables.notes + unfinished),
+        lines=_lines(results),
+        measure=capacity,
+    )
+    beside = None if other is None else find(*other, measure=capacity)
     charts = charts_of(findings, beside)
     comparison = compare_gains(findings.gains.pairs, beside.gains.pairs) if beside else None
     page = render(
@@ -181,6 +194,19 @@ def _unfinished(results: list[str], trials: pd.DataFrame) -> list[str]:
     except InputError:
         return []  # The spec is of another version; its trials are readable all the same.
     return [sentence] if sentence else []
+
+
+def _lines(results: list[str]) -> Lines:
+    """The lines that the study asks for, where its spec is beside the tables."""
+    from study.provenance import SPEC_FILE
+    from study.spec import parse_spec
+    from trainables.errors import InputError
+
+    text = _beside(results, SPEC_FILE)
+    try:
+        return parse_spec(text, SPEC_FILE).lines if text else "auto"
+    except InputError:
+        return "auto"  # as in `_unfinished`
 
 
 def _packages(results: list[str]) -> str:

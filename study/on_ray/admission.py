@@ -39,7 +39,7 @@ class Admission:
         """
         config = due.config
         given = self._spec.resources.of(config.width, self._shares.of(config.encoder, config.width))
-        if self._given and "train" in map(self._spec.runner_of, self._spec.widths):
+        if self._given and "train" in map(self._spec.runner_of, self._spec.all_widths):
             cluster = ray.cluster_resources()
             wanted = [given, *self._given.values()]
             for kind in given.total:
@@ -97,8 +97,7 @@ def _missing_widths(agenda: Agenda) -> set[int]:
 
 
 def _lines(spec: StudySpec, widths: Iterable[int], nodes: list[Node]) -> list[str]:
-    of_widths = spec.model_copy(update={"widths": tuple(sorted(widths))})
-    return [str(misfit) for misfit in misfits(of_widths, nodes)]
+    return [str(misfit) for misfit in misfits(spec, nodes, widths)]
 
 
 def _refuse(lines: list[str]) -> None:
