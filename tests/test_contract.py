@@ -199,7 +199,7 @@ KINDS: list[tuple[Points, str]] = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("points", "name"), KINDS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("points", "name"), KINDS, ids=[name for _, name in KINDS])
 def test_what_ships_keeps_to_the_contract(points: Points, name: str) -> None:
     assert [found for found in run(points(name)) if found.problem] == list[Verdict]()
 
