@@ -201,7 +201,9 @@ KINDS: list[tuple[Points, str]] = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("points", "name"), KINDS, ids=[name for _, name in KINDS])
 def test_what_ships_keeps_to_the_contract(points: Points, name: str) -> None:
-    assert [found for found in run(points(name)) if found.problem] == list[Verdict]()
+    # Two workers are compared with one, for every method and arm, in tests/test_workers.py.
+    alone = [point for point in points(name) if not point.name.startswith("two workers")]
+    assert [found for found in run(alone) if found.problem] == list[Verdict]()
 
 
 @pytest.mark.slow
