@@ -52,8 +52,7 @@ class BYOL(ContrastiveMethod):
         if self.arm.replaces_contrastive:
             mixing = self.distance(self.embedding(mixture.images), mixed_z)
             return Losses(mixing, None, mixing)
-        separate = self.config.separate_batch_norm
-        q, q_mix = embed_both(self.embedding, view1, mixture.images, separate)
+        (q,), (q_mix,) = embed_both(self.embedding, [view1], [mixture.images], self.config)
         return self.joined(self.distance(q, z), self.distance(q_mix, mixed_z))
 
     def distance(self, online: Tensor, target: Tensor) -> Tensor:
