@@ -96,7 +96,8 @@ def test_a_trial_fits_exactly_where_its_workers_can_be_placed(
 
 def test_the_example_of_the_documentation_fits_on_a_laptop() -> None:
     text = Path("docs/studies.md").read_text(encoding="utf-8")
-    example, with_gpus = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    example, *others = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (with_gpus,) = (block for block in others if block.startswith("resources:"))
     spec = parse_spec(example, "docs/studies.md")
     assert misfits(spec, [LAPTOP]) == []
     assert spec_of(with_gpus.removeprefix("resources:")).resources.of(64).workers == 2
