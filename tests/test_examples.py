@@ -46,7 +46,7 @@ def command(where: Path, *arguments: str, **environment: str) -> str:
         env={**values, "MIXCO_DATA": str(default_data_dir()), **environment},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=850,
     )
     assert ended.returncode == 0, ended.stderr + ended.stdout
     return ended.stdout + ended.stderr
