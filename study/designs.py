@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reports.statistics.looks import FEWEST_SEARCHES
 from reports.statistics.power import detectable_slope
 from reports.statistics.selection import BASELINE
 from study.plan import planned_confirms, problems
 from study.spec import StudySpec
 
-_FEWEST_SEARCHES = 2
 _REPEATED = 3
 """Searches of the repeated design that is shown beside a study of one search."""
 
@@ -62,7 +62,7 @@ def designs(spec: StudySpec) -> list[Design]:
     changes: list[dict[str, Any]] = []
     searches, seeds = spec.most_searches, spec.seeds_of_search
     least = len(spec.widths) if spec.treat_width == "joint" else 1
-    if searches > _FEWEST_SEARCHES:
+    if searches > FEWEST_SEARCHES:
         changes.append({"searches": searches - 1})
     if searches == 1:
         trials = max(least, spec.trials // _REPEATED)

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.findings import Findings
+from reports.output.names import arm_on_line
 from reports.output.numbers import probability, signed, span
-from reports.statistics.trend import LINE_ARM
 
 
 def print_summary(findings: Findings, console: Console) -> None:
@@ -40,7 +40,7 @@ def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
 
 
 def _line(row: dict[Any, Any]) -> Text:
-    return Text(" ".join(str(row[name]) for name in LINE_ARM))
+    return Text(arm_on_line(row))
 
 
 def _gains(findings: Findings) -> Table:

@@ -9,11 +9,10 @@ import pandas as pd
 from reports.statistics.capacity import SIZE, kind_of
 from reports.statistics.gain import WIDTH, gain_from_pairs, pairs
 from reports.statistics.intervals import t_interval
-from reports.statistics.selection import BASELINE, LINE, Selection
+from reports.statistics.selection import BASELINE, LINE, LINE_ARM, Selection
 from reports.statistics.units import UNIT, by_unit
 from trainables.arms import ARMS
 
-LINE_ARM = [*LINE, "arm"]
 WIDTHS = [*WIDTH, "control", "pairs", "gain", "control_gain", "beyond", "low", "high", "p"]
 LINES = [*LINE_ARM, "control", "kind", "widths", "units", "beyond", "low", "high"]
 

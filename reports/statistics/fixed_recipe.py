@@ -16,10 +16,9 @@ from reports.statistics.capacity import SIZE, sizes_on
 from reports.statistics.gain import WIDTH
 from reports.statistics.intervals import t_interval
 from reports.statistics.lines import contrast
-from reports.statistics.selection import BASELINE, LINE, with_keys
+from reports.statistics.selection import BASELINE, LINE, LINE_ARM, with_keys
 from reports.store.schema import COMPLETE, TUNE
 
-LINE_ARM = [*LINE, "arm"]
 _SEARCH = ["study", *LINE, *SIZE, "search"]
 VALUES = ["fixed", "tuned", "tuning", "late"]
 _COLUMNS = [name + end for name in VALUES for end in ("", "_low", "_high")]

@@ -18,11 +18,10 @@ from reports.statistics.capacity import SIZE, kind_of
 from reports.statistics.gain import PAIR, WIDTH
 from reports.statistics.intervals import ALPHA, Floats
 from reports.statistics.lines import contrast
-from reports.statistics.selection import BASELINE, LINE, Selection
+from reports.statistics.selection import BASELINE, LINE_ARM, Selection
 from reports.statistics.two_way import TwoWay, two_way
 from reports.statistics.units import UNIT, with_unit
 
-LINE_ARM = [*LINE, "arm"]
 _ERRORS = ["error_runs", "error_images", "images_share", "runs_low", "runs_high", "low", "high"]
 GAINS = [*WIDTH, "parameters", "runs", "images", "gain", *_ERRORS]
 SLOPES = [*LINE_ARM, "widths", "runs", "images", "slope", *_ERRORS]

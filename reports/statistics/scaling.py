@@ -12,7 +12,7 @@ from scipy.optimize import OptimizeWarning, curve_fit
 
 from reports.statistics.capacity import SIZE
 from reports.statistics.intervals import LEVEL, Floats, t_interval
-from reports.statistics.selection import LINE, Selection
+from reports.statistics.selection import LINE_ARM, Selection
 from reports.statistics.units import UNIT, by_unit
 
 WIDTHS_FOR_OFFSET = 5
@@ -34,12 +34,12 @@ def scaling_table(selection: Selection) -> pd.DataFrame:
         and ``offset_exponent`` (NaN below five widths, or if the fit does not converge).
     """
     rows = []
-    for key, group in by_unit(selection.confirm).groupby([*LINE, "arm"], sort=True):
+    for key, group in by_unit(selection.confirm).groupby(LINE_ARM, sort=True):
         errors = 100.0 - _by_capacity(group)
         if errors.shape[1] < 2 or errors.empty or (errors <= 0).any(axis=None):
             continue  # no slope, or an error of zero, which has no logarithm
-        rows.append(dict(zip([*LINE, "arm"], key, strict=True)) | _fit(errors))
-    return pd.DataFrame(rows, columns=[*LINE, "arm", *_COLUMNS])
+        rows.append(dict(zip(LINE_ARM, key, strict=True)) | _fit(errors))
+    return pd.DataFrame(rows, columns=[*LINE_ARM, *_COLUMNS])
 
 
 def _by_capacity(group: pd.DataFrame) -> pd.DataFrame:
@@ -56,9 +56,9 @@ def residual_table(selection: Selection, fits: pd.DataFrame) -> pd.DataFrame:
         confirm trials, percent), ``fitted`` (without the offset) and ``residual`` (error minus
         fitted).
     """
-    keys = [*LINE, "arm", *SIZE, "size", "capacity", "measure", "parameters"]
+    keys = [*LINE_ARM, *SIZE, "size", "capacity", "measure", "parameters"]
     means = selection.confirm.groupby(keys, as_index=False)["accuracy"].mean()
-    table = means.merge(fits[[*LINE, "arm", "scale", "exponent"]], on=[*LINE, "arm"])
+    table = means.merge(fits[[*LINE_ARM, "scale", "exponent"]], on=LINE_ARM)
     table["error"] = 100.0 - table["accuracy"]
     table["fitted"] = table["scale"] * table["capacity"] ** -table["exponent"]
     table["residual"] = table["error"] - table["fitted"]

@@ -14,6 +14,8 @@ from trainables import arms
 
 LINE = ["dataset", "method", "line"]
 """The columns that name a line: the encoders over which a gain is followed (`capacity`)."""
+LINE_ARM = [*LINE, "arm"]
+"""The columns that name an arm on a line."""
 CELL = ["dataset", "method", *SIZE, "arm"]
 """The columns that name a cell: one tuning problem."""
 _PROBLEM = CELL[:-1]

@@ -10,12 +10,10 @@ import pandas as pd
 from reports.statistics.lines import lines_of
 from reports.statistics.looks import ONE_LOOK, Level
 from reports.statistics.pooled import SHAPE, TREND, counts, trend_of
-from reports.statistics.selection import LINE
+from reports.statistics.selection import LINE, LINE_ARM
 from reports.statistics.shape import monotone_p
 from reports.statistics.units import REPEATED, by_unit
 from reports.statistics.verdict import judge
-
-LINE_ARM = [*LINE, "arm"]
 
 
 def trend_table(

@@ -10,18 +10,17 @@ from __future__ import annotations
 import pandas as pd
 
 from reports.statistics.capacity import SIZE
-from reports.statistics.selection import LINE
+from reports.statistics.selection import LINE_ARM
 
 UNIT = "unit"
 REPEATED = "repeated"
-_ARM = [*LINE, "arm"]
 _SIZES = ["parameters", "encoder_flops", "capacity"]
 
 
 def with_unit(rows: pd.DataFrame) -> pd.DataFrame:
     """``rows`` with ``unit`` (the search's number or the seed) and ``repeated`` (whether the line
     was searched twice or more with this arm, so that a unit is a search)."""
-    repeated = rows.groupby(_ARM)["search"].transform("nunique") > 1
+    repeated = rows.groupby(LINE_ARM)["search"].transform("nunique") > 1
     unit = rows["search"].where(repeated, rows["seed"])
     return rows.assign(unit=unit, repeated=repeated)
 
@@ -38,7 +37,7 @@ def by_unit(rows: pd.DataFrame) -> pd.DataFrame:
         are means over these, and every other column is that of its first seed.
     """
     rows = with_unit(rows).assign(seeds=1)
-    key = [*_ARM, *SIZE, UNIT]
+    key = [*LINE_ARM, *SIZE, UNIT]
     if not rows.duplicated(key).any():
         return rows
     measured = rows.select_dtypes("float").columns.difference([*key, *_SIZES])

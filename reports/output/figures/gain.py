@@ -20,7 +20,7 @@ from reports.output.figures.style import (
     told_apart,
 )
 from reports.statistics.capacity import SIZE
-from reports.statistics.selection import CELL, LINE
+from reports.statistics.selection import CELL, LINE, LINE_ARM
 
 _OF_SIZE = ["size", "capacity", "measure"]
 
@@ -85,7 +85,7 @@ def _gain_rows(
     gains: pd.DataFrame, pairs: pd.DataFrame, fits: pd.DataFrame, chosen: pd.DataFrame
 ) -> pd.DataFrame:
     """Means, single seeds and trends in one frame, since a faceted figure takes only one."""
-    line = [*LINE, "arm"]
+    line = LINE_ARM
     marks = gains.merge(_configurations(chosen), on=CELL, how="left")
     marks = marks.assign(kind="mean", config=marks["config"].astype("str").fillna("as configured"))
     dots = pairs[[*line, *SIZE, *_OF_SIZE, "parameters", "seed", "gain", "trial_id"]].assign(
@@ -145,10 +145,10 @@ def _configurations(chosen: pd.DataFrame) -> pd.DataFrame:
 
 def _fitted(gains: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
     """The trend lines' values at each encoder, through the centre of the mean gains."""
-    fitted = gains.merge(trends[[*LINE, "arm", "slope"]], on=[*LINE, "arm"])
+    fitted = gains.merge(trends[[*LINE_ARM, "slope"]], on=LINE_ARM)
     doublings = fitted["capacity"].astype(float).map(np.log2)
     by_line = [fitted[column] for column in (*LINE, "arm")]
     centre = doublings - doublings.groupby(by_line).transform("mean")
     level = fitted["gain"].groupby(by_line).transform("mean")
     fitted["gain"] = level + fitted["slope"] * centre
-    return fitted[[*LINE, "arm", *SIZE, *_OF_SIZE, "parameters", "gain"]].dropna()
+    return fitted[[*LINE_ARM, *SIZE, *_OF_SIZE, "parameters", "gain"]].dropna()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from reports.output.names import arm_on_line
 from reports.output.numbers import signed, span
-from reports.statistics.control import LINE_ARM, Control
+from reports.statistics.control import Control
 
 
 def control_words(found: Control) -> list[str]:
@@ -15,7 +16,7 @@ def control_words(found: Control) -> list[str]:
 
 
 def _sentence(row: pd.Series) -> str:
-    line = " ".join(str(row[name]) for name in LINE_ARM)
+    line = arm_on_line(row)
     gains = (
         f"{line}: gains {signed(row['beyond'])} beyond {row['control']} (mean over {row['kind']}s"
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from reports.output.names import arm_on_line
 from reports.output.numbers import counted, signed, span
-from reports.statistics.fixed_recipe import LINE_ARM, FixedRecipe
+from reports.statistics.fixed_recipe import FixedRecipe
 
 
 def recipe_words(found: FixedRecipe) -> list[str]:
@@ -56,4 +57,4 @@ def _drift(row: pd.Series) -> str:
 
 
 def _line(row: pd.Series) -> str:
-    return " ".join(str(row[name]) for name in LINE_ARM)
+    return arm_on_line(row)

@@ -10,7 +10,7 @@ from reports.output.numbers import counted, needed, probability, signed, span
 from reports.output.sentences.verdict import course
 from reports.statistics.capacity import kind_of
 from reports.statistics.intervals import ALPHA, smallest_sign_flip_p
-from reports.statistics.selection import LINE
+from reports.statistics.selection import LINE_ARM
 from reports.statistics.shape import DIP, HUMP, TURNS
 from reports.statistics.verdict import CANNOT_TELL, SUPPORTS
 
@@ -48,7 +48,7 @@ def _few_units(gains: pd.DataFrame) -> list[str]:
 
 
 def _few_widths(gains: pd.DataFrame) -> list[str]:
-    lines = gains.groupby([*LINE, "arm"])
+    lines = gains.groupby(LINE_ARM)
     sizes = lines.size()
     kind = kind_of(gains["size"])
     if sizes.min() < 2:

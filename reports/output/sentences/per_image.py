@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from reports.output.names import arm_on_line
 from reports.output.numbers import counted, signed, span
-from reports.statistics.per_image import LINE_ARM, PerImage
+from reports.statistics.per_image import PerImage
+from reports.statistics.selection import LINE_ARM
 
 
 def image_words(found: PerImage) -> list[str]:
@@ -83,4 +85,4 @@ def _classes(rows: pd.DataFrame) -> str:
 
 
 def _line(row: pd.Series) -> str:
-    return " ".join(str(row[name]) for name in LINE_ARM)
+    return arm_on_line(row)

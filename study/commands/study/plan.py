@@ -79,6 +79,8 @@ def plan(
 
 def _warnings(study: StudySpec, changes: str) -> list[str]:
     """What the study cannot do as it stands; ``changes``: since its recorded trials."""
+    from trainables.arms import BASELINE
+
     lines = []
     if changes:
         lines.append(
@@ -86,10 +88,10 @@ def _warnings(study: StudySpec, changes: str) -> list[str]:
             f"with it any more ({changes}); give it another name or --results, or pass "
             "--accept-mixed"
         )
-    if "none" not in study.arms:
+    if BASELINE not in study.arms:
         lines.append(
-            f"no gain can be computed: arms [{', '.join(study.arms)}] lack none, the arm that "
-            "gains are measured against"
+            f"no gain can be computed: arms [{', '.join(study.arms)}] lack {BASELINE}, the arm "
+            "that gains are measured against"
         )
     return lines
 
