@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.statistics.looks import FEWEST_SEARCHES
 from reports.statistics.power import detectable_slope
+from reports.statistics.searches import FEWEST_SEARCHES
 from reports.statistics.selection import BASELINE
 from study.plan import planned_confirms, problems
 from study.spec import StudySpec

@@ -11,6 +11,7 @@ from typing import IO, Annotated, Any, Literal, Self, assert_never
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reports.statistics.lines_rule import Rule
+from reports.statistics.searches import FEWEST_SEARCHES
 from search_spaces import Space, narrow, own_parameters, space
 from study.matching import match_compute
 from study.resources import Resources
@@ -43,8 +44,6 @@ _SEEDS_APART = MAX_SEEDS + 1
 that more seeds never shift another search's seeds."""
 _MAX_SEED = (1 << 31) - 1
 """The largest `TrialConfig.seed`."""
-_FEWEST_JUDGED = 2
-"""One search has no spread over searches, by which to judge it."""
 _CELL_FIELDS = fields_with(Role.CELL, Role.SEED)
 
 
@@ -179,10 +178,10 @@ class StudySpec(_Section):
             case "verdict":
                 if self.max_searches is None:
                     raise ValueError("until: verdict needs max_searches, the searches at its end")
-                if not _FEWEST_JUDGED <= self.searches <= self.max_searches:
+                if not FEWEST_SEARCHES <= self.searches <= self.max_searches:
                     raise ValueError(
                         f"searches: until: verdict looks first at {self.searches} searches and "
-                        f"last at {self.max_searches} (allowed: from {_FEWEST_JUDGED} to "
+                        f"last at {self.max_searches} (allowed: from {FEWEST_SEARCHES} to "
                         "max_searches)"
                     )
             case _:

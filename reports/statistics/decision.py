@@ -12,7 +12,6 @@ import pandas as pd
 from reports.statistics.gain import pairs
 from reports.statistics.intervals import ALPHA
 from reports.statistics.looks import (
-    FEWEST_SEARCHES,
     FUTILE,
     ONE_LOOK,
     Level,
@@ -20,6 +19,7 @@ from reports.statistics.looks import (
     chance_of_verdict,
 )
 from reports.statistics.pooled import pooled_trend
+from reports.statistics.searches import FEWEST_SEARCHES
 from reports.statistics.selection import CELL, select, with_keys
 from reports.statistics.verdict import CANNOT_TELL
 from reports.store.registration import Registration

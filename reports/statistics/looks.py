@@ -20,9 +20,8 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from reports.statistics.intervals import ALPHA, Floats
+from reports.statistics.searches import FEWEST_SEARCHES
 
-FEWEST_SEARCHES = 2
-"""One search has no spread over searches."""
 FUTILE = 0.1
 """A study is futile where the chance of a verdict at any later look falls below this."""
 FEW_SEARCHES = 0.87

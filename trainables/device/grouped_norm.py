@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import TrialConfig
-from trainables.device import world
-from trainables.device.synced_norm import with_activation_of
+from trainables.device import norms, world
 
 
 def own_groups(config: TrialConfig) -> int:
@@ -22,12 +21,13 @@ def own_groups(config: TrialConfig) -> int:
 
 def split(module: nn.Module, groups: int) -> None:
     """Replace every BatchNorm2d inside ``module`` by one over each of ``groups`` groups."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            grouped = GroupedBatchNorm2d.like(child, groups)
-            setattr(module, name, with_activation_of(child, grouped))
-        else:
-            split(child, groups)
+
+    def grouped(child: nn.Module) -> nn.Module | None:
+        if not isinstance(child, nn.BatchNorm2d):
+            return None
+        return norms.with_activation_of(child, GroupedBatchNorm2d.like(child, groups))
+
+    norms.replace(module, grouped)
 
 
 class GroupedBatchNorm2d(nn.BatchNorm2d):
@@ -44,9 +44,7 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
         """A grouped batch norm that shares the weights and running averages of ``norm``."""
         grouped = cls(norm.num_features, norm.eps, norm.momentum)
         grouped.groups = groups
-        grouped.weight, grouped.bias = norm.weight, norm.bias
-        for name, buffer in norm.named_buffers():
-            setattr(grouped, name, buffer)
+        norms.share(grouped, norm)
         return grouped.train(norm.training)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -59,12 +57,5 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
             nn.functional.batch_norm(x, mean, var, self.weight, self.bias, True, 1.0, self.eps)
             for x, mean, var in zip(input.chunk(self.groups), means, variances, strict=True)
         ]
-        with torch.no_grad():
-            assert self.momentum is not None
-            assert self.running_mean is not None
-            assert self.running_var is not None
-            assert self.num_batches_tracked is not None
-            self.running_mean.lerp_(means.mean(0), self.momentum)
-            self.running_var.lerp_(variances.mean(0), self.momentum)
-            self.num_batches_tracked.add_(1)
+        norms.move_averages(self, means.mean(0), variances.mean(0))
         return torch.cat(outputs)

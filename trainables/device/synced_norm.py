@@ -13,33 +13,25 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from trainables.device import world
+from trainables.device import norms, world
 
 _OVER = (0, 2, 3)  # a channel's values: images, rows, columns
 
 
 def synchronise(module: nn.Module, on_cpu: bool) -> None:
     """Replace every BatchNorm2d inside ``module`` by one over all workers' images."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            setattr(module, name, _synced(child, on_cpu))
-        else:
-            synchronise(child, on_cpu)
 
+    def synced(child: nn.Module) -> nn.Module | None:
+        if not isinstance(child, nn.BatchNorm2d):
+            return None
+        own: nn.Module = (
+            SyncedBatchNorm2d.like(child)
+            if on_cpu
+            else nn.SyncBatchNorm.convert_sync_batchnorm(child)
+        )
+        return norms.with_activation_of(child, own)
 
-def _synced(norm: nn.BatchNorm2d, on_cpu: bool) -> nn.Module:
-    synced: nn.Module = (
-        SyncedBatchNorm2d.like(norm) if on_cpu else nn.SyncBatchNorm.convert_sync_batchnorm(norm)
-    )
-    return with_activation_of(norm, synced)
-
-
-def with_activation_of(norm: nn.Module, other: nn.Module) -> nn.Module:
-    """``other`` with the activation of ``norm``: a norm of timm applies its own."""
-    if hasattr(norm, "act"):
-        other.act = norm.act
-        other.register_forward_hook(lambda module, _, output: module.act(output))
-    return other
+    norms.replace(module, synced)
 
 
 class SyncedBatchNorm2d(nn.BatchNorm2d):
@@ -52,24 +44,15 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
     def like(cls, norm: nn.BatchNorm2d) -> SyncedBatchNorm2d:
         """A synchronised batch norm that shares the weights and running averages of ``norm``."""
         synced = cls(norm.num_features, norm.eps, norm.momentum)
-        synced.weight, synced.bias = norm.weight, norm.bias
-        for name, buffer in norm.named_buffers():
-            setattr(synced, name, buffer)
+        norms.share(synced, norm)
         return synced.train(norm.training)
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or world.size() == 1:
             return super().forward(input)
         output, mean, var = _Normalise.apply(input, self.weight, self.bias, self.eps)
-        with torch.no_grad():
-            count = world.size() * input.numel() // input.shape[1]
-            assert self.momentum is not None
-            assert self.running_mean is not None
-            assert self.running_var is not None
-            assert self.num_batches_tracked is not None
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
-            self.num_batches_tracked.add_(1)
+        count = world.size() * input.numel() // input.shape[1]
+        norms.move_averages(self, mean, var * (count / (count - 1)))
         return output
 
 

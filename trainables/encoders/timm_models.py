@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import TrialConfig
+from trainables.device import norms
 from trainables.encoders.embedding import Encoder
 from trainables.errors import InputError
 from trainables.native.batch_norm import fused
@@ -36,9 +37,7 @@ class NormAct(nn.BatchNorm2d):
 
     def __init__(self, norm: BatchNormAct2d) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum)
-        self.weight, self.bias = norm.weight, norm.bias
-        for name, buffer in norm.named_buffers():
-            setattr(self, name, buffer)
+        norms.share(self, norm)
         self.act = norm.act
 
     def forward(self, input: Tensor) -> Tensor:
@@ -71,7 +70,7 @@ class TimmEncoder(Encoder):
         self.model = timm.create_model(name, **self._options)
         for layer, stride in self._strides.items():
             self.model.get_submodule(layer).stride = (stride, stride)
-        _replace_norms(self.model)
+        norms.replace(self.model, lambda m: NormAct(m) if type(m) is BatchNormAct2d else None)
         self.features = self.model.head_hidden_size
 
     @classmethod
@@ -125,11 +124,3 @@ def _small_images(
             )
         options["img_size"] = image_size
     return options, {}
-
-
-def _replace_norms(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if type(child) is BatchNormAct2d:
-            setattr(module, name, NormAct(child))
-        else:
-            _replace_norms(child)
