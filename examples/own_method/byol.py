@@ -67,8 +67,11 @@ class BYOL(ContrastiveMethod):
     @torch.no_grad()
     def after_step(self) -> None:
         """Move the target network: target = m target + (1 - m) online."""
-        weights = list(self.target.parameters()), list(self.embedding.parameters())
-        torch._foreach_lerp_(*weights, 1 - self.config.key_momentum)
+        torch._foreach_lerp_(
+            list(self.target.parameters()),
+            list(self.embedding.parameters()),
+            1 - self.config.key_momentum,
+        )
 
 
 def mixed_targets(z: Tensor, mixture: Mixture) -> Tensor:
