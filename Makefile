@@ -22,11 +22,14 @@ demo: setup
 	$(BIN)/mixco study run demo
 	$(BIN)/mixco report results/demo
 
+# A test process that dies ends the run: pytest-xdist would wait for ever for what it had still to do.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+
 test: setup
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m slow
 
 lint: setup
 	$(BIN)/ruff check .

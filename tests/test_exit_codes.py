@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -212,9 +213,23 @@ class Notes:
     def epoch(self, row: dict[str, Any]) -> None: ...
 
 
+@pytest.fixture
+def default_signals() -> Iterator[None]:
+    """As in a fresh process. A Ray that an earlier test started here left its own handlers."""
+    fresh = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in fresh.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_says_what_is_kept_and_how_to_go_on(
-    number: str, code: int, tmp_path: Path
+    number: str, code: int, tmp_path: Path, default_signals: None
 ) -> None:
     view, checkpoint = Notes(), tmp_path / "trial.pt"
     before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
