@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from reports.statistics.capacity import with_short_names
 from reports.store.address import public
 from reports.store.files import StoreError
 from reports.store.registration import Registration
@@ -53,7 +54,7 @@ def read_results(results: list[str], waiting: bool = False) -> Tables:
     for uri in dict.fromkeys(results):
         with _damaged_files() as damaged, _as_input_error(uri):
             store = open_store(uri)
-            frame = store.read("trials")
+            frame = with_short_names(store.read("trials"))
             evaluations.append(_of_confirm_trials(store, frame))
         if frame.empty and not waiting:
             why = f" ({damaged[-1]})" if damaged else ""

@@ -26,7 +26,7 @@ from study.plan import (
 )
 from study.search import CellSearch, Outcome
 from study.spec import StudySpec
-from trainables.config import TrialConfig, parse_config
+from trainables.config import TrialConfig, parse_config, same_setting
 
 
 class SearchState:
@@ -50,7 +50,9 @@ class SearchState:
         # Keep only the fields that differ from the cell's config, to bound memory.
         base = self.cell.config
         self._changes[number] = {
-            name: value for name, value in values.items() if value != getattr(base, name)
+            name: value
+            for name, value in values.items()
+            if not same_setting(name, value, getattr(base, name))
         }
         self.search.record(number, outcome)
 

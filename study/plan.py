@@ -18,6 +18,7 @@ from reports.store.schema import CONFIRM, TUNE
 from search_spaces import Space
 from study.spec import StudySpec
 from trainables.config import TrialConfig, parse_config
+from trainables.data.naming import has_short_name, short_name
 from trainables.errors import InputError
 
 
@@ -46,7 +47,7 @@ class Cell:
             slug(name) if ":" in name else name
             for name in (config.method, config.encoder, config.arm)
         )
-        return f"{slug(config.dataset)}-{method}-{encoder}-w{width}-{arm}"
+        return f"{dataset_id(config.dataset)}-{method}-{encoder}-w{width}-{arm}"
 
     @property
     def configs(self) -> list[TrialConfig]:
@@ -101,6 +102,11 @@ def replicate_of(row: Mapping[str, Any]) -> int:
 def search_of(row: Mapping[str, Any]) -> str:
     """The id of the search that a row of ``trials`` belongs to."""
     return search_id(row["cell"], replicate_of(row))
+
+
+def dataset_id(name: str) -> str:
+    """The data set in a cell's id: its short name as it is, else its `slug`."""
+    return short_name(name) if has_short_name(name) else slug(name)
 
 
 def slug(name: str) -> str:

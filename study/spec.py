@@ -32,6 +32,7 @@ from trainables.config import (
     fields_with,
     parse_config,
 )
+from trainables.data.naming import check_short_names
 from trainables.encoders import ENCODERS
 from trainables.errors import InputError, cause, listed
 from trainables.own_objects import search_in
@@ -85,7 +86,7 @@ class StudySpec(_Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     """name of the study"""
     datasets: Annotated[tuple[str, ...], Field(min_length=1)]
-    """data sets to train on"""
+    """data sets to train on; NAME=KIND:PATH gives one a name for ids and reports"""
     methods: Annotated[tuple[MethodName, ...], Field(min_length=1)] = ("moco", "simclr")
     """contrastive methods"""
     encoders: Annotated[tuple[EncoderName, ...], Field(min_length=1)] = ("resnet18",)
@@ -156,6 +157,7 @@ class StudySpec(_Section):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: [{listed(values)}] names something twice")
+        check_short_names(*self.datasets)
         self._check_looks()
         self._check_seeds()
         self._check_widths()

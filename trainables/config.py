@@ -36,6 +36,7 @@ from pydantic_core import (
 )
 
 from trainables.arms import ARMS
+from trainables.data.naming import check_short_names, short_name
 from trainables.encoders import ENCODERS, STEMS
 from trainables.errors import InputError, meant
 from trainables.evaluation import PROBES
@@ -131,7 +132,7 @@ class TrialConfig(BaseModel):
     )
 
     dataset: Annotated[str, Role.CELL, Field(min_length=1)] = "cifar10"
-    """name of the data set, or imagefolder:PATH, parquet:PATH"""
+    """name of the data set, or KIND:PATH such as parquet:PATH; NAME=KIND:PATH gives it a name"""
     image_size: Annotated[int | None, Role.DATA, Field(ge=4, le=512)] = None
     """side in pixels; default: the data set's own"""
     validation_fraction: Annotated[float, Role.DATA, Field(gt=0, lt=0.9)] = 0.1
@@ -249,6 +250,7 @@ class TrialConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        check_short_names(self.dataset, *self.eval_datasets)
         if self.batch_size % 2:
             raise ValueError(f"batch_size: {self.batch_size} is odd; mixing pairs its two halves")
         if self.batch_size % (2 * self.batch_norm_groups):
@@ -293,10 +295,13 @@ class TrialConfig(BaseModel):
     def digest(self) -> str:
         """Eight hexadecimal digits that name this configuration, the same on every machine.
 
-        A field of ``LATER_FIELDS`` counts only where it differs from its default: trials that were
+        Of a data set with a short name only that name counts: its files may move. A field of
+        ``LATER_FIELDS`` counts only where it differs from its default: trials that were
         recorded before the field existed keep their names. So does a parameter of one's own.
         """
         values = self.model_dump(mode="json")
+        values["dataset"] = short_name(self.dataset)
+        values["eval_datasets"] = [short_name(name) for name in self.eval_datasets]
         found = own_parameters_of(self.method, self.encoder, self.arm)
         values["own_parameters"] = {
             name: value
@@ -346,6 +351,20 @@ LATER_FIELDS: tuple[str, ...] = tuple(
     name for name, field in TrialConfig.model_fields.items() if Later.FIELD in field.metadata
 )
 """Fields that were added after trials had been recorded."""
+
+
+def same_setting(name: str, one: Any, other: Any) -> bool:
+    """Whether two values of the field ``name`` make the same trial.
+
+    A data set that has a short name may lie at another place.
+    """
+    match name:
+        case "dataset":
+            return short_name(one) == short_name(other)
+        case "eval_datasets":
+            return [short_name(each) for each in one] == [short_name(each) for each in other]
+        case _:
+            return bool(one == other)
 
 
 def choices(name: str) -> tuple[str, ...]:

@@ -17,9 +17,10 @@ from typing import Any, Literal, NamedTuple, assert_never
 import torch
 
 from trainables import checkpoint
-from trainables.config import Role, TrialConfig, fields_with, parse_config
+from trainables.config import Role, TrialConfig, fields_with, parse_config, same_setting
 from trainables.data.dataset import Dataset, Split, load_dataset
 from trainables.data.dataset import Progress as LoadingProgress
+from trainables.data.naming import short_name
 from trainables.device import flops, memory, world
 from trainables.device.runtime import Runtime
 from trainables.errors import InputError
@@ -144,7 +145,9 @@ class Trial:
         start = time.perf_counter()
         names = (self.config.dataset, *self.config.eval_datasets)
         evaluations = [row for name in names for row in self._evaluate(name)]
-        own = {row["protocol"]: row for row in evaluations if row["dataset"] == names[0]}
+        own = {
+            row["protocol"]: row for row in evaluations if row["dataset"] == short_name(names[0])
+        }
         geometry_columns = self._geometry()
         self.seconds += time.perf_counter() - start
         self._measure_memory()
@@ -222,7 +225,7 @@ class Trial:
         saved = parse_config(state["config"], str(path)).model_dump(mode="json")
         machine = fields_with(Role.MACHINE)
         for field, own in self.config.model_dump(mode="json").items():
-            if field not in machine and saved[field] != own:
+            if field not in machine and not same_setting(field, saved[field], own):
                 raise InputError(
                     f"{path}: checkpoint of another trial ({field} is "
                     f"{saved[field]!r} in the checkpoint, {own!r} in this trial)"
@@ -276,7 +279,7 @@ class Trial:
             found = score(subject)
             rows.append(
                 {
-                    "dataset": name,
+                    "dataset": short_name(name),
                     "split": self.split,
                     "protocol": protocol,
                     "top1": found.top1,

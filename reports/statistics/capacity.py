@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from reports.statistics.lines_rule import Lines, labels_on, line_names
+from trainables.data.naming import short_name
 
 SIZE = ["encoder", "width"]
 """The columns that name an encoder of a line."""
@@ -22,6 +23,11 @@ UNITS: dict[Measure, str] = {"parameters": "parameters", "flops": "FLOPs"}
 """The measures in words."""
 
 
+def with_short_names(trials: pd.DataFrame) -> pd.DataFrame:
+    """``trials`` with the short name of each data set that has one, in place of NAME=PLACE."""
+    return trials.assign(dataset=trials["dataset"].map(short_name))
+
+
 def with_capacity(
     trials: pd.DataFrame, lines: Lines = "auto", measure: Measure = "parameters"
 ) -> pd.DataFrame:
@@ -29,6 +35,7 @@ def with_capacity(
 
     These are ``line`` (its name), ``size`` (what names the encoder on its line, such as "width 16"
     or "resnet34"), ``capacity`` (a number) and ``measure`` (`UNITS`).
+    Data sets have their short names.
 
     Raises:
         InputError: a group names no encoder of the results, or leaves one out.
@@ -38,7 +45,7 @@ def with_capacity(
     labels = labels_on(names)
     keys = list(trials[SIZE].itertuples(index=False, name=None))
     column = "parameters" if measure == "parameters" else "encoder_flops"
-    return trials.assign(
+    return with_short_names(trials).assign(
         line=pd.Series([names[key] for key in keys], trials.index, dtype=object),
         size=pd.Series([labels[key] for key in keys], trials.index, dtype=object),
         capacity=trials[column].astype(float) if column in trials else np.nan,

@@ -27,6 +27,7 @@ from trainables.data.cache import (
     write_split,
 )
 from trainables.data.decoding import decode_blocks
+from trainables.data.naming import place_of
 from trainables.data.records import Contents, LocatedData
 from trainables.data.sources import find_source
 from trainables.data.splits import stratified_order, training_images, validation_images
@@ -106,7 +107,8 @@ def load_dataset(
     """The data set ``name``; the same object when asked for again in one process.
 
     Args:
-        name: a name that `mixco data list` prints, KIND:PATH, or KIND:PATH?OPTION=VALUE.
+        name: a name that `mixco data list` prints, KIND:PATH, or KIND:PATH?OPTION=VALUE; a
+            short name before it (NAME=KIND:PATH) is left out.
         image_size: the side in pixels (the short side is resized, then the centre cropped); by
             default the source's own.
         validation_fraction: the share of the training images of each class that becomes the
@@ -121,7 +123,7 @@ def load_dataset(
         InputError: the source is unknown, missing or corrupt, or its classes do not suffice.
     """
     place = data_dir or default_data_dir()
-    key = (name, image_size, validation_fraction, train_fraction, place)
+    key = (place_of(name), image_size, validation_fraction, train_fraction, place)
     with _loading:
         if key not in _loaded:
             while len(_loaded) >= _KEPT_LOADED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from trainables.data.naming import place_of
 from trainables.data.records import LocatedData
 from trainables.data.sources.base import Address, DataSource, parse_address
 from trainables.data.sources.cifar import Cifar10, Cifar100
@@ -34,9 +35,12 @@ SOURCES: Registry[DataSource] = Registry(
 def parts(name: str) -> tuple[str, str, str]:
     """KIND, a colon and the rest of a data set's name; KIND may be ``package.module:Name``.
 
+    A short name before it (``NAME=KIND:PATH``) is left out.
+
     >>> parts("imagefolder:birds"), parts("my_data:Birds:birds")
     (('imagefolder', ':', 'birds'), ('my_data:Birds', ':', 'birds'))
     """
+    name = place_of(name)
     kind, colon, rest = name.partition(":")
     own = OWN_NAME.match(name)
     if kind in SOURCES or not own or name[own.end() : own.end() + 1] not in ("", ":"):
@@ -69,6 +73,7 @@ def find_source(name: str, data_dir: Path) -> LocatedData:
         InputError: there is no such source, or its files are missing.
     """
     source, colon = check_name(name)
+    name = place_of(name)
     address = parse_address(source, name, parts(name)[0]) if colon else Address(name)
     try:
         return source.find(address, data_dir)
