@@ -1,4 +1,4 @@
-"""Short names of data sets: what they may be, and that ids and reports follow them, not the path."""
+"""Short names of data sets: what they may be; ids and reports follow them, not the path."""
 
 from __future__ import annotations
 
@@ -7,24 +7,18 @@ from random import Random
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from reports.findings import find
-from reports.output.charts import charts_of
 from reports.reading import read_results
+from reports.statistics.gain import gain_table
 from study.agenda import Agenda
-from study.commands.report import app
 from study.on_ray.job_folder import named_paths
 from study.plan import cells
 from study.spec import StudySpec, dump_spec, parse_spec
-from tests.image_trees import make_image_folder
 from tests.synthetic_study import Truth, draw_trials, write_store
 from tests.test_study_search import work_through
-from trainables.config import TrialConfig, parse_config
-from trainables.data.dataset import load_dataset
+from trainables.config import TrialConfig, parse_config, same_setting
 from trainables.data.naming import place_of, short_name
 from trainables.errors import InputError
-from trainables.trial import Trial
 
 STUDY = """
 name: named
@@ -87,9 +81,7 @@ def test_ids_have_the_short_name_and_do_not_change_with_the_place() -> None:
     assert parse_spec(dump_spec(here), "again") == here
     rows = work_through(Agenda(here), 1, Random(0))
     elsewhere = work_through(Agenda(there, rows[:4]), 1, Random(0))
-    assert {row["trial_id"] for row in rows} == {
-        row["trial_id"] for row in [*rows[:4], *elsewhere]
-    }
+    assert {row["trial_id"] for row in rows} == {row["trial_id"] for row in [*rows[:4], *elsewhere]}
     # What is left to run reads the data where they lie now, also confirm trials of older rows.
     assert {row["dataset"] for row in elsewhere} == {"few=parquet:/there"}
 
@@ -106,32 +98,11 @@ def test_a_job_ships_the_files_of_a_named_data_set() -> None:
     assert named_paths(study("'few=parquet:data/few?label=fine'")) == ["data/few"]
 
 
-def test_a_named_data_set_is_read_scored_and_resumed_from_another_place(tmp_path: Path) -> None:
-    grey = make_image_folder(tmp_path / "grey", mode="L")
-    assert load_dataset(f"birds=imagefolder:{grey}", data_dir=tmp_path) is load_dataset(
-        f"imagefolder:{grey}", data_dir=tmp_path
-    )
-
-    def trial(folder: Path) -> Trial:
-        config = TrialConfig(
-            dataset=f"birds=imagefolder:{folder}",
-            method="simclr",
-            encoder="resnet10",
-            width=4,
-            batch_size=4,
-            epochs=1,
-        )
-        return Trial(config, data_dir=tmp_path)
-
-    first = trial(grey)
-    first.advance()
-    first.save(tmp_path / "checkpoint.pt")
-    grey.rename(tmp_path / "moved")
-    moved = trial(tmp_path / "moved")
-    moved.restore(tmp_path / "checkpoint.pt")
-    result = moved.finish()
-    assert {row["dataset"] for row in result.evaluations} == {"birds"}
-    assert result.trial["accuracy"] is not None
+def test_a_checkpoint_is_of_the_same_trial_if_only_the_place_differs() -> None:
+    assert same_setting("dataset", "few=parquet:/here", "few=parquet:/there")
+    assert not same_setting("dataset", "few=parquet:/here", "other=parquet:/here")
+    assert same_setting("eval_datasets", ["few=parquet:/here"], ("few=parquet:/there",))
+    assert not same_setting("eval_datasets", ["few=parquet:/here"], ())
 
 
 def test_a_report_speaks_of_the_short_name_only(tmp_path: Path) -> None:
@@ -140,11 +111,4 @@ def test_a_report_speaks_of_the_short_name_only(tmp_path: Path) -> None:
     places = np.where(half, "few=parquet:/here/few", "few=parquet:/there")
     store = write_store(tmp_path / "results", trials.assign(dataset=places))
     assert set(read_results([str(store)]).trials["dataset"]) == {"few"}
-    findings = find(trials.assign(dataset=places))
-    assert set(findings.gains["dataset"]) == {"few"}
-    assert '"few' in str(charts_of(findings)["gain"].to_json())
-    done = CliRunner().invoke(app, [str(store)])
-    assert done.exit_code == 0, done.output
-    page = next(store.rglob("*.html")).read_text()
-    assert "few" in page
-    assert "parquet:" not in page
+    assert set(gain_table(trials.assign(dataset=places))["dataset"]) == {"few"}

@@ -175,13 +175,13 @@ def test_an_encoder_is_evaluated_on_other_data_sets_at_its_own_image_size(
     data_dir: Path, tmp_path: Path
 ) -> None:
     grey = f"imagefolder:{make_image_folder(tmp_path / 'grey', mode='L')}"
-    trial = make(data_dir, epochs=1, eval_datasets=(grey,))
+    trial = make(data_dir, epochs=1, eval_datasets=(f"grey={grey}",))
     trial.advance()
     rows = trial.finish().evaluations
     assert [(row["dataset"], row["protocol"]) for row in rows] == [
-        (name, protocol) for name in ("digits", grey) for protocol in ("knn", "linear")
+        (name, protocol) for name in ("digits", "grey") for protocol in ("knn", "linear")
     ]
-    assert {row["images"] for row in rows if row["dataset"] == grey} == {2}  # one of ten, a class
+    assert {row["images"] for row in rows if row["dataset"] == "grey"} == {2}  # one of ten, a class
     colour = f"imagefolder:{make_image_folder(tmp_path / 'colour')}"
     with pytest.raises(InputError, match=r"eval_datasets: .* has 3 channels, .* trained on 1"):
         make(data_dir, eval_datasets=(colour,))
