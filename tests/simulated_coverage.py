@@ -9,6 +9,7 @@ same functions.
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -19,17 +20,16 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports.statistics import trend
 from reports.statistics.capacity import with_capacity
 from reports.statistics.equivalence import WITHIN, equivalence_table
 from reports.statistics.hierarchy import bootstrap_lines
 from reports.statistics.intervals import ALPHA, bca_interval, t_interval
-from reports.statistics.lines import Line, contrast, unit_slopes
+from reports.statistics.lines import Line, contrast
 from reports.statistics.looks import FUTILE, LookPlan, chance_of_verdict
-from reports.statistics.pooled import pooled_trend, trend_of
+from reports.statistics.pooled import over_datasets, trend_of
 from reports.statistics.power import detectable_slope
 from reports.statistics.scaling import scaling_table
-from reports.statistics.selection import LINE, Selection
+from reports.statistics.selection import Selection
 from reports.statistics.shape import monotone_p
 from reports.statistics.units import by_unit
 from reports.statistics.verdict import CANNOT_TELL, CONTRADICTS, SUPPORTS
@@ -46,19 +46,13 @@ NOISES: dict[str, Draw] = {
 }
 
 
-def draw_pairs(truth: Truth, rng: np.random.Generator, spread: float = 0.0) -> pd.DataFrame:
-    """A `pairs` frame straight from the truth; ``spread`` is the data sets' own, of the slope."""
-    slopes = truth.slope + rng.normal(0, spread, len(truth.datasets))
-    problems = [
-        (dataset, method, width, slope)
-        for dataset, slope in zip(truth.datasets, slopes, strict=True)
-        for method in truth.methods
-        for width in truth.widths
-    ]
-    dataset, method, width, slope = (np.array(column) for column in zip(*problems, strict=True))
+def draw_pairs(truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
+    """A `pairs` frame straight from the truth."""
+    problems = list(itertools.product(truth.datasets, truth.methods, truth.widths))
+    dataset, method, width = (np.array(column) for column in zip(*problems, strict=True))
     parameters = truth.parameters(1) * width**2
     x = 2 * np.log2(width / truth.widths[0])
-    mean = truth.gain + slope * x + rng.normal(0, truth.luck, len(problems))
+    mean = truth.gain + truth.slope * x + rng.normal(0, truth.luck, len(problems))
     columns = {"dataset": dataset, "method": method, "width": width, "parameters": parameters}
     pairs = pd.DataFrame(
         {name: np.repeat(column, truth.seeds) for name, column in columns.items()}
@@ -71,9 +65,7 @@ def draw_pairs(truth: Truth, rng: np.random.Generator, spread: float = 0.0) -> p
             + rng.normal(0, truth.noise, truth.seeds * len(problems)),
         }
     )
-    pairs = with_capacity(pairs)
-    pairs.attrs["slope"] = float(np.mean(slopes))
-    return pairs
+    return with_capacity(pairs)
 
 
 @dataclass(frozen=True)
@@ -226,6 +218,12 @@ def gain_coverage(seeds: int, studies: int, noise: str = "normal") -> dict[str, 
     return {name: 100 * float(value) for name, value in found.items()}
 
 
+def plain(truth: Truth) -> Trouble:
+    """Nothing but the luck and the noise of ``truth``; the true gain is the same everywhere."""
+    sizes = len(truth.widths)
+    return Trouble((0.0,) * sizes, (truth.luck,) * sizes, (truth.noise,) * sizes)
+
+
 def slope_coverage(truth: Truth, studies: int, seed: int = 0) -> dict[str, float]:
     """Percent of intervals of the first line's slope that hold it, and of false verdicts.
 
@@ -235,14 +233,15 @@ def slope_coverage(truth: Truth, studies: int, seed: int = 0) -> dict[str, float
     counts = dict.fromkeys(("over seeds", "over widths", "the wider"), 0)
     alarms = dict.fromkeys(("false, seeds only", "false", "false, any line after Holm"), 0)
     for _ in range(studies):
-        table = trend.trend_table(draw_pairs(truth, rng), brief=True)
-        row = table.iloc[0]
+        lines = draw_lines(truth, plain(truth), rng)
+        rows = judge_trends([trend_of([line], lines, brief=True) for line in lines])
+        row = rows[0]
         counts["over seeds"] += held((row["seeds_low"], row["seeds_high"]), truth.slope)
         counts["over widths"] += held((row["widths_low"], row["widths_high"]), truth.slope)
         counts["the wider"] += held((row["low"], row["high"]), truth.slope)
         alarms["false, seeds only"] += row["p_seeds"] < ALPHA
         alarms["false"] += row["p"] < ALPHA
-        alarms["false, any line after Holm"] += (table["verdict"] != CANNOT_TELL).any()
+        alarms["false, any line after Holm"] += any(r["verdict"] != CANNOT_TELL for r in rows)
     return {name: 100 * value / studies for name, value in (counts | alarms).items()}
 
 
@@ -252,17 +251,27 @@ def pooled_coverage(
     """Percent of pooled intervals that hold the mean slope, and of verdicts (of the pool).
 
     "pooled" speaks of the data sets drawn, the others of those they were drawn from.
+
+    Args:
+        truth: the design; its slope is the mean over all data sets there could be.
+        studies: to draw.
+        spread: standard deviation of a data set's own slope.
+        seed: of the draws.
     """
     rng = np.random.default_rng(seed)
     names = ("pooled", "data sets like these", "hierarchical bootstrap", SUPPORTS, CONTRADICTS)
     counts = dict.fromkeys(names, 0)
     for _ in range(studies):
-        pairs = draw_pairs(truth, rng, spread)
-        row = pooled_trend(pairs, brief=True).iloc[0]
-        lines = [line for _, line in by_unit(pairs).groupby(LINE)]
-        slopes = [unit_slopes(line) for line in lines]
-        counts["pooled"] += held((row["low"], row["high"]), pairs.attrs["slope"])
-        counts["data sets like these"] += held((row["like_low"], row["like_high"]), truth.slope)
+        own = truth.slope + rng.normal(0, spread, len(truth.datasets))
+        slope_of = dict(zip(truth.datasets, own, strict=True))
+        lines = [
+            replace(line, scores=line.scores + slope_of[line.dataset] * np.log2(line.sizes))
+            for line in draw_lines(truth, plain(truth), rng)
+        ]
+        row = judge(lines)
+        slopes = [line.scores @ contrast(line.sizes) for line in lines]
+        counts["pooled"] += held((row["low"], row["high"]), float(own.mean()))
+        counts["data sets like these"] += held(over_datasets(lines).interval(), truth.slope)
         counts["hierarchical bootstrap"] += held(bootstrap_lines(slopes, rng, 499), truth.slope)
         if row["verdict"] != CANNOT_TELL:
             counts[row["verdict"]] += 1
@@ -284,19 +293,16 @@ def verdict_power(truth: Truth, studies: int, luck: float = 0.0) -> dict[str, fl
         )
         for together in (True, False)
     ]
+    x = np.log2(np.array(sizes, dtype=float))
     truth = replace(truth, luck=luck)
+    falling = replace(plain(truth), curve=-promise[0] * x)
     found = {"all lines": 0, "one line": 0}
     for _ in range(studies):
-        x = np.log2(np.array(sizes, dtype=float))
-        course = Trouble(-promise[0] * x, (luck,) * len(x), (truth.noise,) * len(x))
-        found["all lines"] += judge(draw_lines(truth, course, rng))["verdict"] == SUPPORTS
-        pairs = draw_pairs(replace(truth, slope=0.0), rng)
-        first = (pairs["dataset"] == truth.datasets[0]) & (pairs["method"] == truth.methods[0])
-        x = np.log2(pairs["parameters"].astype(float))
-        pairs.loc[first, "gain"] -= promise[1] * x[first]
-        table = trend.trend_table(pairs, brief=True)
-        own = (table["dataset"] == truth.datasets[0]) & (table["method"] == truth.methods[0])
-        found["one line"] += table.loc[own, "verdict"].item() == SUPPORTS
+        found["all lines"] += judge(draw_lines(truth, falling, rng))["verdict"] == SUPPORTS
+        first, *flat = draw_lines(truth, plain(truth), rng)
+        drawn = [replace(first, scores=first.scores - promise[1] * x), *flat]
+        rows = judge_trends([trend_of([line], drawn, brief=True) for line in drawn])
+        found["one line"] += rows[0]["verdict"] == SUPPORTS
     return {name: 100 * count / studies for name, count in found.items()}
 
 

@@ -32,6 +32,7 @@ base: {epochs: 1, batch_size: 256, knn_every: 0}
 space: {learning_rate: false, temperature: false, weight_decay: false}
 trials: 1
 seeds: 1
+trackers: []
 """
 
 
@@ -96,6 +97,7 @@ def test_a_temporary_folder_with_too_long_a_path_is_named(
         pass
 
 
+@pytest.mark.slow
 def test_a_wrong_or_missing_token_is_one_line(head: Head, spec: str, tmp_path: Path) -> None:
     def run(name: str, **environment: str | None) -> subprocess.Popen[str]:
         place = str(tmp_path / name)
@@ -118,6 +120,7 @@ def test_a_wrong_or_missing_token_is_one_line(head: Head, spec: str, tmp_path: P
     assert not list(tmp_path.glob("*/*"))
 
 
+@pytest.mark.slow
 def test_a_cluster_of_another_ray_is_refused(head: Head, spec: str, tmp_path: Path) -> None:
     """Changes the head's own record of its version during the test."""
     record = f"""
@@ -152,6 +155,7 @@ client.internal_kv_put(key, json.dumps(data).encode(), True, space)
     assert ray.__version__ in err
 
 
+@pytest.mark.slow
 def test_a_study_on_the_cluster_names_its_dashboard(head: Head, spec: str, tmp_path: Path) -> None:
     place = tmp_path / "there"
     code, out, err = ended(

@@ -25,6 +25,7 @@ base: {epochs: 4, batch_size: 256, knn_every: 0}
 space: {learning_rate: false, temperature: false, weight_decay: false}
 trials: 1
 seeds: 2
+trackers: []
 """
 
 

@@ -29,7 +29,7 @@ from reports.statistics.shape import monotone_p
 from reports.statistics.slope import over_units, pooled_scatter
 from reports.statistics.units import by_unit
 from reports.statistics.verdict import holm
-from tests.simulated_coverage import draw_pairs
+from tests.simulated_coverage import draw_lines, draw_pairs, judge, plain
 from tests.synthetic_study import Truth, draw_trials
 
 
@@ -295,21 +295,11 @@ def test_arms_are_a_family():
 def test_power_is_that_of_both_tests_on_simulated_studies():
     """The promise against the tests themselves, drawn anew."""
     rng = np.random.default_rng(0)
-    seeds, x = 4, np.array([0.0, 2.0, 4.0, 6.0])
-    slope = detectable_slope(2.0**x * 1000, seeds, spread=0.5)
-    gains = -slope * x + rng.normal(0, 0.5, (3000, seeds, len(x)))
-    found = []
-    for draw in gains:
-        frame = pd.DataFrame(
-            {
-                "seed": np.repeat(np.arange(seeds), len(x)),
-                "parameters": np.tile(2.0**x * 1000, seeds),
-                "width": np.tile(x, seeds),
-                "gain": draw.ravel(),
-            }
-        ).assign(dataset="a", method="m", encoder="e", arm="mixco", search=0)
-        frame = with_capacity(frame)
-        found.append(trend.trend_table(frame, brief=True)["verdict"].item() == "supports")
+    truth = Truth(methods=("moco",), seeds=4, noise=0.5)
+    sizes = [truth.parameters(width) for width in truth.widths]
+    slope = detectable_slope(sizes, truth.seeds, truth.noise)
+    falling = replace(plain(truth), curve=-slope * np.log2(sizes))
+    found = [judge(draw_lines(truth, falling, rng))["verdict"] == "supports" for _ in range(3000)]
     assert np.mean(found) == pytest.approx(0.8, abs=0.025)
 
 

@@ -18,12 +18,9 @@ from reports.store.files import StoreError
 from reports.store.tables import Store, open_store
 from study.commands import report as report_command
 from study.commands import study as study_command
-from study.on_ray.driver import run_study
-from study.spec import parse_spec
 from tests.in_process import mixco
 from tests.local_head import free_ports
 from tests.object_store import ObjectStore, Trouble, object_store
-from tests.synthetic_trial import MakeSynthetic
 from tests.test_study_kill import kill_with_ray
 from tests.trial_rows import trial_row
 from trainables.errors import InputError
@@ -132,37 +129,8 @@ def test_a_wrong_place_or_key_is_one_line(
         open_store(s3.uri("none"))
 
 
-def test_a_study_in_trouble_gives_the_local_table(
-    s3: ObjectStore, trouble: Trouble, tmp_path: Path
-) -> None:
-    import ray
-
-    spec = parse_spec(SPEC, "test")
-    far = open_store(s3.uri("study/far", trouble.port), create=True)
-    near = open_store(tmp_path / "near", create=True)
-    ray.init("local", num_cpus=3, include_dashboard=False, log_to_driver=False)
-    try:
-        assert run_study(spec, far, make_trial=MakeSynthetic())
-        assert run_study(spec, near, make_trial=MakeSynthetic())
-    finally:
-        ray.shutdown()
-    assert min(trouble.met[kind] for kind in ("500", "503", "reset", "late reset")) > 0
-    assert_same(far, near)
-    assert not far.filesystem.get_file_info(f"{far.root}/driver.lock").is_file
-    left = far.filesystem.get_file_info(pa.fs.FileSelector(far.root, recursive=True))
-    assert not [info.path for info in left if ".tune" in info.path]
-    logged = [info.path for info in left if "tfevents" in info.path]
-    assert {path.split("/")[-2] for path in logged} == far.ids()
-    status = CliRunner().invoke(study_command.app, ["status", far.uri])
-    assert "complete; 6 of 6 trials" in status.output
-    out = str(tmp_path / "report")
-    report = CliRunner().invoke(report_command.app, [far.uri, "--out", out, "--no-exports"])
-    assert report.exit_code == 0, report.output
-    assert (tmp_path / "report" / "index.html").exists()
-
-
 @pytest.mark.slow
-def test_killed_and_run_again_it_gives_the_local_table(
+def test_a_study_in_trouble_that_is_killed_and_run_again_gives_the_local_table(
     s3: ObjectStore, trouble: Trouble, tmp_path: Path
 ) -> None:
     spec = tmp_path / "far.yaml"
@@ -182,4 +150,17 @@ def test_killed_and_run_again_it_gives_the_local_table(
     assert drive(uri, "0").wait(200) == 0
     whole = tmp_path / "whole"
     assert drive(str(whole), "0").wait(200) == 0
-    assert_same(open_store(s3.uri("killed")), open_store(whole))
+    far = open_store(s3.uri("killed"))
+    assert_same(far, open_store(whole))
+    assert min(trouble.met[kind] for kind in ("500", "503", "reset", "late reset")) > 0
+    assert not far.filesystem.get_file_info(f"{far.root}/driver.lock").is_file
+    left = far.filesystem.get_file_info(pa.fs.FileSelector(far.root, recursive=True))
+    assert not [info.path for info in left if ".tune" in info.path]
+    logged = [info.path for info in left if "tfevents" in info.path]
+    assert {path.split("/")[-2] for path in logged} == far.ids()
+    status = CliRunner().invoke(study_command.app, ["status", far.uri])
+    assert "complete; 6 of 6 trials" in status.output
+    out = str(tmp_path / "report")
+    report = CliRunner().invoke(report_command.app, [far.uri, "--out", out, "--no-exports"])
+    assert report.exit_code == 0, report.output
+    assert (tmp_path / "report" / "index.html").exists()

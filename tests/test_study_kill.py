@@ -31,6 +31,7 @@ trials: 2
 searches: 2
 seeds: 1
 search: {startup_trials: 2}
+trackers: []
 """
 
 

@@ -25,6 +25,7 @@ arms: [none, mixco]
 base: {epochs: 4}
 trials: 4
 seeds: 2
+trackers: []
 search: {startup_trials: 2, parallel_per_cell: 2}
 """
 

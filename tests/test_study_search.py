@@ -25,7 +25,7 @@ methods: [moco]
 widths: [4]
 arms: [none, mixco]
 base: {epochs: 3}
-trials: 9
+trials: 7
 seeds: 2
 search: {startup_trials: 3, sampler: SAMPLER, parallel_per_cell: PARALLEL}
 """
@@ -71,9 +71,9 @@ def by_id(rows: list[Any]) -> dict[str, Any]:
 def test_neither_timing_nor_interruption_changes_a_suggestion(sampler: str, parallel: int) -> None:
     spec = spec_of(sampler, parallel)
     whole = work_through(Agenda(spec), 1, random.Random(0))
-    assert len(whole) == 2 * (9 + 2)
+    assert len(whole) == 2 * (7 + 2)
     assert by_id(work_through(Agenda(spec), 7, random.Random(1))) == by_id(whole)
-    for stop in (4, 13):
+    for stop in (4, 11):
         rows = work_through(Agenda(spec), 5, random.Random(stop), limit=stop)
         rows += work_through(Agenda(spec, rows), 3, random.Random(stop))
         assert by_id(rows) == by_id(whole)
@@ -108,7 +108,7 @@ def test_the_first_trial_of_each_cell_is_the_defaults(sampler: str) -> None:
 def test_every_arm_gets_the_same_trials_and_the_baseline_all_its_own_parameters() -> None:
     rows = work_through(Agenda(spec_of()), 2, random.Random(0))
     counts = {cell: sum(row["cell"] == cell for row in rows) for cell in {r["cell"] for r in rows}}
-    assert set(counts.values()) == {11}
+    assert set(counts.values()) == {9}
     none, mixco = (cells(spec_of())[index].space for index in (0, 1))
     assert none.items() <= mixco.items()
     assert set(mixco) - set(none) == {"mix_weight", "mix_alpha", "mix_temperature"}
@@ -203,7 +203,7 @@ def test_matched_compute_gives_the_cheaper_arm_more_epochs() -> None:
 
 def joint(sampler: str = "nsgaii") -> StudySpec:
     text = SPEC.replace("SAMPLER", sampler).replace("PARALLEL", "2")
-    text = text.replace("widths: [4]", "widths: [4, 8, 16]").replace("trials: 9", "trials: 14")
+    text = text.replace("widths: [4]", "widths: [4, 8, 16]").replace("trials: 7", "trials: 11")
     return parse_spec(text + "treat_width: joint\n", "test")
 
 
@@ -309,7 +309,7 @@ def test_the_searcher_records_a_wrong_suggestion_and_goes_on(tmp_path: Path) -> 
             recorder._record(due, "complete", {"accuracy": 50.0}, {}, [])
     rows = store.read("trials")
     failed = rows[rows["status"] == "failed"]
-    assert len(rows) == 2 * (9 + 2)
+    assert len(rows) == 2 * (7 + 2)
     assert 0 < len(failed) < 18
     assert failed["error"].str.contains("batch_size: 255 is odd").all()
     assert set(failed["batch_size"]) == {255}

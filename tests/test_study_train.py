@@ -26,6 +26,7 @@ arms: [none]
 base: {epochs: 4, device: cpu}
 trials: 3
 seeds: 1
+trackers: []
 search: {startup_trials: 2}
 seed: 1
 stopping: {rule: asha, grace_epochs: 1, reduction_factor: 2}

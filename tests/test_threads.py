@@ -6,14 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from study.doctor import hardware
 from tests.in_process import mixco
-
-MIXCO = Path(sys.executable).with_name("mixco")
 
 
 @pytest.mark.parametrize("given", [None, "ACTIVE"])
@@ -36,13 +36,24 @@ def test_processes_inherit_a_policy_that_does_not_spin_unless_the_user_gives_one
     assert done.stdout.splitlines()[-1] == (given or "PASSIVE")
 
 
-def test_a_trial_has_the_threads_that_are_asked_for(tmp_path: Path) -> None:
+@pytest.fixture
+def threads() -> Iterator[int]:
+    """Threads of this process, which has as many again afterwards."""
+    before = torch.get_num_threads()
+    yield before
+    torch.set_num_threads(before)
+
+
+def test_a_trial_has_the_threads_that_are_asked_for(
+    tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = threads % 2 + 1
     options = ["--dataset", "digits", "--encoder", "resnet10", "--width", "4", "--epochs", "1"]
-    options += ["--batch-size", "64", "--queue-size", "64", "--json", "--threads", "1"]
-    done = subprocess.run(
-        [MIXCO, "trial", *options], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout.splitlines()[-1])["threads"] == 1
+    options += ["--batch-size", "64", "--queue-size", "64", "--json", "--threads", str(asked)]
+    ended = mixco("trial", *options)
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out.splitlines()[-1])["threads"] == asked == torch.get_num_threads()
 
 
 @pytest.mark.parametrize("how", [["--workers", "2"], ["--runner", "train"], ["--repeat", "x"]])

@@ -72,6 +72,7 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in MEASURED}
 
 
+@pytest.mark.slow
 def test_one_worker_gives_the_numbers_of_the_same_trial_here_bit_for_bit(
     tmp_path: Path, data_dir: Path
 ) -> None:
