@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint format docs dist clean
+.PHONY: setup demo test test-slow test-gpu lint format docs dist clean
 
 setup: .venv/.ready
 
@@ -30,6 +30,12 @@ test: setup
 
 test-slow: setup
 	$(PYTEST) -m slow
+
+# On a machine that has a GPU and a Python with torch, but perhaps neither Ray nor a registry:
+# make test-gpu GPU_PYTHON=python3. Only these files can be read there.
+GPU_PYTHON ?= $(BIN)/python
+test-gpu:
+	$(GPU_PYTHON) -m pytest -m gpu $$(grep -l 'device: str' tests/test_*.py)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.local_head import Head, local_head
+if TYPE_CHECKING:
+    from tests.local_head import Head
 
 # Several test processes share the cores. By default a thread of torch spins while it waits for
 # another thread, and so takes the core that the other one needs: a trial of two epochs beside other
@@ -41,8 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def head() -> Iterator[Head]:
+def head() -> Iterator["Head"]:
     """One head for all tests that leave it as it was: it takes a while to start."""
+    from tests.local_head import local_head  # needs Ray, which tests on a GPU can do without
+
     with local_head() as running:
         yield running
 
@@ -61,3 +65,22 @@ def without_compiler() -> Callable[[str], None]:
         )
 
     return run
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes ``device`` on the CPU, and on a GPU where there is one."""
+    if "device" in metafunc.fixturenames:
+        import torch  # not above: it reads OMP_WAIT_POLICY
+
+        gpu = [pytest.param("cuda", marks=pytest.mark.gpu)] * torch.cuda.is_available()
+        metafunc.parametrize("device", ["cpu", *gpu], indirect=True)
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """``cpu`` or ``cuda``; on a GPU in full precision, and the same in each run."""
+    import torch
+
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield request.param

@@ -71,10 +71,12 @@ def one_view(image: Tensor, views: Views, index: int) -> Tensor:
     return image
 
 
-def test_a_whole_view_is_torchvisions(photographs: Tensor) -> None:
+def test_a_whole_view_is_torchvisions(photographs: Tensor, device: str) -> None:
     for seed in range(5):
-        views = draw_views(len(photographs), SIZE, ALL, torch.Generator().manual_seed(seed))
-        ours = apply_views(photographs, views, ALL)
+        generator = torch.Generator(device).manual_seed(seed)
+        drawn = draw_views(len(photographs), SIZE, ALL, generator)
+        ours = apply_views(photographs.to(device), drawn, ALL).cpu()
+        views = Views(*(part.cpu() for part in drawn))
         for index, image in enumerate(photographs):
             difference = (ours[index] - one_view(image / 255, views, index)).abs()
             # Half a step of eight bits; hue of nearly grey pixels amplifies float rounding.

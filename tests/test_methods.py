@@ -27,21 +27,21 @@ def config(**fields: Any) -> TrialConfig:
     return TrialConfig(**{**base, **chosen, "mix_batch_norm": "separate", **fields})
 
 
-def build(**fields: Any) -> ContrastiveMethod:
+def build(device: str = "cpu", **fields: Any) -> ContrastiveMethod:
     torch.manual_seed(3)
-    method = build_method(config(**fields), channels=1)
+    method = build_method(config(**fields), channels=1).to(device)
     # Evaluation mode: batch norm then treats every image alone, so the slow code may too.
     return method.eval()
 
 
-def views() -> tuple[Tensor, Tensor]:
+def views(device: str = "cpu") -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(5)
-    view1, view2 = torch.randn(2, N, 1, 8, 8, generator=generator)
+    view1, view2 = torch.randn(2, N, 1, 8, 8, generator=generator).to(device)
     return view1, view2
 
 
 def mix(view: Tensor) -> Mixture:
-    return mixco(view, 1.0, stream(0, "mixing"))
+    return mixco(view, 1.0, stream(0, "mixing", device=view.device))
 
 
 def soft_loss(row: Tensor, keys: list[Tensor], shares: dict[int, float], tau: float) -> float:
@@ -50,10 +50,10 @@ def soft_loss(row: Tensor, keys: list[Tensor], shares: dict[int, float], tau: fl
     return -sum(share * math.log(scores[j] / sum(scores)) for j, share in shares.items())
 
 
-def test_mixco_on_moco_follows_the_paper() -> None:
-    method = build(method="moco", arm="mixco")
+def test_mixco_on_moco_follows_the_paper(device: str) -> None:
+    method = build(device, method="moco", arm="mixco")
     assert isinstance(method, MoCo)
-    view1, view2 = views()
+    view1, view2 = views(device)
     with torch.no_grad():
         losses = method(view1, view2, mix)
         q, k, mixture = method.embedding(view1), method.key_embedding(view2), mix(view1)
@@ -73,9 +73,9 @@ def test_mixco_on_moco_follows_the_paper() -> None:
     assert losses.total.item() == pytest.approx(clean + BETA * mixing_loss, rel=1e-4)
 
 
-def test_mixco_on_simclr_mixes_each_view_against_the_other() -> None:
-    method = build(method="simclr", arm="mixco")
-    view1, view2 = views()
+def test_mixco_on_simclr_mixes_each_view_against_the_other(device: str) -> None:
+    method = build(device, method="simclr", arm="mixco")
+    view1, view2 = views(device)
     with torch.no_grad():
         losses = method(view1, view2, mix)
         z1, z2 = method.embedding(view1), method.embedding(view2)
@@ -118,13 +118,13 @@ def test_i_mix_replaces_the_clean_loss_and_un_mix_weighs_two_keys() -> None:
 
 
 @pytest.mark.parametrize("size", [3, 8, 11, 20])
-def test_queue_holds_the_newest_keys_whatever_the_batch(size: int) -> None:
-    method = build(method="moco", arm="none", queue_size=size)
+def test_queue_holds_the_newest_keys_whatever_the_batch(size: int, device: str) -> None:
+    method = build(device, method="moco", arm="none", queue_size=size)
     assert isinstance(method, MoCo)
     expected = list(method.queue.clone())
     place = 0
     for step in range(7):
-        keys = torch.randn(8, 6, generator=torch.Generator().manual_seed(step))
+        keys = torch.randn(8, 6, generator=torch.Generator().manual_seed(step)).to(device)
         method.fresh_keys = keys
         method.enqueue()
         for key in keys[-size:]:
@@ -176,14 +176,16 @@ def test_batch_norm_defaults_to_what_the_paper_ran() -> None:
 
 @pytest.mark.parametrize("arm", ARMS)
 @pytest.mark.parametrize("method", ["moco", "simclr"])
-def test_gradients_reach_every_weight_of_the_trained_encoder(method: str, arm: str) -> None:
-    model = build(method=method, arm=arm).train()
+def test_gradients_reach_every_weight_of_the_trained_encoder(
+    method: str, arm: str, device: str
+) -> None:
+    model = build(device, method=method, arm=arm).train()
     makers = {"i-mix": i_mix, "un-mix": un_mix}
 
     def draw(view: Tensor) -> Mixture:
         if arm == "extra-crop":
             return unmixed(view[: N // 2])
-        return makers.get(arm, mixco)(view, 1.0, stream(0, "mixing"))
+        return makers.get(arm, mixco)(view, 1.0, stream(0, "mixing", device=view.device))
 
-    model(*views(), None if arm == "none" else draw).total.backward()
+    model(*views(device), None if arm == "none" else draw).total.backward()
     assert all(p.grad is not None and p.grad.any() for p in model.embedding.parameters())

@@ -16,7 +16,7 @@ from trainables.evaluation import PROBES, knn
 from trainables.evaluation.features import Subject
 
 
-def two_classes() -> Subject:
+def two_classes(device: str = "cpu") -> Subject:
     """Dark images and bright ones: any classifier on any sensible features tells them apart."""
     generator = torch.Generator().manual_seed(0)
 
@@ -29,22 +29,22 @@ def two_classes() -> Subject:
     data = Dataset(
         "shades", ("dark", "bright"), "", 8, 1, (0.5,), (0.3,), train, validation, test, Path()
     )
-    config = TrialConfig(encoder="resnet10", width=2, knn_k=5, device="cpu", precision="fp32")
+    config = TrialConfig(encoder="resnet10", width=2, knn_k=5, device=device, precision="fp32")
     torch.manual_seed(0)
-    return Subject(config, build_encoder(config, 1), data, test, Runtime(config))
+    return Subject(config, build_encoder(config, 1).to(device), data, test, Runtime(config))
 
 
 @pytest.mark.parametrize("name", PROBES)
-def test_every_probe_scores_the_split_that_it_is_given(name: str) -> None:
+def test_every_probe_scores_the_split_that_it_is_given(name: str, device: str) -> None:
     probe = PROBES[name]
     assert probe.name == name
     assert probe.summary
-    subject = two_classes()
+    subject = two_classes(device)
     before = {key: value.clone() for key, value in subject.encoder.state_dict().items()}
     found = probe.load()(subject)
     assert found.top1 == 100
     assert found.top5 == 100
-    again = probe.load()(two_classes())  # a probe repeats
+    again = probe.load()(two_classes(device))  # a probe repeats
     assert (again.top1, again.top5) == (found.top1, found.top5)
     assert found.right is not None and again.right is not None
     assert torch.equal(again.right, found.right)
