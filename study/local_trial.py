@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from trainables.on_ray.train import TrainTrial
     from trainables.trial import Trial
 
-OnEpoch = Callable[[dict[str, Any]], None]
+OnSaved = Callable[[dict[str, Any] | None], None]
+"""Called when the checkpoint is written: with the row of the epoch that has ended, if one has."""
 Progress = Callable[[int, int], None]
+Pause = Callable[[], bool]
 
 
 def identity(config: TrialConfig) -> dict[str, Any]:
@@ -41,20 +43,23 @@ def run(
     trial: Trial | TrainTrial,
     store: Store,
     checkpoint: Path,
-    on_epoch: OnEpoch,
+    on_saved: OnSaved,
     progress: Progress | None,
     runner: str = "reused",
+    pause: Pause | None = None,
 ) -> dict[str, Any]:
-    """Run ``trial`` to its end, with a checkpoint after each epoch; record it and return its row.
+    """Run ``trial`` to its end; record it and return its row.
+
+    A checkpoint is written after each epoch, and within an epoch where ``pause`` answers yes.
 
     A trial that diverges is recorded with the status ``diverged``. Every other error is raised.
     """
     row = {**identity(trial.config), "runner": runner}
     try:
         while not trial.done:
-            epoch = trial.advance(progress)
+            epoch = trial.advance(progress, pause)
             trial.save(checkpoint)
-            on_epoch(epoch)
+            on_saved(epoch)
         result = trial.finish()
     except Exception as error:
         ending = ending_of(error)

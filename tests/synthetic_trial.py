@@ -50,7 +50,7 @@ class SyntheticTrial:
         end = 60 + 5 * math.log2(config.width) - 2 * miss + noise
         return max(1.0, min(99.0, end * (1 - math.exp(-3 * epoch / config.epochs))))
 
-    def advance(self) -> dict[str, Any]:
+    def advance(self, *, pause: Callable[[], bool] | None = None) -> dict[str, Any]:
         if self.seconds_per_epoch:
             time.sleep(self.seconds_per_epoch)
         self.epoch += 1
@@ -116,9 +116,9 @@ class MakeSynthetic:
         if self.trouble:
             advance, trouble = trial.advance, self.trouble
 
-            def advance_or_not() -> dict[str, Any]:
+            def advance_or_not(**options: Any) -> dict[str, Any]:
                 trouble(config, trial.epoch + 1)
-                return advance()
+                return advance(**options)
 
             trial.advance = advance_or_not  # type: ignore[method-assign]
         return trial

@@ -15,6 +15,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -210,6 +211,7 @@ class Notes:
     def note(self, text: str) -> None:
         self.said += text
 
+    def step(self, step: int, steps: int) -> None: ...
     def epoch(self, row: dict[str, Any]) -> None: ...
 
 
@@ -232,18 +234,41 @@ def test_a_signal_says_what_is_kept_and_how_to_go_on(
     number: str, code: int, tmp_path: Path, default_signals: None
 ) -> None:
     view, checkpoint = Notes(), tmp_path / "trial.pt"
-    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
+    trial = SimpleNamespace(epoch=3, steps_done=0, steps_per_epoch=9)
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     with pytest.raises(SystemExit) as ended, Kept(checkpoint, view) as kept:
-        kept.shown({"epoch": 3})
+        kept.follow(trial)
         signal.raise_signal(getattr(signal, number))  # in this thread, at once
     assert ended.value.code == code
-    assert "after epoch 3" in view.said and str(checkpoint) in view.said
+    assert "up to epoch 3 is kept" in view.said and str(checkpoint) in view.said
     assert "the same command goes on" in view.said
     assert {n: signal.getsignal(n) for n in before} == before
     early = Notes()
     with pytest.raises(SystemExit), Kept(checkpoint, early):
         signal.raise_signal(getattr(signal, number))  # in this thread, at once
     assert "nothing is kept" in early.said
+    within = Notes()
+    with pytest.raises(SystemExit) as ended, Kept(checkpoint, within) as kept:
+        kept.follow(trial)
+        kept.step(4, 9)
+        assert not kept.pause()
+        signal.raise_signal(getattr(signal, number))  # during step 5: the trial cannot be saved
+        kept.step(5, 9)
+        assert kept.pause()
+        trial.steps_done = 5
+        kept.saved(None)
+    assert ended.value.code == code
+    assert "up to step 5 of 9 in epoch 4 is kept" in within.said
+
+
+def test_a_second_signal_does_not_wait_for_the_step(tmp_path: Path, default_signals: None) -> None:
+    view = Notes()
+    with pytest.raises(SystemExit), Kept(tmp_path / "trial.pt", view) as kept:
+        kept.step(1, 9)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("the signal was ignored")
+    assert "nothing is kept" in view.said
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:

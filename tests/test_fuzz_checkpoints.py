@@ -46,6 +46,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
     )  # fmt: skip
     trial = Trial(config, data_dir=folder)
     trial.advance()
+    assert trial.advance(pause=lambda: True) is None  # after a step of the second epoch
     return trial
 
 
@@ -76,7 +77,14 @@ def held(trial: Trial) -> list[Any]:
     state = trial.pretraining.state_dict()
     momenta = state["optimizer"]["state"].values()
     tensors = [*state["method"].values(), *(part["momentum_buffer"] for part in momenta)]
-    plain = [trial.epoch, trial.seconds, trial.loss, trial.knn_accuracy, str(trial.rows)]
+    plain = [
+        trial.epoch,
+        trial.steps_done,
+        trial.seconds,
+        trial.loss,
+        trial.knn_accuracy,
+        str(trial.rows),
+    ]
     return [*plain, *(tensor.numpy().tobytes() for tensor in tensors)]
 
 

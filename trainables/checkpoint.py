@@ -16,10 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from trainables.atomic_write import atomic_file
+from trainables.begun_epoch import BegunEpoch
 from trainables.config import describe
 from trainables.errors import InputError, cause, shown
 
 _KIND = "mixco-study checkpoint 2"
+_WITHIN_EPOCH = "mixco-study checkpoint 3"  # not for older versions: they would skip steps
 _WITHOUT_DIGEST = "mixco-study checkpoint 1"
 _DIGEST = b"sha256:"
 _COMMENT_LENGTH = 2  # bytes at the end of a zip file without comment: the comment's length, 0
@@ -39,10 +41,19 @@ class _Images(_Part):
     std: list[Annotated[float, Field(gt=0)]]
 
 
+class _Begun(_Part):
+    steps: Annotated[int, Field(ge=0)]
+    sums: Tensor
+    seconds: Annotated[float, Field(ge=0)]
+    generators: dict[str, Tensor]
+
+
 class _Training(_Part):
     epoch: Annotated[int, Field(ge=0)]
     method: dict[str, Tensor]
     optimizer: dict[str, Any]
+    begun: _Begun | None = None
+    """The epoch under way, if there is one."""
 
 
 class _Checkpoint(_Part):
@@ -64,9 +75,10 @@ def save(path: Path, state: dict[str, Any]) -> None:
     Raises:
         OSError: the file system refused; an older file at ``path`` is unchanged.
     """
+    kind = _WITHIN_EPOCH if state.get("pretraining", {}).get("begun") else _KIND
     try:
         with atomic_file(path) as file:
-            torch.save({"kind": _KIND, **state}, file)
+            torch.save({"kind": kind, **state}, file)
             file.flush()
             _append_digest(file)
     except (OSError, RuntimeError) as error:
@@ -94,9 +106,9 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     except Exception as error:  # torch documents no errors; on damage it raises many
         raise _damaged(path, cause(error)) from None
     kind = state.get("kind") if isinstance(state, dict) else None
-    if kind not in (_KIND, _WITHOUT_DIGEST):
+    if kind not in (_KIND, _WITHIN_EPOCH, _WITHOUT_DIGEST):
         raise InputError(f"{shown(path)}: not a checkpoint of this tool (expected {_KIND!r})")
-    if kind == _KIND and not digest:
+    if kind != _WITHOUT_DIGEST and not digest:
         raise _damaged(path, "its checksum is missing")
     try:
         _Checkpoint.model_validate(state)
@@ -143,6 +155,32 @@ def check_fits(
             raise _damaged(path, "the optimizer's state is not SGD's")
         if (momentum := buffers["momentum_buffer"]) is not None:
             _check_tensor(path, f"momentum {index}", momentum, parameters[index])
+
+
+def check_begun(state: dict[str, Any], path: Path, steps_per_epoch: int, own: BegunEpoch) -> None:
+    """Refuse the state of an epoch under way that a trial cannot continue from.
+
+    Args:
+        state, path: as for `check_fits`.
+        steps_per_epoch: the trial's.
+        own: an epoch of the trial; it is changed.
+
+    Raises:
+        InputError: the state is damaged, or its random streams are of another kind of device.
+    """
+    begun = state["pretraining"].get("begun")
+    if begun is None:
+        return
+    if begun["steps"] > steps_per_epoch or begun["generators"].keys() != own.generators.keys():
+        raise _damaged(path, "its epoch under way is another trial's")
+    _check_tensor(path, "the sum of losses", begun["sums"], own.sums)
+    try:
+        own.load_state_dict(begun)
+    except (RuntimeError, TypeError):
+        raise InputError(
+            f"{shown(path)}: was made within an epoch, on another kind of device than "
+            f"{own.sums.device} (go on with the field device that it was made with)"
+        ) from None
 
 
 def _check_tensor(path: Path, name: str, found: Any, own: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Pretraining: one config on one data set, trained an epoch at a time, restorable after each.
+"""Pretraining: one config on one data set, trained an epoch at a time, restorable after each step.
 
 This module knows nothing of studies, tuners or files. `trial.py` and the Ray trainables drive it.
 """
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from trainables.arms.base import Draws, Mix
+from trainables.begun_epoch import BegunEpoch
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
 from trainables.device import grouped_norm, synced_norm, world
@@ -31,8 +32,12 @@ class Diverged(FloatingPointError):  # noqa: N818
     """The loss is not finite. It would not become finite again in the rest of the trial."""
 
 
+Batch = tuple[Tensor, Tensor, Mix | None]
+"""This worker's two views, normalised, and what makes the arm's extra images, if it makes any."""
 Progress = Callable[[int, int], None]
 """Called after each step: (number of the step in its epoch, from 1; steps in an epoch)."""
+Pause = Callable[[], bool]
+"""Asked after each step: whether to pause, so that the trial can be saved."""
 
 
 class Pretraining:
@@ -43,8 +48,9 @@ class Pretraining:
         data: its data set; only its training images are read.
         runtime: device, precision and compilation, resolved.
 
-    ``advance`` trains an epoch and returns its row. Between two epochs ``state_dict`` gives what
-    ``load_state_dict`` needs to continue bit for bit on a machine of the same kind.
+    ``advance`` trains an epoch and returns its row. After an epoch, or where ``advance`` pauses
+    within one, ``state_dict`` gives what ``load_state_dict`` needs to continue bit for bit on a
+    machine of the same kind.
     """
 
     def __init__(self, config: TrialConfig, data: Dataset, runtime: Runtime) -> None:
@@ -65,8 +71,7 @@ class Pretraining:
             )
         self.config, self.data, self.runtime = config, data, runtime
         self.epoch = 0
-        self._sum: Tensor | None = None
-        self._steps = 0
+        self._begun: BegunEpoch | None = None  # the epoch under way
         self.policy = policy_of(config, data)
         self.steps_per_epoch = len(data.train) // config.batch_size
         with torch.random.fork_rng(devices=[]):
@@ -106,28 +111,51 @@ class Pretraining:
         """Training images seen so far; an image counts once in each epoch."""
         return self.epoch * self.steps_per_epoch * self.config.batch_size
 
-    def advance(self, progress: Progress | None = None) -> dict[str, Any]:
-        """Train one epoch.
+    @property
+    def steps_done(self) -> int:
+        """Steps done of the epoch under way; 0 between two epochs."""
+        return self._begun.steps if self._begun else 0
+
+    def advance(
+        self, progress: Progress | None = None, pause: Pause | None = None
+    ) -> dict[str, Any] | None:
+        """Train to the end of an epoch, or to a pause within it.
+
+        Args:
+            progress: called after each step.
+            pause: asked after each step. On one worker only: several would have to answer alike,
+                and a saved state holds the batch-norm averages of one.
 
         Returns:
             The epoch's row: epoch, loss, contrastive_loss, mixing_loss, learning_rate, images,
-            images_per_second.
+            images_per_second. After a pause None; the next call goes on with the same epoch.
 
         Raises:
             Diverged: the loss is not finite.
         """
+        assert pause is None or world.size() == 1
         start = time.perf_counter()
         self.method.train()
-        sums = torch.zeros(3, device=self.runtime.device)
-        self._sum = sums
-        for step, batch in enumerate(self._batches(), start=1):
-            sums += self._step(self.epoch * self.steps_per_epoch + step - 1, *batch)
-            self._steps = step
+        self._begun = begun = self._begun or self.begin()
+        done = self.epoch * self.steps_per_epoch
+        for batch in self._batches(begun):
+            begun.sums += self._step(done + begun.steps, *batch)
+            begun.steps += 1
             if progress:
-                progress(step, self.steps_per_epoch)
-        world.average_([sums, *self._own_averages()])
-        loss, contrastive, mixed = (sums / self.steps_per_epoch).tolist()
-        seconds = time.perf_counter() - start
+                progress(begun.steps, self.steps_per_epoch)
+            if pause and pause():
+                begun.sums.tolist()  # waits until a GPU has done these steps: their time is counted
+                begun.seconds += time.perf_counter() - start
+                return None
+        world.average_([begun.sums, *self._own_averages()])
+        losses = (begun.sums / self.steps_per_epoch).tolist()
+        begun.seconds += time.perf_counter() - start
+        self._begun = None
+        return self._row(losses, begun.seconds)
+
+    def _row(self, losses: list[float], seconds: float) -> dict[str, Any]:
+        """Ends an epoch with mean losses (total, contrastive, mixing); returns its row."""
+        loss, contrastive, mixed = losses
         self.epoch += 1
         if not math.isfinite(loss):
             raise Diverged(f"loss is {loss} in epoch {self.epoch}")
@@ -143,11 +171,12 @@ class Pretraining:
         }
 
     def loss_so_far(self) -> float | None:
-        """Mean loss of this worker's steps in the latest epoch; None before the first step.
+        """Mean loss of this worker's steps in the epoch under way; None between two epochs.
 
         Copies a value from the device: a GPU waits for it, so do not ask after every step.
         """
-        return None if self._sum is None else float(self._sum[0]) / self._steps
+        begun = self._begun
+        return None if begun is None or not begun.steps else float(begun.sums[0]) / begun.steps
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then half a cosine to zero; ``step`` counts from 0 over the trial."""
@@ -173,11 +202,16 @@ class Pretraining:
             "epoch": self.epoch,
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            **({"begun": self._begun.state_dict()} if self._begun else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a ``state_dict`` of the same config."""
         self.epoch = state["epoch"]
+        self._begun = None
+        if begun := state.get("begun"):
+            self._begun = self.begin()
+            self._begun.load_state_dict(begun)
         self.method.load_state_dict(state["method"])
         own, saved = self.optimizer.state_dict()["param_groups"], state["optimizer"]
         # Settings that the torch of the checkpoint did not know keep this trial's values.
@@ -186,28 +220,33 @@ class Pretraining:
         ]
         self.optimizer.load_state_dict({**saved, "param_groups": groups})
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor, Mix | None]]:
-        """For each step of this epoch: this worker's two views, and what makes the arm's images.
+    def begin(self) -> BegunEpoch:
+        """The present epoch at its start."""
+        return BegunEpoch(self.config, self.epoch, len(self._images), self.runtime.device)
+
+    def _batches(self, begun: BegunEpoch | None = None) -> Iterator[Batch]:
+        """The batch of each step to come.
 
         Every worker draws for the whole batch, so that results do not depend on how many workers
         there are.
+
+        Args:
+            begun: the epoch; default: the present one from its start.
         """
-        config, device, size = self.config, self.runtime.device, self.data.image_size
-
-        def generator(purpose: str) -> torch.Generator:
-            return stream(config.seed, purpose, self.epoch, device)
-
-        order = torch.randperm(len(self._images), generator=generator("order"), device=device)
-        first, second, mixer = generator("view1"), generator("view2"), generator("mixing")
-        n, part = config.batch_size, world.part(config.batch_size)
-        for step in range(self.steps_per_epoch):
-            rows = order[step * n : (step + 1) * n]
+        begun = begun or self.begin()
+        streams = begun.generators
+        n, part = self.config.batch_size, world.part(self.config.batch_size)
+        for step in range(begun.steps, self.steps_per_epoch):
+            rows = begun.order[step * n : (step + 1) * n]
             images = self._images[rows[part]]
-            views = [draw_views(n, size, self.policy, g) for g in (first, second)]
+            views = [
+                draw_views(n, self.data.image_size, self.policy, streams[name])
+                for name in ("view1", "view2")
+            ]
             if world.size() > 1:
                 views = [view.rows(part.start, part.stop) for view in views]
             view1, view2 = (self._view(images, view) for view in views)
-            yield view1, view2, self._mix(rows, mixer)
+            yield view1, view2, self._mix(rows, streams["mixing"])
 
     def _view(self, images: Tensor, views: Views) -> Tensor:
         # Arms may make further views inside the step, where autocast is on and would round them.

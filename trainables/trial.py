@@ -26,7 +26,7 @@ from trainables.device.runtime import Runtime
 from trainables.errors import InputError
 from trainables.evaluation import PROBES, features, geometry, knn, per_image
 from trainables.evaluation.features import Accuracy, Subject
-from trainables.pretraining import Diverged, Pretraining, Progress
+from trainables.pretraining import Diverged, Pause, Pretraining, Progress
 from trainables.streams import stream
 from trainables.views.augment import apply_views
 from trainables.views.parameters import draw_views
@@ -107,19 +107,30 @@ class Trial:
         return self.pretraining.steps_per_epoch
 
     @property
+    def steps_done(self) -> int:
+        """Updates of the weights in the epoch under way; 0 between two epochs."""
+        return self.pretraining.steps_done
+
+    @property
     def done(self) -> bool:
         """Whether every epoch is trained."""
         return self.pretraining.done
 
     def loss_so_far(self) -> float | None:
-        """Mean loss of the latest epoch's steps so far; None before the first step."""
+        """Mean loss of the steps in the epoch under way; None between two epochs."""
         return self.pretraining.loss_so_far()
 
-    def advance(self, progress: Progress | None = None) -> dict[str, Any]:
-        """Train one epoch; measure kNN accuracy every ``knn_every`` epochs and after the last.
+    def advance(
+        self, progress: Progress | None = None, pause: Pause | None = None
+    ) -> dict[str, Any] | None:
+        """Train to the end of an epoch, or to a pause within it.
+
+        kNN accuracy is measured every ``knn_every`` epochs and after the last. ``progress`` and
+        ``pause`` are those of `Pretraining.advance`.
 
         Returns:
-            A row of the table ``epochs``, without ``trial_id``.
+            A row of the table ``epochs``, without ``trial_id``. After a pause None; the next call
+            goes on with the same epoch.
 
         Raises:
             Diverged: the loss is not finite.
@@ -127,15 +138,18 @@ class Trial:
         """
         start = time.perf_counter()
         with self._naming_memory():
-            row = self.pretraining.advance(progress)
+            row = self.pretraining.advance(progress, pause)
+        if row is None:
+            self.seconds += time.perf_counter() - start
+            return None
         self.loss = row["loss"]
         every = self.config.knn_every
         # Test images may not steer training, so the accuracies on the way are on validation images.
         self.knn_accuracy = None
         if self.done or (every and self.epoch % every == 0):
             self.knn_accuracy = knn.score(self._subject(self.data, self.data.validation)).top1
-        seconds = time.perf_counter() - start
-        self.seconds += seconds
+        self.seconds += time.perf_counter() - start
+        seconds = self.seconds - sum(row["seconds"] for row in self.rows)  # pauses left out
         self._measure_memory()
         self.rows.append({**row, "knn_accuracy": self.knn_accuracy, "seconds": seconds})
         return self.rows[-1]
@@ -232,6 +246,7 @@ class Trial:
                 )
         training = self.pretraining
         checkpoint.check_fits(state, path, self.config.epochs, training.method, training.optimizer)
+        checkpoint.check_begun(state, path, training.steps_per_epoch, training.begin())
         training.load_state_dict(state["pretraining"])
         self.seconds, self.loss = state["seconds"], state["loss"]
         self.knn_accuracy, self.rows = state["knn_accuracy"], state["rows"]

@@ -200,7 +200,7 @@ def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: 
     from reports.store.schema import COMPLETE
     from reports.store.tables import open_store
     from study import local_trial
-    from study.commands.interruption import Kept
+    from study.commands.interruption import Kept, reached
     from trainables.data.sources import find_source
     from trainables.data_dir import default_data_dir
 
@@ -218,10 +218,12 @@ def _run(config: TrialConfig, how: How, results: Path, data: Path | None, view: 
         checkpoint.parent.mkdir(parents=True, exist_ok=True)  # fail now, not after an epoch
         if checkpoint.exists():
             trial.restore(checkpoint)
-            kept.epoch = trial.epoch
-            view.note(f"continuing after epoch {trial.epoch} ({checkpoint})")
+            view.note(f"continuing after {reached(trial)} ({checkpoint})")
+        kept.follow(trial)
         with view.progress(trial):
-            row = local_trial.run(trial, store, checkpoint, kept.shown, view.step, how.runner)
+            row = local_trial.run(
+                trial, store, checkpoint, kept.saved, kept.step, how.runner, kept.pause
+            )
     view.result(row)
     if row["status"] != COMPLETE:
         view.note(f"{row['status']}: {row['error']}")

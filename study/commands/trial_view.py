@@ -69,7 +69,7 @@ class View:
             self.note(load)
         columns = (*bar_columns(), text_column("{task.fields[figures]}"))
         total = trial.config.epochs * trial.steps_per_epoch
-        self._steps = trial.epoch * trial.steps_per_epoch
+        self._steps = trial.epoch * trial.steps_per_epoch + trial.steps_done
         with Progress(*columns, console=self._errors) as self._bar:
             self._task = self._bar.add_task(
                 f"epoch {trial.epoch}/{trial.config.epochs}", total=total, figures=""

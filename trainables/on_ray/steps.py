@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 import ray
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
+from trainables.checkpoint_clock import CHECKPOINT_SECONDS
 from trainables.config import TrialConfig
 from trainables.endings import Ending
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3
 """How many attempts a trial has. The error of the last one is recorded."""
-CHECKPOINT_SECONDS = 60.0
-"""Seconds of work that a trial may lose when its node dies."""
 CHECKPOINT_FILE = "trial.pt"
 
 Row = dict[str, Any]
@@ -40,7 +39,7 @@ class Steps(Protocol):
     def epoch(self) -> int: ...
     @property
     def done(self) -> bool: ...
-    def advance(self) -> Mapping[str, Any]: ...
+    def advance(self, *, pause: Callable[[], bool] | None = None) -> Mapping[str, Any] | None: ...
     def finish(self) -> Any: ...
     def summary(self) -> Mapping[str, Any]: ...
     def save(self, path: Path) -> None: ...
@@ -73,7 +72,10 @@ class Assignment(TypedDict):
 
 
 class StepReport(TypedDict, total=False):
-    """What a process reports after each epoch. Only its last report has a ``status``."""
+    """What a process reports after each epoch, and after a pause in which the trial is saved.
+
+    Only its last report has a ``status``. After a pause the report has no ``epoch`` and no ``row``.
+    """
 
     epoch: int
     row: Row

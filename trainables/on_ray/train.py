@@ -41,6 +41,8 @@ class TrainTrial:
 
     steps_per_epoch = 1
     """Progress is reported once per epoch."""
+    steps_done = 0
+    """Workers pause between epochs only."""
 
     def __init__(self, setup: TrialSetup) -> None:
         self.config = setup.config
@@ -62,8 +64,12 @@ class TrainTrial:
         """None: the workers tell of their loss at the end of each epoch."""
         return None
 
-    def advance(self, progress: Callable[[int, int], None] | None = None) -> Row:
-        """Train one epoch; ``progress`` is called once, at its end.
+    def advance(
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        pause: Callable[[], bool] | None = None,
+    ) -> Row:
+        """Train one epoch; ``progress`` is called once, at its end, and ``pause`` never is.
 
         Raises:
             FloatingPointError: the loss is not finite.

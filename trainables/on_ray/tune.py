@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any, assert_never
 
 from ray.tune import Trainable
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
+from trainables.checkpoint_clock import CHECKPOINT_SECONDS, CheckpointClock
 from trainables.config import parse_config
 from trainables.endings import Ending, ending_of
 from trainables.on_ray.steps import (
     ATTEMPTS,
     CHECKPOINT_FILE,
-    CHECKPOINT_SECONDS,
     Assignment,
     MakeTrial,
     Row,
@@ -26,9 +25,10 @@ from trainables.on_ray.train import TrainTrial
 
 
 class TrialTrainable(Trainable):
-    """Runs ``config["assignment"]``, an `Assignment`; each step is an epoch.
+    """Runs ``config["assignment"]``, an `Assignment`.
 
-    What `step` returns is a `StepReport`.
+    A step of Tune is an epoch, or a part of a long epoch after which Tune saves the trial. What
+    `step` returns is a `StepReport`.
     """
 
     def setup(  # type: ignore[override]  # tune.with_parameters adds arguments to Tune's own
@@ -59,11 +59,14 @@ class TrialTrainable(Trainable):
         self.end()
         self._assignment: Assignment = new_config["assignment"]
         self._failed_attempts = 0
-        self._saved_at = time.monotonic()
+        self._clock = CheckpointClock(CHECKPOINT_SECONDS)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Trains one epoch; after the last one, finishes the trial. Starts again after an error."""
+        """Trains to the end of an epoch, or until a checkpoint is due; finishes a trained trial.
+
+        Starts again after an error.
+        """
         while True:
             try:
                 return self._advance()
@@ -76,10 +79,13 @@ class TrialTrainable(Trainable):
 
     def _advance(self) -> dict[str, Any]:
         trial = self._start()
-        row = dict(trial.advance())
-        report: StepReport = {"epoch": row["epoch"], "row": row, "summary": dict(trial.summary())}
+        row = trial.advance(pause=self._clock.is_due)
+        report: StepReport = {"summary": dict(trial.summary())}
         if group := getattr(trial, "group", None):
             report["group"] = group
+        if row is None:
+            return self._saved_after(report)
+        report |= {"epoch": row["epoch"], "row": dict(row)}
         if row.get("knn_accuracy") is not None:
             report["knn_accuracy"] = row["knn_accuracy"]
         if trial.done:
@@ -88,10 +94,12 @@ class TrialTrainable(Trainable):
             report["trial"] = dict(result.trial)
             report["evaluations"] = [dict(evaluation) for evaluation in result.evaluations]
             return {**report, DONE: True}
-        if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
-            self._saved_at = time.monotonic()
-            return {**report, SHOULD_CHECKPOINT: True}
-        return {**report}
+        return self._saved_after(report) if self._clock.is_due() else {**report}
+
+    def _saved_after(self, report: StepReport) -> dict[str, Any]:
+        """The report, with a request to Tune to save the trial."""
+        self._clock.restart()
+        return {**report, SHOULD_CHECKPOINT: True}
 
     def _start(self) -> Steps:
         """The trial; made at the first call."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 import ray
 
+from trainables.checkpoint_clock import CheckpointClock
 from trainables.endings import Ending, ending_of
 from trainables.errors import InputError
 from trainables.on_ray.steps import (
@@ -78,7 +78,7 @@ def _serve(setup: TrialSetup, conductor: Any, content: bytes | None) -> None:
             group.id.hex() if group else None,
         )
     )
-    clock = _CheckpointClock(setup.checkpoint_seconds)
+    clock = CheckpointClock(setup.checkpoint_seconds)
     while True:
         step: NextStep = ray.get(conductor.next.remote(trial.epoch))
         try:
@@ -90,13 +90,19 @@ def _serve(setup: TrialSetup, conductor: Any, content: bytes | None) -> None:
                     tell(Finished(dict(result.trial), list(result.evaluations)))
                     return
                 case "advance":
-                    trained = Trained(dict(trial.advance()), dict(trial.summary()))
+                    row = trial.advance()
+                    assert row is not None  # there was no pause
+                    trained = Trained(dict(row), dict(trial.summary()))
                 case _:
                     assert_never(step)
         except FloatingPointError as error:  # all workers raise it: they share the loss
             tell(Ended(ending_of(error), dict(trial.summary())))
             return
-        checkpoint = _report(trial, trained.row, leads and clock.is_due(trial.done))
+        # A trial that is done needs no checkpoint, unless every epoch is to have one.
+        save = clock.is_due() and not (trial.done and setup.checkpoint_seconds)
+        checkpoint = _report(trial, trained.row, leads and save)
+        if save:
+            clock.restart()
         tell(dataclasses.replace(trained, checkpoint=checkpoint))
 
 
@@ -133,17 +139,3 @@ def _report(trial: Steps, row: Mapping[str, Any], save: bool) -> Checkpoint | No
         trial.save(Path(folder) / CHECKPOINT_FILE)
         ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
     return ray.train.get_checkpoint()
-
-
-class _CheckpointClock:
-    """Says when a checkpoint is due."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._last = seconds, time.monotonic()
-
-    def is_due(self, done: bool) -> bool:
-        """Whether to save now. A trial that is ``done`` is saved only if every epoch is."""
-        if self._seconds and (done or time.monotonic() - self._last < self._seconds):
-            return False
-        self._last = time.monotonic()
-        return True
