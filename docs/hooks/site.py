@@ -13,11 +13,12 @@ _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)]+)\)")
 _COMMANDS = "<!-- commands -->"
 
 
-def on_page_markdown(markdown: str, **info: Any) -> str:
+def on_page_markdown(markdown: str, *, page: Any, **info: Any) -> str:
     """mkdocs calls this for each page: the text of the page as the site shows it."""
     if _COMMANDS in markdown:
         markdown = markdown.replace(_COMMANDS, "\n".join(_commands()))
-    return _OUTSIDE.sub(r"\1 (`\2`)", markdown)
+    in_a_folder = "/" in page.file.src_uri  # then ../ is still a page of the site
+    return markdown if in_a_folder else _OUTSIDE.sub(r"\1 (`\2`)", markdown)
 
 
 def _commands() -> Iterator[str]:
