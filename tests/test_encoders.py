@@ -1,8 +1,11 @@
 """Encoders against torchvision's own, and counted work against its closed form."""
 
+from typing import Any
+
 import pytest
 import torch
 import torchvision
+from torch import nn
 
 from trainables.config import TrialConfig
 from trainables.device.flops import encoder_flops, encoder_parameters, training_flops
@@ -74,10 +77,16 @@ def test_embeddings_are_unit_vectors() -> None:
 @pytest.mark.parametrize("name", RESNETS)
 def test_every_resnet_encoder_keeps_the_contract(name: str) -> None:
     for stem in ENCODERS[name].stems:
-        encoder = build_encoder(TrialConfig(encoder=name, width=2, stem=stem), channels=1)
+        config = TrialConfig(encoder=name, width=2, stem=stem)
+        encoder = build_encoder(config, channels=1)
         assert isinstance(encoder, Encoder)
         assert encoder(torch.randn(2, 1, 16, 16)).shape == (2, encoder.features)
-        assert encoder.example is None  # torchvision's has width 64, three channels
+        found: dict[str, Any] = {"nn": nn}
+        exec(encoder.network_source(config, 1), found)  # torchvision's ResNet
+        theirs = found["network"]()
+        theirs.load_state_dict(encoder.state_dict())
+        images = torch.randn(2, 1, 24, 24)
+        torch.testing.assert_close(theirs(images), encoder(images), rtol=1e-4, atol=1e-4)
         wider = build_encoder(TrialConfig(encoder=name, width=4, stem=stem), channels=1)
         counts = [sum(p.numel() for p in model.parameters()) for model in (encoder, wider)]
         assert counts[1] > 2 * counts[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,10 +21,12 @@ from reports.store.tables import open_store
 from study import local_trial
 from study.commands import export as command
 from trainables.config import TrialConfig
+from trainables.encoders.embedding import build_encoder
 from trainables.errors import InputError
 from trainables.export import export
 from trainables.trial import Trial
 
+ROOT = Path(__file__).parent.parent
 CONFIG = TrialConfig(
     precision="fp32",  # as the exported program computes
     dataset="digits", encoder="resnet10", width=4, batch_size=256, epochs=1, queue_size=64,
@@ -48,7 +51,14 @@ def run(*arguments: Any) -> str:
     return result.output
 
 
-def test_program_gives_the_trials_features_where_only_torch_is(
+def shown_example() -> str:
+    """The Python that the documents show."""
+    page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    return str(example)
+
+
+def test_program_and_module_give_the_trials_features_where_this_package_is_not(
     results: Path, tmp_path: Path
 ) -> None:
     run("digits-moco", "--results", results, "--out", tmp_path / "out")
@@ -64,12 +74,33 @@ def test_program_gives_the_trials_features_where_only_torch_is(
         "images = torch.load('../images.pt')\n"
         "torch.save(encoder(images), '../features.pt')\n"
         "torch.save(encoder(images[:1]), '../first.pt')\n"
+        "del sys.modules['torchvision']\n"
+        "from model import load_encoder\n"
+        "with torch.no_grad(): torch.save(load_encoder().eval()(images), '../module.pt')\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "out", check=True, timeout=120)
+    said = subprocess.run(
+        [sys.executable, "-c", code + shown_example()],
+        cwd=tmp_path / "out", check=True, timeout=120, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert float(said.removeprefix("accuracy ")) > 0.8  # trained at another size of images
     features = torch.load(tmp_path / "features.pt")
     assert torch.allclose(features, expected, atol=1e-4)
+    assert torch.allclose(torch.load(tmp_path / "module.pt"), expected, atol=1e-4)
     assert torch.allclose(torch.load(tmp_path / "first.pt"), expected[:1], atol=1e-4)
     assert features.std(0).mean() > 1e-3  # not constant: the comparison means something
+
+
+def test_an_own_class_is_exported_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "examples" / "own_encoder")
+    config = TrialConfig.model_validate(
+        {**CONFIG.model_dump(), "encoder": "plain:PlainNet", "image_size": 8}
+    )
+    found: dict[str, Any] = {"nn": torch.nn}
+    encoder = build_encoder(config, 1)
+    exec(encoder.network_source(config, 1), found)
+    again = found["network"]()
+    assert type(again) is type(encoder)
+    again.load_state_dict(encoder.state_dict())
 
 
 def test_card_says_what_the_weights_are(results: Path, tmp_path: Path) -> None:

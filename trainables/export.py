@@ -1,4 +1,4 @@
-"""A trained encoder as files for other programs. They need torch, but no part of this package."""
+"""A trained encoder as files for other programs, to use it and to train it further."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from trainables.config import TrialConfig
 from trainables.encoders.embedding import Encoder, build_encoder
 from trainables.errors import InputError
 
-WEIGHTS, PROGRAM, CARD, EXAMPLE = "encoder.safetensors", "encoder.pt2", "card.json", "example.py"
+WEIGHTS, PROGRAM, CARD = "encoder.safetensors", "encoder.pt2", "card.json"
+EXAMPLE, MODEL = "example.py", "model.py"
 
-_PROGRAM_EXAMPLE = """\
+_EXAMPLE = """\
 import torch
 
 encoder = torch.export.load("encoder.pt2").module()
@@ -26,10 +27,36 @@ images = torch.rand(2, {channels}, {size}, {size})  # in 0..1; the program norma
 features = encoder(images)  # [2, {features}]
 """
 
-_LIBRARY_EXAMPLE = """
-# The weights alone fit the library's class, without its classifier. It does not normalise:
-# mean and standard deviation are in card.json.
-"""
+_MODEL = '''\
+"""The trained encoder as a module of torch, to train it further or at another size of images."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+{network}
+
+FEATURES = {features}
+"""Length of the features."""
+MEAN, STD = {mean}, {std}
+"""Of the images that the encoder was trained on, by channel."""
+
+
+class Normalise(nn.Module):
+    """Images in 0..1 as the network was trained on them."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean, std = (images.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+        return (images - mean) / std
+
+
+def load_encoder() -> nn.Sequential:
+    """The trained encoder: images [N, {channels}, H, W] in 0..1 to features [N, {features}]."""
+    trained = network()
+    trained.load_state_dict(load_file(Path(__file__).with_name("encoder.safetensors")))
+    return nn.Sequential(Normalise(), trained)
+'''
 
 
 class _Normalised(nn.Module):
@@ -52,7 +79,9 @@ def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) 
 
     ``encoder.safetensors`` holds the weights, under the names of torchvision or timm.
     ``encoder.pt2`` is the program (torch.export): images [N, C, S, S] in 0..1 to features [N, D],
-    for any N. ``card.json`` says what they are. ``example.py`` loads them.
+    for any N; ``example.py`` loads it where only torch is. ``model.py`` loads the weights into a
+    module that can be trained, of torchvision or timm; an own class needs this package.
+    ``card.json`` says what they are.
 
     Args:
         path: the checkpoint.
@@ -92,13 +121,7 @@ def export(path: Path, config: TrialConfig, card: dict[str, Any], folder: Path) 
         torch.export.save(program, draft / PROGRAM)
         card = {**card, "input": images, "features": encoder.features}
         (draft / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        (draft / EXAMPLE).write_text(_example(encoder, images), encoding="utf-8")
-
-
-def _example(encoder: Encoder, images: dict[str, Any]) -> str:
-    text = _PROGRAM_EXAMPLE.format(
-        channels=images["channels"], size=images["size"], features=encoder.features
-    )
-    if encoder.example:
-        text += _LIBRARY_EXAMPLE + encoder.example
-    return text
+        known = {**images, "features": encoder.features}
+        (draft / EXAMPLE).write_text(_EXAMPLE.format(**known), encoding="utf-8")
+        network = encoder.network_source(sized, images["channels"])
+        (draft / MODEL).write_text(_MODEL.format(**known, network=network), encoding="utf-8")

@@ -12,6 +12,15 @@ from trainables.encoders.base import EncoderFamily
 from trainables.own_parameters import Parameter
 from trainables.registry import summary_of
 
+_OWN_CLASS = """\
+from trainables.config import TrialConfig
+from trainables.encoders.embedding import build_encoder
+
+
+def network() -> nn.Module:
+    return build_encoder(TrialConfig(**{fields!r}), {channels})
+"""
+
 
 class Encoder(nn.Module):
     """Images [N, channels, H, W] to features [N, ``features``].
@@ -55,10 +64,21 @@ class Encoder(nn.Module):
         """The module whose weights an export holds, under its own names."""
         return self
 
-    @property
-    def example(self) -> str | None:
-        """Python that loads encoder.safetensors into the class of a library, if one fits it."""
-        return None
+    def network_source(self, config: TrialConfig, channels: int) -> str:
+        """Python that defines ``network()``: an untrained module with the weights' names.
+
+        By default it takes this class and so needs this package; a family that some library has
+        takes the library's class.
+
+        Args:
+            config: of the trial; its ``image_size`` is set.
+            channels: of the images.
+        """
+        names = ("encoder", "width", "stem", *(own.name for own in self.own_parameters))
+        fields = {name: config.value(name) for name in names}
+        return _OWN_CLASS.format(
+            fields={**fields, "image_size": config.image_size}, channels=channels
+        )
 
 
 class Projection(nn.Sequential):

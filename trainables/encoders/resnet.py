@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
+from trainables.config import TrialConfig
 from trainables.encoders.embedding import Encoder
 from trainables.native.batch_norm import normalise
 
@@ -42,12 +43,20 @@ _DEPTHS: dict[str, tuple[type[_Basic] | type[_Bottleneck], tuple[int, ...]]] = {
 _STEMS = {"small": (3, 1, False), "tiny": (3, 2, False), "imagenet": (7, 2, True)}
 """By stem: kernel and stride of the first convolution, and whether max pooling follows."""
 _TORCHVISION = """\
-import torchvision
-from safetensors.torch import load_file
+from torchvision.models.resnet import {block}, ResNet
 
-resnet = torchvision.models.{encoder}()
-resnet.fc = torch.nn.Identity()
-resnet.load_state_dict(load_file("encoder.safetensors"))
+
+def network() -> nn.Module:
+    resnet = ResNet({block}, {depths})
+    resnet.conv1 = nn.{conv1}
+    resnet.bn1 = nn.BatchNorm2d({width})
+    resnet.maxpool = nn.{maxpool}
+    resnet.inplanes = {width}  # torchvision's own stages have 64, 128, 256 and 512 channels
+    for stage, depth in enumerate({depths}):
+        layer = resnet._make_layer({block}, {width} << stage, depth, stride=2 if stage else 1)
+        setattr(resnet, f"layer{{stage + 1}}", layer)
+    resnet.fc = nn.Identity()
+    return resnet
 """
 
 
@@ -66,7 +75,6 @@ class ResNet(Encoder):
 
     def __init__(self, encoder: str, width: int, stem: str = "small", channels: int = 3) -> None:
         super().__init__()
-        self._name = encoder
         block, depths = _DEPTHS[encoder]
         self.features = 8 * width * block.expansion
         kernel, stride, pool = _STEMS[stem]
@@ -96,11 +104,16 @@ class ResNet(Encoder):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    @property
-    def example(self) -> str | None:
-        """torchvision has the depths 18, 34 and 50, at width 64, for colour images."""
-        standard = self.conv1.weight.shape == (64, 3, 7, 7) and self._name != "resnet10"
-        return _TORCHVISION.format(encoder=self._name) if standard else None
+    def network_source(self, config: TrialConfig, channels: int) -> str:
+        """torchvision's ResNet, with first layers and stages of this width."""
+        block, depths = _DEPTHS[config.encoder]
+        return _TORCHVISION.format(
+            block="BasicBlock" if issubclass(block, BasicBlock) else "Bottleneck",
+            depths=list(depths),
+            width=config.width,
+            conv1=self.conv1,
+            maxpool=self.maxpool,
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.maxpool(normalise(self.bn1, self.conv1(images)))

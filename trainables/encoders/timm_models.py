@@ -82,19 +82,16 @@ class TimmEncoder(Encoder):
     def exported(self) -> nn.Module:
         return self.model
 
-    @property
-    def example(self) -> str:
+    def network_source(self, config: TrialConfig, channels: int) -> str:
+        """timm's model."""
         options = "".join(f", {name}={value!r}" for name, value in self._options.items())
         lines = [f"model = timm.create_model({self._name!r}{options})"]
         lines += [
             f"model.{layer}.stride = ({stride}, {stride})"
             for layer, stride in self._strides.items()
         ]
-        body = "\n".join(lines)
-        return (
-            "import timm\nfrom safetensors.torch import load_file\n\n"
-            f'{body}\nmodel.load_state_dict(load_file("encoder.safetensors"))\n'
-        )
+        body = "".join(f"    {line}\n" for line in [*lines, "return model"])
+        return f"import timm\n\n\ndef network() -> nn.Module:\n{body}"
 
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.model(images)
