@@ -106,32 +106,22 @@ def published(
 
 
 def lightly_moco(
-    images: Images, width: int, batch: int, queue: int, workers: int
+    images: Images, width: int, batch: int, queue: int, workers: int, device: str = "cpu"
 ) -> Callable[[], float]:
     """lightly's MoCo v2 as its documentation puts it together, without mixing; images/s."""
-    from lightly.data import LightlyDataset
     from lightly.loss import NTXentLoss
     from lightly.models import utils
     from lightly.models.modules.heads import MoCoProjectionHead
     from lightly.transforms import MoCoV2Transform
 
-    encoder = ResNet("resnet18", width)
-    head = MoCoProjectionHead(encoder.features, encoder.features, DIM)
+    encoder = ResNet("resnet18", width).to(device)
+    head = MoCoProjectionHead(encoder.features, encoder.features, DIM).to(device)
     key_encoder, key_head = copy.deepcopy(encoder), copy.deepcopy(head)
     utils.deactivate_requires_grad(key_encoder)
     utils.deactivate_requires_grad(key_head)
-    criterion = NTXentLoss(temperature=TAU, memory_bank_size=(queue, DIM))
-    transform = MoCoV2Transform(input_size=images.shape[1], gaussian_blur=0.0)  # no blur at 32 px
-    dataset = LightlyDataset.from_torch_dataset(_Labelled(images), transform=transform)
-    loader = DataLoader(
-        dataset, batch, shuffle=True, drop_last=True, num_workers=workers,
-        persistent_workers=workers > 0,
-    )  # fmt: skip
-    parameters = [*encoder.parameters(), *head.parameters()]
-    optimizer = torch.optim.SGD(parameters, 0.03, momentum=0.9, weight_decay=1e-4)
+    criterion = NTXentLoss(temperature=TAU, memory_bank_size=(queue, DIM)).to(device)
 
-    def step(loaded: list[list[Tensor]]) -> Tensor:
-        view1, view2 = loaded[0]
+    def step(view1: Tensor, view2: Tensor) -> Tensor:
         utils.update_momentum(encoder, key_encoder, m=MOMENTUM)
         utils.update_momentum(head, key_head, m=MOMENTUM)
         q = head(encoder(view1).flatten(1))
@@ -141,7 +131,57 @@ def lightly_moco(
             k = utils.batch_unshuffle(k, order)
         return criterion(q, k)
 
-    return lambda: _epoch(loader, step, optimizer, batch)
+    transform = MoCoV2Transform(input_size=images.shape[1], gaussian_blur=0.0)  # no blur at 32 px
+    return _lightly(images, transform, [encoder, head], step, batch, workers, device)
+
+
+def lightly_simclr(
+    images: Images, width: int, batch: int, queue: int, workers: int, device: str = "cpu"
+) -> Callable[[], float]:
+    """lightly's SimCLR as its documentation puts it together, without mixing; images/s.
+
+    ``queue`` is not used: SimCLR has none.
+    """
+    from lightly.loss import NTXentLoss
+    from lightly.models.modules.heads import SimCLRProjectionHead
+    from lightly.transforms import SimCLRTransform
+
+    encoder = ResNet("resnet18", width).to(device)
+    head = SimCLRProjectionHead(encoder.features, encoder.features, DIM).to(device)
+    criterion = NTXentLoss(temperature=TAU).to(device)
+
+    def step(view1: Tensor, view2: Tensor) -> Tensor:
+        return criterion(head(encoder(view1).flatten(1)), head(encoder(view2).flatten(1)))
+
+    transform = SimCLRTransform(input_size=images.shape[1], gaussian_blur=0.0)
+    return _lightly(images, transform, [encoder, head], step, batch, workers, device)
+
+
+def _lightly(
+    images: Images,
+    transform: Any,
+    trained: list[nn.Module],
+    step: Callable[[Tensor, Tensor], Tensor],
+    batch: int,
+    workers: int,
+    device: str,
+) -> Callable[[], float]:
+    """Images/s of an epoch in which ``step`` gives the loss of two views."""
+    from lightly.data import LightlyDataset
+
+    dataset = LightlyDataset.from_torch_dataset(_Labelled(images), transform=transform)
+    loader = DataLoader(
+        dataset, batch, shuffle=True, drop_last=True, num_workers=workers,
+        persistent_workers=workers > 0, pin_memory=device != "cpu",
+    )  # fmt: skip
+    parameters = [parameter for module in trained for parameter in module.parameters()]
+    optimizer = torch.optim.SGD(parameters, 0.03, momentum=0.9, weight_decay=1e-4)
+
+    def on_device(loaded: list[list[Tensor]]) -> Tensor:
+        view1, view2 = (view.to(device, non_blocking=True) for view in loaded[0])
+        return step(view1, view2)
+
+    return lambda: _epoch(loader, on_device, optimizer, batch)
 
 
 class _Labelled(Dataset[tuple[Any, int]]):
@@ -175,4 +215,5 @@ def _epoch(
             start = time.perf_counter()
         else:
             images += size
+    loss.item()  # waits until a GPU is done
     return images / (time.perf_counter() - start)

@@ -1,0 +1,120 @@
+"""Training steps: images/s of both methods, eager and compiled, and of lightly's."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+
+import torch
+
+from benchmarks.gpu.settings import Row, Size, attempted
+from benchmarks.peers import lightly_moco, lightly_simclr
+from benchmarks.rounds import Turn
+from benchmarks.step import prepare
+from trainables.config import TrialConfig
+from trainables.device.flops import training_flops
+from trainables.device.runtime import Runtime
+from trainables.encoders.embedding import Embedding
+from trainables.pretraining import Pretraining
+
+PEERS = {"moco": lightly_moco, "simclr": lightly_simclr}
+
+
+def peak(size: Size, device: str) -> float:
+    """FLOP/s of a large matrix product, in the precision that trials take here."""
+    runtime = Runtime(size.config(device, size.widths[0], "moco"))
+    kind = torch.bfloat16 if runtime.bf16 else torch.float32
+    a, b = torch.randn(2, size.product, size.product, device=runtime.device, dtype=kind)
+    seconds = min(_timed_product(a, b) for _ in range(10))
+    return 2 * size.product**3 / seconds
+
+
+def rows(size: Size, device: str) -> Iterator[Row]:
+    """Rows of every width and method, with MixCo; lightly's are without mixing."""
+    best = peak(size, device)
+    yield {"measure": "peak", "case": f"product of {size.product}", "flops_per_second": best}
+    for width in size.widths:
+        for method in PEERS:
+            name = f"{method}, width {width}"
+            yield attempted(
+                "step", f"{name}, eager", partial(_own, size, device, width, method, best)
+            )
+            yield _peer(size, device, width, method)
+        yield attempted(
+            "step",
+            f"moco, width {width}, compiled ({', '.join(v for _, v in size.compile_options)})",
+            partial(_own, size, device, width, "moco", best, compiled=True),
+        )
+
+
+def _own(
+    size: Size, device: str, width: int, method: str, best: float, compiled: bool = False
+) -> Row:
+    config = size.config(device, width, method)
+    pretraining = prepare(size.images(), config)
+    if compiled:
+        _compile(pretraining, dict(size.compile_options))
+
+    def turn() -> float:
+        row = pretraining.advance(_next_step)
+        assert row is not None
+        return float(row["images_per_second"])
+
+    found = _median(turn, size.turns)
+    return {**found, **_shares(config, size, found["images_per_second"], best)}
+
+
+def _peer(size: Size, device: str, width: int, method: str) -> Row:
+    case = f"{method}, width {width}, lightly, no mixing, {size.loaders} loaders"
+    if find_spec("lightly") is None:
+        return {"measure": "step", "case": case, "note": "lightly is not installed here"}
+
+    def take() -> Row:
+        turn = PEERS[method](
+            size.images(), width, size.batch, size.queue, size.loaders, device=device
+        )
+        return _median(turn, size.turns)
+
+    return attempted("step", case, take)
+
+
+def _median(turn: Turn, turns: int) -> dict[str, float]:
+    turn()  # compiles, fills caches
+    rates = [turn() for _ in range(turns)]
+    return {
+        "images_per_second": statistics.median(rates),
+        "lowest": min(rates),
+        "highest": max(rates),
+    }
+
+
+def _shares(config: TrialConfig, size: Size, rate: float, best: float) -> Row:
+    flops = training_flops(config, size.pixels) * rate
+    return {"flops_per_second": flops, "share_of_peak": flops / best}
+
+
+def _compile(pretraining: Pretraining, options: dict[str, str]) -> None:
+    for module in pretraining.method.modules():
+        if isinstance(module, Embedding):
+            module.compile(dynamic=False, **options)
+
+
+def _next_step(step: int, steps: int) -> None:
+    """CUDA graphs may overwrite what the last step left."""
+    torch.compiler.cudagraph_mark_step_begin()
+
+
+def _timed_product(a: torch.Tensor, b: torch.Tensor) -> float:
+    _wait(a)
+    start = time.perf_counter()
+    product = a @ b
+    _wait(product)
+    return time.perf_counter() - start
+
+
+def _wait(tensor: torch.Tensor) -> None:
+    if tensor.device.type == "cuda":
+        torch.cuda.synchronize(tensor.device)
