@@ -26,6 +26,7 @@ from trainables.device.runtime import Runtime
 MEASURES: dict[str, Measure] = {
     "memory": memory.rows,
     "steps": steps.rows,
+    "compiled": steps.compiled_rows,
     "together": together.rows,
     "workers": workers.rows,
 }

@@ -43,11 +43,15 @@ def rows(size: Size, device: str) -> Iterator[Row]:
                 "step", f"{name}, eager", partial(_own, size, device, width, method, best)
             )
             yield _peer(size, device, width, method)
-        yield attempted(
-            "step",
-            f"moco, width {width}, compiled ({', '.join(v for _, v in size.compile_options)})",
-            partial(_own, size, device, width, "moco", best, compiled=True),
-        )
+
+
+def compiled_rows(size: Size, device: str) -> Iterator[Row]:
+    """Rows of MoCo at every width: eager, then compiled as the size says."""
+    best, how = peak(size, device), ", ".join(value for _, value in size.compile_options)
+    for width in size.widths:
+        for name, compiled in (("eager", False), (f"compiled ({how})", True)):
+            take = partial(_own, size, device, width, "moco", best, compiled)
+            yield attempted("compiled", f"moco, width {width}, {name}", take)
 
 
 def _own(
