@@ -20,7 +20,16 @@ namespace {
 constexpr int64_t kLanes = 16;
 constexpr int64_t kBlock = 512;  // long rows in a block, which stays in the second-level cache
 
+#if defined(__AVX512F__)
+constexpr int64_t kWidest = 16;
+#elif defined(__AVX__)
+constexpr int64_t kWidest = 8;
+#else
+constexpr int64_t kWidest = 4;
+#endif
+
 typedef float Vector __attribute__((vector_size(4 * kLanes)));
+typedef float Part __attribute__((vector_size(4 * kWidest)));
 typedef uint32_t Bits __attribute__((vector_size(4 * kLanes)));
 typedef uint16_t Half __attribute__((vector_size(2 * kLanes)));
 
@@ -46,14 +55,27 @@ void store(uint16_t* to, Vector value) {  // to the nearest, ties to even
     std::memcpy(to, &half, sizeof half);
 }
 
+// GCC compares vectors that are longer than the processor's number by number, which takes longer
+// than all the rest of a pass. So comparisons are made in parts of the processor's length.
+template <typename Choose>
+Vector by_parts(Vector condition, Vector value, Choose choose) {
+    Part conditions[kLanes / kWidest], values[kLanes / kWidest];
+    std::memcpy(conditions, &condition, sizeof condition);
+    std::memcpy(values, &value, sizeof value);
+    for (int64_t part = 0; part < kLanes / kWidest; ++part)
+        values[part] = choose(conditions[part], values[part]);
+    std::memcpy(&value, values, sizeof value);
+    return value;
+}
+
 Vector positive(Vector value) {
-    const Vector zero = {};
-    return value < zero ? zero : value;  // NaN stays NaN
+    const Part zero = {};
+    return by_parts(value, value, [&](Part x, Part y) { return x < zero ? zero : y; });  // NaN stays
 }
 
 Vector where_positive(Vector condition, Vector value) {
-    const Vector zero = {};
-    return condition > zero ? value : zero;
+    const Part zero = {};
+    return by_parts(condition, value, [&](Part x, Part y) { return x > zero ? y : zero; });
 }
 
 // Rows of `length` lanes: `rows` of them, and `rest` short rows (fewer than `fold`) at the end.
