@@ -32,7 +32,6 @@ _MODEL = '''\
 
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 {network}
