@@ -69,6 +69,8 @@ class Capacity:
     """Accuracy against capacity; `equivalence` and `scaling` describe the frames."""
 
     equivalence: pd.DataFrame
+    """In the measure that orders the lines."""
+    parameters_equivalence: pd.DataFrame
     flops_equivalence: pd.DataFrame
     scaling: pd.DataFrame
     residuals: pd.DataFrame
@@ -142,7 +144,7 @@ class Findings:
             "trend_pooled_log_odds": self.trends.log_odds_pooled,
             "trend_second_opinions": self.trends.second_opinions,
             "aggregates": self.gains.aggregates,
-            "equivalence_parameters": self.capacity.equivalence,
+            "equivalence_parameters": self.capacity.parameters_equivalence,
             "equivalence_flops": self.capacity.flops_equivalence,
             "scaling": self.capacity.scaling,
             "scaling_residuals": self.capacity.residuals,
@@ -194,7 +196,7 @@ def find(
     gains = _gains(trials, evaluations, selection)
     look = look_of(trials, registration)
     trends = _trends(gains.pairs, look)
-    capacity = _capacity(selection)
+    capacity = _capacity(selection, measure)
     images = per_image.per_image(selection, gains.pairs, evaluations)
     over_control = control.against_control(selection, gains.table)
     recipe = fixed_recipe.fixed_recipe(gains.pairs, trials)
@@ -261,11 +263,13 @@ def _trends(pairs: pd.DataFrame, look: Level) -> Trends:
     )
 
 
-def _capacity(selection: Selection) -> Capacity:
+def _capacity(selection: Selection, measure: Measure) -> Capacity:
+    by_measure = {name: equivalence.equivalence_table(selection, name) for name in UNITS}
     fits = scaling.scaling_table(selection)
     return Capacity(
-        equivalence=equivalence.equivalence_table(selection),
-        flops_equivalence=equivalence.equivalence_table(selection, "encoder_flops"),
+        equivalence=by_measure[measure],
+        parameters_equivalence=by_measure["parameters"],
+        flops_equivalence=by_measure["flops"],
         scaling=fits,
         residuals=scaling.residual_table(selection, fits),
     )

@@ -55,7 +55,7 @@ def test_the_factor_in_flops_follows_the_flops():
     trials = drawn(QUIET)
     trials["encoder_flops"] = trials["parameters"] ** 2
     parameters = equivalence_table(select(trials))
-    flops = equivalence_table(select(trials), "encoder_flops")
+    flops = equivalence_table(select(trials), "flops")
     within = (parameters["range"] == "within").to_numpy()
     assert flops["factor"][within].to_numpy() == pytest.approx(
         parameters["factor"][within].to_numpy() ** 2, rel=0.02
@@ -119,9 +119,9 @@ def test_sizes_that_were_not_recorded_have_no_factor():
     trials = drawn(QUIET)
     trials["encoder_flops"] = trials["encoder_flops"].astype(float)
     trials.loc[trials["width"] == 8, "encoder_flops"] = np.nan
-    assert set(equivalence_table(select(trials), "encoder_flops")["width"]) == {4, 16, 32, 64}
+    assert set(equivalence_table(select(trials), "flops")["width"]) == {4, 16, 32, 64}
     trials["encoder_flops"] = np.nan
-    assert equivalence_table(select(trials), "encoder_flops").empty
+    assert equivalence_table(select(trials), "flops").empty
 
 
 def test_residuals_are_what_the_power_law_leaves():

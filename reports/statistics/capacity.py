@@ -21,6 +21,8 @@ Measure = Literal["parameters", "flops"]
 """What capacity is."""
 UNITS: dict[Measure, str] = {"parameters": "parameters", "flops": "FLOPs"}
 """The measures in words."""
+COLUMNS: dict[Measure, str] = {"parameters": "parameters", "flops": "encoder_flops"}
+"""The columns of trials that hold the measures."""
 
 
 def with_short_names(trials: pd.DataFrame) -> pd.DataFrame:
@@ -44,7 +46,7 @@ def with_capacity(
     names = line_names(sizes, lines)
     labels = labels_on(names)
     keys = list(trials[SIZE].itertuples(index=False, name=None))
-    column = "parameters" if measure == "parameters" else "encoder_flops"
+    column = COLUMNS[measure]
     return with_short_names(trials).assign(
         line=pd.Series([names[key] for key in keys], trials.index, dtype=object),
         size=pd.Series([labels[key] for key in keys], trials.index, dtype=object),

@@ -16,7 +16,7 @@ from scipy import stats
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
-from reports.statistics.capacity import SIZE
+from reports.statistics.capacity import COLUMNS, SIZE, UNITS, Measure
 from reports.statistics.intervals import LEVEL, ROUNDING, Floats
 from reports.statistics.selection import BASELINE, LINE, Selection
 from reports.statistics.units import UNIT, by_unit
@@ -25,22 +25,23 @@ WITHIN, BEYOND, BELOW = ("within", "beyond", "below")
 GRID = 801
 
 
-def equivalence_table(selection: Selection, size: str = "parameters") -> pd.DataFrame:
+def equivalence_table(selection: Selection, measure: Measure = "parameters") -> pd.DataFrame:
     """By which factor the baseline must grow to match each arm, at each encoder of each line.
 
     Args:
         selection: the confirm rows that count.
-        size: the column that measures capacity, ``parameters`` or ``encoder_flops``.
+        measure: what capacity is here, whatever orders the lines.
 
     Returns:
-        Columns beside the line's, ``arm``, ``encoder`` and ``width``: the arm's size (the column is
-        named as ``size`` says), its ``accuracy`` (mean, percent) and ``seeds`` (their number);
-        ``factor`` (by which the baseline must grow to reach this accuracy); ``range`` (``within``
-        the measured sizes, ``beyond`` or ``below`` them; in the last two cases ``factor`` leads to
-        the nearest measured size and is a bound); and ``low`` and ``high`` (95 % interval of the
-        factor; infinite or zero where it leaves the measured range).
+        Columns beside the line's, ``arm``, ``encoder``, ``width`` and ``size``: the capacity (in
+        the column of the measure, and in ``capacity``); ``measure`` (in words); the ``accuracy``
+        of the arm (mean, percent) and ``units`` (their number); ``factor`` (by which the baseline
+        must grow to reach this accuracy); ``range`` (``within`` the measured sizes, ``beyond`` or
+        ``below`` them; in the last two cases ``factor`` leads to the nearest measured size and is a
+        bound); and ``low`` and ``high`` (95 % interval of the factor; infinite or zero where it
+        leaves the measured range).
     """
-    rows = []
+    rows, size = [], COLUMNS[measure]
     confirm = by_unit(selection.confirm[selection.confirm[size].gt(0)])
     for key, line in confirm.groupby(LINE, sort=True):
         by_arm = {
@@ -50,7 +51,7 @@ def equivalence_table(selection: Selection, size: str = "parameters") -> pd.Data
         baseline = by_arm.pop(BASELINE, pd.DataFrame())
         if baseline.shape[1] < 2 or baseline.empty:
             continue
-        names = line.drop_duplicates(size).set_index(size)[SIZE].to_dict("index")
+        names = line.drop_duplicates(size).set_index(size)[_NAMES].to_dict("index")
         for arm, treated in by_arm.items():
             units = baseline.index.intersection(treated.index)
             if units.empty:
@@ -60,9 +61,11 @@ def equivalence_table(selection: Selection, size: str = "parameters") -> pd.Data
                 row = curves.match(treated.loc[units, capacity].to_numpy(float), float(capacity))
                 identity = dict(zip(LINE, key, strict=True))
                 rows.append(identity | {"arm": arm, **names[capacity], size: capacity} | row)
-    return pd.DataFrame(rows, columns=[*LINE, "arm", *SIZE, size, *_COLUMNS])
+    table = pd.DataFrame(rows, columns=[*LINE, "arm", *_NAMES, size, *_COLUMNS])
+    return table.assign(capacity=table[size].astype(float), measure=UNITS[measure])
 
 
+_NAMES = [*SIZE, "size"]
 _COLUMNS = ["accuracy", "units", "factor", "range", "low", "high"]
 
 

@@ -177,15 +177,16 @@ def searched(trials: pd.DataFrame) -> list[str]:
 def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
     """The hyperparameters of each search's best trial: one row for each that the search varied.
 
-    Columns beside the cell's: ``search``, ``parameters``, ``hyperparameter``, ``value`` (NaN if it
-    is not a number) and ``choice`` (the value as text).
+    Columns beside the cell's: ``search``, ``parameters``, ``capacity`` with its ``measure``,
+    ``hyperparameter``, ``value`` (NaN if it is not a number) and ``choice`` (the value as text).
     """
     trials = with_own_columns(trials)
     names = searched(trials)
     tune = _searches(trials)
     best = best_tune_trials(tune)
-    long = best[[*_SEARCH, "parameters", *names]].astype(dict.fromkeys(names, object))
-    long = long.melt([*_SEARCH, "parameters"], names, "hyperparameter", "choice")
+    of_size = ["parameters", "capacity", "measure"]
+    long = best[[*_SEARCH, *of_size, *names]].astype(dict.fromkeys(names, object))
+    long = long.melt([*_SEARCH, *of_size], names, "hyperparameter", "choice")
     long = long.dropna(subset="choice")
     varied = tune.groupby(_SEARCH)[names].nunique().gt(1).stack()
     keys = pd.MultiIndex.from_frame(long[[*_SEARCH, "hyperparameter"]])
@@ -194,7 +195,7 @@ def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
         value=pd.to_numeric(kept["choice"], errors="coerce").astype(float),
         choice=kept["choice"].map(lambda v: v if isinstance(v, str) else f"{v:.4g}"),
     )
-    columns = [*CELL, "search", "parameters", "hyperparameter", "value", "choice"]
+    columns = [*CELL, "search", *of_size, "hyperparameter", "value", "choice"]
     return kept.sort_values([*_SEARCH, "hyperparameter"])[columns].reset_index(drop=True)
 
 

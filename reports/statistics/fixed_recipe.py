@@ -38,7 +38,7 @@ class FixedRecipe:
     Attributes:
         gains: by line, arm and width; points.
         slopes: by line and arm, of the searches that have every width; points per doubling of the
-            parameters.
+            capacity, which ``measure`` names.
     """
 
     gains: pd.DataFrame
@@ -63,20 +63,20 @@ def fixed_recipe(pairs: pd.DataFrame, trials: pd.DataFrame) -> FixedRecipe:
     ]
     slopes = [
         dict(zip(LINE_ARM, key, strict=True))
-        | {"widths": sizes_on(group)}
+        | {"measure": group["measure"].iloc[0], "widths": sizes_on(group)}
         | _summary({name: _slopes(group, name) for name in VALUES})
         for key, group in found.groupby(LINE_ARM, sort=True)
         if sizes_on(group) > 1
     ]
     return FixedRecipe(
         pd.DataFrame(gains, columns=[*WIDTH, "parameters", "searches", *_COLUMNS]),
-        pd.DataFrame(slopes, columns=[*LINE_ARM, "widths", "searches", *_COLUMNS]),
+        pd.DataFrame(slopes, columns=[*LINE_ARM, "measure", "widths", "searches", *_COLUMNS]),
     )
 
 
 def _by_search(pairs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """One row for each search of a width with an arm: the four values, and ``parameters``."""
-    key = [*_SEARCH, "arm", "parameters", "capacity"]
+    """One row for each search of a width with an arm: the four values, and its size."""
+    key = [*_SEARCH, "arm", "parameters", "capacity", "measure"]
     tuned = pairs.groupby(key, as_index=False).agg(tuned=("gain", "mean"))
     searches = _searches(trials)
     none = searches[searches["arm"] == BASELINE].drop(columns="arm")

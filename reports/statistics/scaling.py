@@ -57,7 +57,8 @@ def residual_table(selection: Selection, fits: pd.DataFrame) -> pd.DataFrame:
         fitted).
     """
     keys = [*LINE_ARM, *SIZE, "size", "capacity", "measure", "parameters"]
-    means = selection.confirm.groupby(keys, as_index=False)["accuracy"].mean()
+    means = selection.confirm.groupby(keys)["accuracy"].mean().reset_index()
+    means = means.sort_values([*LINE_ARM, "capacity"])
     table = means.merge(fits[[*LINE_ARM, "scale", "exponent"]], on=LINE_ARM)
     table["error"] = 100.0 - table["accuracy"]
     table["fitted"] = table["scale"] * table["capacity"] ** -table["exponent"]

@@ -35,8 +35,8 @@ def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
             tooltip=[*TIP, *map(points, ("accuracy", "low", "high")), "seeds:Q"],
         ),
     ]
-    best = base.transform_filter(f"datum.arm == '{curves['arm'].iloc[0]}'")
-    return panels([*layers, *names(best, curves, "accuracy", "right")], 210, curves)
+    first = base.transform_filter(f"datum.arm == '{curves['arm'].iloc[0]}'")
+    return panels([*layers, *names(first, curves, "accuracy")], 210, curves)
 
 
 def scaling_figure(residuals: pd.DataFrame) -> alt.FacetChart:
@@ -56,4 +56,5 @@ def scaling_figure(residuals: pd.DataFrame) -> alt.FacetChart:
             tooltip=[*TIP, *map(points, ("error", "fitted", "residual"))],
         ),
     ]
-    return panels(layers, 180, residuals)
+    first = base.transform_filter(f"datum.arm == '{residuals['arm'].iloc[0]}'")
+    return panels([*layers, *names(first, residuals, "error")], 180, residuals)

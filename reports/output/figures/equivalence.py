@@ -11,6 +11,7 @@ from reports.output.figures.style import (
     beside_each_other,
     capacity,
     line_at,
+    names,
     panelled,
     panels,
     points,
@@ -18,7 +19,7 @@ from reports.output.figures.style import (
 
 
 def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
-    """Capacity factor at each size: `equivalence.equivalence_table` with ``parameters``.
+    """Capacity factor at each size: `equivalence.equivalence_table`.
 
     If the factor is only a bound, a triangle points to the side on which the true factor lies.
     """
@@ -27,18 +28,18 @@ def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
     # Infinite ends are drawn to the edge of what is shown.
     least, most = _factors_shown(table)
     shown = table.assign(low=table["low"].clip(lower=least), high=table["high"].clip(upper=most))
-    shown = shown.assign(capacity=shown["parameters"], measure="parameters")
     shown = panelled(shown.assign(place=beside_each_other(shown, shown["arm"])))
     base = alt.Chart(shown).encode(
         x=capacity(shown, "place"), color=alt.Color("arm:N", title="arm"), detail="line:N"
     )
+    title = f"factor in {table['measure'].iloc[0]}"
     scale = alt.Scale(type="log", domain=[least, most], clamp=True, nice=False)
     axis = alt.Axis(values=[0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32], format="~g")
     layers = [
         line_at(shown, 1),
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(filled=True, size=80, opacity=1).encode(
-            y=alt.Y("factor:Q", title="factor in parameters", scale=scale, axis=axis),
+            y=alt.Y("factor:Q", title=title, scale=scale, axis=axis),
             shape=alt.Shape(
                 "range:N",
                 title="range measured",
@@ -47,7 +48,8 @@ def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
             tooltip=[*TIP, *map(points, ("factor", "low", "high")), "range:N", "seeds:Q"],
         ),
     ]
-    return panels(layers, 210, table)
+    first = base.transform_filter(f"datum.arm == '{shown['arm'].iloc[0]}'")
+    return panels([*layers, *names(first, shown, "factor")], 210, table)
 
 
 def _factors_shown(table: pd.DataFrame) -> tuple[float, float]:

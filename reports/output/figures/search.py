@@ -47,9 +47,8 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
 
 
 def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
-    """The chosen hyperparameters against parameters: `fairness.chosen_table`, a panel each."""
+    """The chosen hyperparameters against capacity: `fairness.chosen_table`, a panel each."""
     chosen = chosen[chosen["value"] > 0]  # a logarithmic axis has no place for zero and for text
-    chosen = chosen.assign(capacity=chosen["parameters"], measure="parameters")
     color, shape = told_apart("arm", chosen["arm"])
     base = alt.Chart(chosen).encode(
         x=capacity(chosen),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from reports.statistics.capacity import kind_of
@@ -72,14 +73,24 @@ def beside_each_other(
     return sizes * step ** (rank if beside is None else rank + beside.fillna(0.0))
 
 
-def names(
-    base: alt.Chart, rows: pd.DataFrame, y: str, align: Literal["left", "right"] = "left"
-) -> list[alt.Chart]:
-    """A layer that names each point, where encoders of a line differ in more than their width."""
+def names(base: alt.Chart, rows: pd.DataFrame, y: str) -> list[alt.Chart]:
+    """Layers that name each point, where encoders of a line differ in more than their width.
+
+    Names stand towards the middle of the axis, so that no edge cuts them.
+    """
     if kind_of(rows["size"].dropna()) == "width":
         return []
-    text = base.mark_text(align=align, dx=7 if align == "left" else -7, dy=-9, fontSize=10)
-    return [text.encode(y=alt.Y(f"{y}:Q"), text="size:N")]
+    middle = float(np.sqrt(rows["capacity"].min() * rows["capacity"].max()))
+    halves: dict[str, tuple[Literal["left", "right"], int]] = {
+        f"datum.capacity <= {middle}": ("left", 7),
+        f"datum.capacity > {middle}": ("right", -7),
+    }
+    return [
+        base.transform_filter(half)
+        .mark_text(align=align, dx=shift, dy=-9, fontSize=10)
+        .encode(y=alt.Y(f"{y}:Q"), text="size:N")
+        for half, (align, shift) in halves.items()
+    ]
 
 
 def told_apart(field: str, values: pd.Series) -> tuple[alt.Color, alt.Shape]:

@@ -15,7 +15,8 @@ def equivalence_words(table: pd.DataFrame) -> str:
             low, high = f"{within.min():.2f}", f"{within.max():.2f}"
             parts.append(
                 f"to match {arm} without mixing, the encoder would need "
-                f"{low if low == high else f'{low} to {high}'} times the parameters"
+                f"{low if low == high else f'{low} to {high}'} times the "
+                f"{rows['measure'].iloc[0]}"
             )
         for where, place, bound in (
             ("beyond", "better than the largest", "lower"),

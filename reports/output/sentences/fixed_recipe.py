@@ -23,8 +23,8 @@ def _slopes(row: pd.Series) -> str:
     if not np.isfinite(row["tuning"]):
         return ""
     values = (
-        f"the gain changes by {signed(row['fixed'])} per doubling of the parameters at the fixed "
-        f"recipe, and by {signed(row['tuned'])} after tuning"
+        f"the gain changes by {signed(row['fixed'])} per doubling of the {row['measure']} at the "
+        f"fixed recipe, and by {signed(row['tuned'])} after tuning"
     )
     if not np.isfinite(row["tuning_low"]):
         return (
