@@ -95,8 +95,24 @@ def test_a_model_of_timm_has_no_width() -> None:
         parse_config({"encoder": "timm:test_vit", "width": 64})
     with pytest.raises(InputError, match="width: 0 is no width of resnet18"):
         parse_config({"width": 0})
-    with pytest.raises(InputError, match="larger than the images"):
+    with pytest.raises(InputError, match="which do not fill images of 8"):
         build_encoder(config_of("timm:test_vit", stem="imagenet"), 1)
+
+
+def test_a_model_that_is_not_listed_is_looked_up_in_timm() -> None:
+    config = parse_config({"encoder": "timm:resnet18", "stem": "small", "image_size": 32})
+    assert config.width == 0
+    assert not ENCODERS.is_own(config.encoder)
+    with torch.device("meta"):
+        encoder = build_encoder(config, 1)
+        assert encoder(torch.empty(2, 1, 32, 32)).shape == (2, encoder.features) == (2, 512)
+    for name, said in (
+        ("timm:resnet1", "'timm:resnet1': timm has no model 'resnet1', did you mean 'resnet18'"),
+        ("timm:crossvit_9_240", "has no single first convolution, whose stride a stem divides"),
+    ):
+        with pytest.raises(InputError, match=said) as caught:
+            parse_config({"encoder": name})
+        assert "\n" not in str(caught.value)
 
 
 def test_a_trial_continues_bit_for_bit(tmp_path: Path) -> None:

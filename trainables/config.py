@@ -96,7 +96,7 @@ class NameOf:
         return core_schema.no_info_before_validator_function(self._check, handler(source))
 
     def _check(self, value: Any) -> Any:
-        if self.registry.is_own(value):
+        if self.registry.is_elsewhere(value):
             try:
                 self.registry.find(value)
             except InputError as error:
@@ -243,9 +243,10 @@ class TrialConfig(BaseModel):
         """Set the width of an encoder that comes in one size, so that it need not be given."""
         if isinstance(values, dict) and "width" not in values:
             name = values.get("encoder")
-            family = ENCODERS.get(name) if isinstance(name, str) else None
-            if family and not family.has_widths:
-                return {**values, "width": NO_WIDTH}
+            known = name in ENCODERS or ENCODERS.is_elsewhere(name)
+            with contextlib.suppress(InputError):  # said of the field itself
+                if known and not ENCODERS.find(name).has_widths:
+                    return {**values, "width": NO_WIDTH}
         return values
 
     @model_validator(mode="after")

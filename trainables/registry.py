@@ -23,6 +23,9 @@ class Registry(Mapping[str, T], Generic[T]):
         members: the objects that ship, by name.
         contract: what an object of one's own must be; None: there are none of this kind.
         group: the entry points by which installed packages name theirs.
+        makers: for names that begin with a key and are no members, the function at the value
+            (``module:name``) that makes their object, or raises InputError. Its module is imported
+            when such a name is first needed.
 
     An object of one's own is an instance of ``contract``, a class derived from it (which is called
     without arguments), or a class with a ``describe`` that returns such an instance.
@@ -34,11 +37,13 @@ class Registry(Mapping[str, T], Generic[T]):
         members: Mapping[str, T],
         contract: type[T] | None = None,
         group: str = "",
+        makers: Mapping[str, str] | None = None,
     ) -> None:
         self.kind = kind
         self.group = group
         self._members = dict(members)
         self._contract = contract
+        self._makers = dict(makers or {})
         self._own: dict[str, T] = {}
 
     def __getitem__(self, name: str) -> T:
@@ -63,7 +68,7 @@ class Registry(Mapping[str, T], Generic[T]):
             InputError: there is none; the message lists the names. Or an object of one's own
                 cannot be imported or is not what its kind asks for; the message says why.
         """
-        if not isinstance(name, str) or not (name in self._members or self.is_own(name)):
+        if not isinstance(name, str) or not (name in self._members or self.is_elsewhere(name)):
             near = meant(name, self.names)
             form = " or package.module:Name" if self._contract else ""
             raise InputError(
@@ -73,20 +78,37 @@ class Registry(Mapping[str, T], Generic[T]):
             return self._members[name]
         if name not in self._own:
             try:
-                self._own[name] = self._adopted(imported(self.path_of(name)), name)
+                self._own[name] = self._made(name)
             except InputError as error:
-                raise InputError(f"{self.kind}: {name!r}: {error}") from None
+                reason = str(error).removeprefix(f"{self.kind}: ")
+                raise InputError(f"{self.kind}: {name!r}: {reason}") from None
         return self._own[name]
 
+    def is_elsewhere(self, name: object) -> bool:
+        """Whether ``name`` reads like that of no member, but of an object that `find` can make."""
+        return self.is_own(name) or self._maker(name) is not None
+
     def is_own(self, name: object) -> bool:
-        """Whether ``name`` reads like the name of an object that does not ship with the tool."""
+        """Whether ``name`` reads like the name of an object of a user's own."""
         if self._contract is None or not isinstance(name, str) or name in self._members:
+            return False
+        if self._maker(name):
             return False
         return OWN_NAME.fullmatch(name) is not None or name in installed(self.group)
 
     def path_of(self, name: str) -> str:
         """``package.module:Name`` of an object of one's own."""
         return name if OWN_NAME.fullmatch(name) else installed(self.group)[name].value
+
+    def _maker(self, name: object) -> str | None:
+        if not isinstance(name, str) or name in self._members:
+            return None
+        return next((path for key, path in self._makers.items() if name.startswith(key)), None)
+
+    def _made(self, name: str) -> T:
+        if maker := self._maker(name):
+            return cast(T, load(maker)(name))
+        return self._adopted(imported(self.path_of(name)), name)
 
     def _adopted(self, found: Any, name: str) -> T:
         contract = cast(type[T], self._contract)

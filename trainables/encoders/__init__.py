@@ -34,7 +34,8 @@ _TIMM = {
 }
 """Families of timm: what each is, and those of its models that are used where capacity is limited.
 
-They need the extra `timm`. A name that is not here: an encoder class of one's own."""
+They need the extra `timm`. They are listed so that a study which names them is read without timm,
+and so that a line over depths knows their families. Other models are looked up in timm."""
 _FAMILIES = (
     EncoderFamily(
         "resnet",
@@ -62,6 +63,7 @@ ENCODERS: Registry[EncoderFamily] = Registry(
     {name: family for family in _FAMILIES for name in family.encoders},
     contract=EncoderFamily,
     group="mixco.encoders",
+    makers={"timm:": "trainables.encoders.timm_models:family_of"},
 )
 """Every encoder's family by the encoder's name."""
 STEMS: Registry[str] = Registry("stem", {s: s for family in _FAMILIES for s in family.stems})

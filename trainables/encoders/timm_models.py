@@ -5,6 +5,8 @@ few positions, so the field ``stem`` divides that layer's stride: by 1 (``imagen
 model), 2 (``tiny``, images of about 64 pixels) or 4 (``small``, about 32 pixels), to 1 at least. A
 first layer that cuts the image into patches (ConvNeXt, ViT) keeps its stride equal to its kernel,
 so its patches shrink; a ViT is built for the images' size.
+
+Any model of timm can be used that has a single first convolution and ends in pooled features.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from torch import Tensor, nn
 
 from trainables.config import TrialConfig
 from trainables.device import norms
+from trainables.encoders.base import EncoderFamily
 from trainables.encoders.embedding import Encoder
-from trainables.errors import InputError
+from trainables.errors import InputError, cause, meant
 from trainables.native.batch_norm import fused
 
 try:
@@ -105,8 +108,12 @@ def _small_images(
     options: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
     with torch.device("meta"):
         model = timm.create_model(name, **options)
-    layer = model.pretrained_cfg["first_conv"]
-    first = model.get_submodule(layer)
+    layer = model.pretrained_cfg.get("first_conv")
+    first = model.get_submodule(layer) if isinstance(layer, str) else None
+    if not isinstance(first, nn.Conv2d):
+        raise InputError(
+            f"encoder: {PREFIX}{name} has no single first convolution, whose stride a stem divides"
+        )
     own = first.stride[0]
     stride = max(1, own // _DIVISORS[stem])
     if first.kernel_size[0] != own:  # overlapping windows: the kernel stays
@@ -114,10 +121,42 @@ def _small_images(
     if stride != own:
         options["patch_size"] = stride
     if hasattr(model, "pos_embed"):
-        if image_size < stride:
+        if image_size % stride:
             raise InputError(
-                f"stem: {PREFIX}{name} has patches of {stride} pixels with the stem {stem}, "
-                f"larger than the images ({image_size})"
+                f"image_size: {PREFIX}{name} has patches of {stride} pixels with the stem {stem}, "
+                f"which do not fill images of {image_size} (allowed: multiples of {stride})"
             )
         options["img_size"] = image_size
     return options, {}
+
+
+def family_of(encoder: str) -> EncoderFamily:
+    """The family of a model of timm that `trainables.encoders` does not list: that model alone.
+
+    Raises:
+        InputError: timm has no such model, or it does not end in pooled features of its images.
+    """
+    name = encoder.removeprefix(PREFIX)
+    models = timm.list_models()
+    if name not in models:
+        raise InputError(f"timm has no model {name!r}{meant(name, models)}")
+    try:
+        with torch.device("meta"):
+            size = timm.create_model(name).pretrained_cfg["input_size"][-1]
+            built = TimmEncoder(encoder, "imagenet", 3, size).eval()
+            shape = list(built(torch.empty(2, 3, size, size)).shape)
+    except InputError:
+        raise
+    except Exception as error:  # of one of timm's thousand models
+        raise InputError(f"timm's model cannot be built as an encoder: {cause(error)}") from None
+    if shape != [2, built.features]:
+        raise InputError(f"timm's model gives {shape} for two images, not [2, {built.features}]")
+    return EncoderFamily(
+        name,
+        "a model of timm",
+        encoders=(encoder,),
+        stems=tuple(_DIVISORS),
+        implementation=f"{__name__}:{TimmEncoder.__name__}",
+        has_widths=False,
+        fuses_batch_norm=False,  # not measured
+    )
