@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from study import sampler_contract as of_sampler
+from study.samplers import SAMPLERS
 from tests.in_process import mixco
+from trainables import own_objects
 from trainables.arms import ARMS
 from trainables.arms.base import Arm, Draws, Mix
 from trainables.arms.mixture import Mixture
 from trainables.contract import arm as of_arm
+from trainables.contract import dataset as of_dataset
 from trainables.contract import encoder as of_encoder
 from trainables.contract import method as of_method
 from trainables.contract.points import Point, Verdict, run
+from trainables.data.sources import SOURCES
 from trainables.encoders import ENCODERS
 from trainables.encoders.embedding import Encoder
 from trainables.methods import METHODS
@@ -181,6 +190,102 @@ def test_broken_points_of_an_encoder_are_told_apart(monkeypatch: pytest.MonkeyPa
         "in evaluation an image's features do not depend on the others",
     ]
     assert "become [4, 4], not [4, 8]" in found["images become as many features as it declares"]
+
+
+@pytest.fixture
+def documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, the current one, with the modules that docs/extending.md shows, and their data."""
+    text = (EXAMPLES.parent / "docs" / "extending.md").read_text()
+    blocks = [dedent(block) for block in re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.MULTILINE)]
+    for module, sign in (("arrays", "class Arrays"), ("wide", 'Sampler("wide"')):
+        (block,) = (block for block in blocks if sign in block)
+        (tmp_path / f"{module}.py").write_text(block.partition("\nmixco check")[0])
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 3), np.uint8)
+    labels = np.array([2, 5, 9] * 20)
+    parts = {"train": slice(0, 45), "test": slice(45, None)}
+    arrays = {f"{name}_images": images[part] for name, part in parts.items()}
+    arrays |= {f"{name}_labels": labels[part] for name, part in parts.items()}
+    np.savez(tmp_path / "birds.npz", **arrays)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MIXCO_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(own_objects._FOLDERS, "folders", [])
+    for registry in (SOURCES, SAMPLERS):
+        monkeypatch.setattr(registry, "_own", {})
+    for module in ("arrays", "wide"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    return tmp_path
+
+
+def test_the_data_set_and_the_sampler_of_the_documentation_keep_to_the_contract(
+    documented: Path,
+) -> None:
+    for kind, name in (("dataset", "arrays:Arrays:birds.npz"), ("sampler", "wide:sampler")):
+        ended = mixco("check", kind, name)
+        assert ended.code == 0, ended.out
+        assert ended.out.count("ok: ") >= 5
+
+
+ARRAYS = ("arrays.py", "arrays:Arrays:birds.npz")
+WIDE = ("wide.py", "wide:sampler")
+
+
+@pytest.mark.parametrize(
+    ("of", "old", "new", "point", "line"),
+    [
+        (ARRAYS, "(address.name,", "('birds',", "is found", "the name is 'birds', not 'arrays:Arr"),
+        (ARRAYS, "stamp_files([address.path])", "str(id(read))", "is found", "the stamp differs"),
+        (ARRAYS, "np.searchsorted(names, ", "(", "labels", "labels of the train split are 2 to 9;"),
+        (ARRAYS, "np.unique(arrays", "np.array([2, 5, 9, 11]) + 0 * len(arrays", "labels",
+         "no training image is of class 11"),
+        (ARRAYS, "arrays = np.load(address.path)", "arrays = dict(np.load(address.path)); "
+         "arrays['train_images'] ^= np.random.randint(1, 99, dtype=np.uint8)", "an image",
+         "two readings give different images"),
+        (WIDE, "seed=seed", "seed=None", "the same seed", "suggestions differ with the same seed"),
+        (WIDE, "seed=seed", "seed=3", "the same seed", "the same with another seed"),
+        (WIDE, "TPESampler(", "dict(", "makes", "returns dict, not an optuna BaseSampler"),
+        (WIDE, "return TPESampler(seed=seed, n_startup_trials=startup_trials, n_ei_candidates=96)",
+         "from optuna.samplers import NSGAIISampler; return NSGAIISampler(seed=seed, "
+         "population_size=2)", "a resumed", "needs replayed=True"),
+    ],
+)  # fmt: skip
+def test_a_broken_point_of_a_data_set_or_a_sampler_is_one_line(
+    of: tuple[str, str], old: str, new: str, point: str, line: str, documented: Path
+) -> None:
+    file, name = of
+    text = (documented / file).read_text()
+    assert old in text
+    (documented / file).write_text(text.replace(old, new))
+    points = of_dataset.points if of is ARRAYS else of_sampler.points
+    (problem,) = problems(points(name), point).values()
+    assert line in problem
+    assert "\n" not in problem
+
+
+def test_images_of_both_splits_are_found(documented: Path) -> None:
+    with np.load("birds.npz") as arrays:
+        shared = {**arrays, "test_images": arrays["train_images"][:15]}
+    np.savez("birds.npz", **shared)
+    (problem,) = problems(of_dataset.points(ARRAYS[1]), "training").values()
+    assert problem == "15 of 15 test images are training images, too"
+
+
+@pytest.mark.slow
+def test_contents_that_follow_the_order_of_a_set_are_found(documented: Path) -> None:
+    text = (documented / "arrays.py").read_text()
+    unsorted = "np.array(list(set(map(str, arrays['train_labels'])) | set('abcdefgh'))[:3])"
+    text = text.replace('np.unique(arrays["train_labels"])', unsorted)
+    (documented / "arrays.py").write_text(text.replace("np.searchsorted(names, ", "0 * ("))
+    (problem,) = problems(of_dataset.points(ARRAYS[1]), "the contents").values()
+    assert "differ between two processes" in problem
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_keeps_to_the_contract(name: str) -> None:
+    assert [found for found in run(of_sampler.points(name)) if found.problem] == list[Verdict]()
+
+
+def test_digits_keep_to_the_contract() -> None:
+    assert [found for found in run(of_dataset.points("digits")) if found.problem] == list[Verdict]()
 
 
 def test_a_wrong_name_is_one_line() -> None:

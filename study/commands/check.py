@@ -1,4 +1,4 @@
-"""`mixco check`: the contract test of an arm, a method or an encoder."""
+"""`mixco check`: the contract test of an arm, a method, an encoder, a data set or a sampler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from study.console import say
 
 app = typer.Typer(add_completion=False)
 
-Kind = Literal["arm", "method", "encoder"]
+Kind = Literal["arm", "method", "encoder", "dataset", "sampler"]
 
 
 @app.command()
@@ -19,16 +19,22 @@ def check(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="package.module:Name (the current folder is searched), or a name."
+            metavar="NAME",
+            help="package.module:Name (the current folder is searched), or a name; of a data set "
+            "also package.module:Name:PATH.",
         ),
     ],
 ) -> None:
-    """Test whether an arm, a method or an encoder keeps to its contract; takes a minute or two.
+    """Test whether an object keeps to the contract of its kind; takes a minute or two.
 
-    Small trials on the digits data set check shapes, targets, gradients, seeds, checkpoints, FLOPs,
-    and that two worker processes compute what one computes. Exit code 1: a point fails.
+    Of an arm, a method or an encoder, small trials on the digits data set check shapes, targets,
+    gradients, seeds, checkpoints, FLOPs, and that two worker processes compute what one computes.
+    All images of a data set are read. A sampler suggests to made-up trials. Exit code 1: a point
+    fails.
     """
+    from study.samplers import SAMPLERS
     from trainables.arms import ARMS
+    from trainables.data.sources import check_name
     from trainables.encoders import ENCODERS
     from trainables.methods import METHODS
 
@@ -42,6 +48,12 @@ def check(
         case "encoder":
             ENCODERS.find(name)
             from trainables.contract.encoder import points
+        case "dataset":
+            check_name(name)
+            from trainables.contract.dataset import points
+        case "sampler":
+            SAMPLERS.find(name).check_installed()
+            from study.sampler_contract import points
         case _:
             assert_never(kind)
 

@@ -28,7 +28,7 @@ COMMANDS = {
     "report": "Gain against capacity, from Parquet results.",
     "data": "List, fetch and look at data sets.",
     "space": "Show what a search may vary.",
-    "check": "Test an arm, a method or an encoder of your own.",
+    "check": "Test an arm, a method, an encoder and so on of your own.",
     "export": "Write a trained encoder as safetensors.",
     "doctor": "Show what works on this machine, and what to do about the rest.",
 }

@@ -1,5 +1,5 @@
-"""The contract of arms, methods and encoders as a test: what must hold for trials to compare.
+"""The contract of arms, methods, encoders and data sets as a test: what trials rest on.
 
-`points.run` checks the points that `arm.points`, `method.points` or `encoder.points` list, for an
-object that ships with the tool or for a user's own.
+`points.run` checks the points that `arm.points`, `method.points`, `encoder.points` or
+`dataset.points` list, for an object that ships with the tool or for a user's own.
 """
