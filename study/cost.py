@@ -92,7 +92,7 @@ class TrialCosts:
             work.flops += flops
             if self.timed:
                 hours = flops / self._speed(sized) / 3600
-                resources = self._spec.resources.of(sized.width)
+                resources = self._spec.resources.of(sized.encoder, sized.width)
                 # Each of k workers takes 1/k of these hours, so their sum is the same.
                 work.cpu_hours += hours * resources.cpus
                 work.gpu_hours += hours * resources.gpus

@@ -44,16 +44,20 @@ class Design:
         arms = [arm for arm in spec.arms if arm != BASELINE]
         if not arms or BASELINE not in spec.arms:
             return math.nan
-        lines = len(spec.datasets) * len(spec.methods) * len(spec.encoders)
         return detectable_slope(
             sizes,
             spec.seeds_of_search,
             spread,
-            lines=lines,
+            lines=lines_in(spec),
             tests=len(arms),
             luck=luck,
             searches=spec.most_searches,
         )
+
+
+def lines_in(spec: StudySpec) -> int:
+    """Lines of a study: one for each data set and method over each group of encoders."""
+    return len(spec.datasets) * len(spec.methods) * len(set(spec.line_of.values()))
 
 
 def designs(spec: StudySpec) -> list[Design]:

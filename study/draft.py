@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from study.yaml_files import dump_yaml
+from trainables.encoders import ENCODERS
+
+_WIDTHS = (8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,21 @@ class Answers:
     datasets: tuple[str, ...] = ("cifar10",)
     methods: tuple[str, ...] = ("moco", "simclr")
     encoders: tuple[str, ...] = ("resnet18",)
-    widths: tuple[int, ...] = (8, 16, 32)
+    chosen_widths: tuple[int, ...] = ()
+    """Empty: the default ones."""
     arms: tuple[str, ...] = ("none", "mixco")
     gpus: bool = False
     """Whether trials run on GPUs."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The widths of the study; none if all its encoders come in one size."""
+        return self.chosen_widths or (_WIDTHS if self.have_widths else ())
+
+    @property
+    def have_widths(self) -> bool:
+        """Whether an encoder of the study comes in any width."""
+        return any(ENCODERS.find(name).has_widths for name in self.encoders)
 
 
 class Design(NamedTuple):
@@ -65,12 +79,17 @@ def study_yaml(answers: Answers, design: Design) -> str:
     startup = max(1, min(8, design.trials // 3))
     lines = [
         "# What is compared: every combination of dataset, method, encoder, width and arm. A gain",
-        "# is an arm's accuracy minus that of the arm none. A slope needs three widths.",
+        "# is an arm's accuracy minus that of the arm none. A slope needs three widths, or three",
+        "# encoders.",
         dump_yaml({"name": answers.name}).strip(),
         _row("datasets", answers.datasets),
         _row("methods", answers.methods),
         _row("encoders", answers.encoders),
-        f"{_row('widths', answers.widths)}  # channels of the first stage; 64: a standard ResNet",
+    ]
+    if answers.widths:
+        comment = "# channels of the first stage; 64: a standard ResNet"
+        lines.append(f"{_row('widths', answers.widths)}  {comment}")
+    lines += [
         _row("arms", answers.arms),
         "",
         "# Fields of a trial's configuration, for all trials: `mixco trial --help` lists them.",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from study.resources import Allotment
+from reports.statistics.lines_rule import Size
+from study.resources import Allotment, size_name
 from study.spec import StudySpec
 from trainables.config import NO_WIDTH
 
-_SHOWN_WIDTHS = 8
+_SHOWN = 8
 _ROUNDING = 1e-6
 """Ray counts resources in steps of 1e-4; sums of shares such as 0.3333 may be off by less."""
 
@@ -36,9 +37,12 @@ class Node(NamedTuple):
 
 
 class Misfit(NamedTuple):
-    """Trials of some widths that can never start on the machines offered."""
+    """Trials of some encoders that can never start on the machines offered."""
 
     widths: tuple[int, ...]
+    """The widths of these encoders where only widths tell what a trial wants, and else none."""
+    encoders: tuple[str, ...]
+    """Their names, where ``widths`` do not name them."""
     wanted: Allotment
     """What each of these trials wants."""
     largest: Node
@@ -48,12 +52,8 @@ class Misfit(NamedTuple):
 
     def __str__(self) -> str:
         """One line: what a trial wants, and what the largest node has."""
-        shown = ", ".join(map(str, self.widths[:_SHOWN_WIDTHS]))
-        more = len(self.widths) - _SHOWN_WIDTHS
-        shown += f" and {more} more" if more > 0 else ""
-        width = "width" if len(self.widths) == 1 else "widths"
-        if self.widths == (NO_WIDTH,):
-            width, shown = "encoders", "of one size"
+        kinds = (("width", self.widths), ("encoder", self.encoders))
+        shown = " and ".join(_named(kind, names) for kind, names in kinds if names)
         workers, cpus, gpus = self.wanted
         wants, has = _count(cpus, "CPU"), _count(self.largest.cpus, "CPU")
         if gpus:
@@ -61,14 +61,14 @@ class Misfit(NamedTuple):
             has += f" and {_count(self.largest.gpus, 'GPU')}"
         if workers > 1:
             wants = f"{workers} workers with {wants} each"
-        line = f"{width} {shown}: a trial wants {wants}; the largest node has {has}"
+        line = f"{shown}: a trial wants {wants}; the largest node has {has}"
         if self.room:
             line += f", and all nodes together have room for {_count(self.room, 'such worker')}"
         return line
 
 
 def misfits(
-    spec: StudySpec, nodes: Sequence[Node], widths_left: Iterable[int] | None = None
+    spec: StudySpec, nodes: Sequence[Node], sizes_left: Iterable[Size] | None = None
 ) -> list[Misfit]:
     """The trials of ``spec`` that none of ``nodes`` can run, grouped by what they want.
 
@@ -78,17 +78,21 @@ def misfits(
     Args:
         spec: the study.
         nodes: the machines.
-        widths_left: the widths whose trials are still to run; None: all.
+        sizes_left: the encoders, with their widths, whose trials are still to run; None: all.
     """
-    widths: dict[Allotment, list[int]] = {}
-    for width in spec.all_widths if widths_left is None else sorted(widths_left):
-        widths.setdefault(spec.resources.of(width), []).append(width)
+    sizes: dict[Allotment, list[Size]] = {}
+    for size in spec.sizes if sizes_left is None else sorted(sizes_left):
+        sizes.setdefault(spec.resources.of(*size), []).append(size)
     found = []
-    for wanted, of_widths in widths.items():
+    for wanted, alike in sizes.items():
         room = sum(int(node.share(wanted)) for node in nodes)
         if room < wanted.workers:
             largest = max(nodes, key=lambda node: node.share(wanted), default=Node(0.0, 0.0))
-            found.append(Misfit(tuple(of_widths), wanted, largest, room))
+            # Widths tell what a trial wants, unless encoders are named or have none.
+            by_width = [s for s in alike if s[1] != NO_WIDTH and not spec.resources.encoders]
+            widths = tuple(dict.fromkeys(width for _, width in by_width))
+            names = tuple(size_name(*size) for size in alike if size not in by_width)
+            found.append(Misfit(widths, names, wanted, largest, room))
     return found
 
 
@@ -100,11 +104,18 @@ def this_machine(spec: StudySpec) -> Node:
     import joblib
 
     gpus = 0
-    if any(spec.resources.of(width).gpus for width in spec.all_widths):
+    if any(spec.resources.of(*size).gpus for size in spec.sizes):
         import torch
 
         gpus = torch.cuda.device_count()
     return Node(float(joblib.cpu_count()), float(gpus))
+
+
+def _named(kind: str, names: Sequence[object]) -> str:
+    """The first of some names: "widths 8, 16 and 3 more"."""
+    shown = ", ".join(map(str, names[:_SHOWN]))
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{kind}{'' if len(names) == 1 else 's'} {shown}{more}"
 
 
 def _count(number: float, unit: str) -> str:

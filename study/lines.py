@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from reports.statistics.lines_rule import line_names
 from study.spec import StudySpec
 from trainables.config import TrialConfig, parse_config
 
@@ -12,13 +11,12 @@ def next_smaller(spec: StudySpec, config: TrialConfig) -> TrialConfig | None:
 
     Widths order the encoders of a line if only they differ, else parameters do.
     """
-    sizes = [(name, width) for name in spec.encoders for width in spec.widths_of(name)]
-    lines = line_names(sizes, spec.lines)
+    lines = spec.line_of
     own = lines[config.encoder, config.width]
     others = [
         parse_config({**dict(config), "encoder": name, "width": width})
-        for name, width in sizes
-        if lines[name, width] == own
+        for (name, width), line in lines.items()
+        if line == own
     ]
     if len({other.encoder for other in others}) == 1:
         sized = {other: other.width for other in others}

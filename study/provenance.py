@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from reports.store.registration import read_registration
 from reports.store.tables import Store
 from study.own_code import changes_of_code, own_code
 from study.spec import StudySpec, dump_spec, parse_spec
@@ -30,7 +31,8 @@ _GROWS = (
     "datasets", "methods", "encoders", "widths", "arms", "trials", "seeds",
     "searches", "until", "max_searches",
 )  # fmt: skip
-_ASIDE = ("resources", "runner", "trackers", "lines")  # of no account for what a trial finds
+_ASIDE = ("resources", "runner", "trackers", "lines")
+"""Of no account for what a trial finds."""
 
 
 def stored_spec(store: Store) -> StudySpec | None:
@@ -78,8 +80,23 @@ def differences(store: Store, spec: StudySpec) -> str:
             ]
         else:
             changes.append(f"{name} {was[name]} -> {now[name]}")
+    if _judges_other_lines(store, old, spec):
+        changes.append(f"lines {old.lines} -> {spec.lines}: the looks so far judged other lines")
     changes += changes_of_code(_recorded(store).get(_OWN_CODE, {}), own_code(spec))
     return "; ".join(changes)
+
+
+def _judges_other_lines(store: Store, old: StudySpec, spec: StudySpec) -> bool:
+    """Whether looks were taken at lines that are not those of ``spec``.
+
+    Encoders that are new may join a line; those of one line stay together and apart from others.
+    """
+    known = read_registration(store)
+    if known is None or not known.looks:
+        return False
+    was, now = old.line_of, spec.line_of
+    pairs = {(line, now[size]) for size, line in was.items() if size in now}
+    return any(len({pair[side] for pair in pairs}) < len(pairs) for side in (0, 1))
 
 
 def write(store: Store, spec: StudySpec) -> None:

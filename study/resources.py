@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
+from trainables.config import NO_WIDTH
+
 
 class Allotment(NamedTuple):
     """The resources of one trial."""
@@ -23,9 +25,10 @@ class Allotment(NamedTuple):
 
 
 class Resources(BaseModel):
-    """The resources of a trial: each is a number, or numbers by width.
+    """The resources of a trial: each is a number, or numbers by width and by encoder.
 
-    ``{8: 1, 64: 2}`` means 1 for widths from 8 and 2 for widths from 64.
+    ``{8: 1, 64: 2, resnet50: 4}`` means 4 for every resnet50; for other encoders 1 from width 8
+    on, and 2 from width 64 on.
     """
 
     model_config = ConfigDict(
@@ -36,12 +39,12 @@ class Resources(BaseModel):
         use_attribute_docstrings=True,
     )
 
-    cpus: float | dict[int, float] = 1.0
+    cpus: float | dict[int | str, float] = 1.0
     """CPUs for each worker"""
-    gpus: float | Literal["auto"] | dict[int, float | Literal["auto"]] = 0.0
+    gpus: float | Literal["auto"] | dict[int | str, float | Literal["auto"]] = 0.0
     """GPUs for each worker; a trial of one worker may have a fraction; auto: a fraction computed
     from the memory that earlier trials of the same encoder and width took"""
-    workers: int | dict[int, int] = 1
+    workers: int | dict[int | str, int] = 1
     """processes that share each batch of a trial"""
 
     @field_validator("cpus", "gpus", "workers", mode="before")
@@ -52,7 +55,7 @@ class Resources(BaseModel):
             return value
         numbers = {_number(width): given for width, given in value.items()}
         if len(numbers) < len(value):
-            raise ValueError("a width is given twice")
+            raise ValueError("a width or an encoder is given twice")
         return numbers
 
     @model_validator(mode="after")
@@ -64,9 +67,21 @@ class Resources(BaseModel):
                 raise ValueError(f"{name}: every number must be at least {least:g}, got {value}")
         return self
 
-    def of(self, width: int, gpu_share: float = 1.0) -> Allotment:
-        """The resources of a trial of this width; ``gpu_share`` takes the place of ``auto``."""
-        workers, cpus, gpus = (_at(value, width) for value in (self.workers, self.cpus, self.gpus))
+    @property
+    def encoders(self) -> set[str]:
+        """The encoders that are named."""
+        given = (value for value in dict(self).values() if isinstance(value, dict))
+        return {key for value in given for key in value if isinstance(key, str)}
+
+    def lacking(self, encoder: str, width: int) -> str | None:
+        """The first field without a number for this encoder and width; None: all have one."""
+        return next((name for name, value in self if _at(value, encoder, width) is None), None)
+
+    def of(self, encoder: str, width: int, gpu_share: float = 1.0) -> Allotment:
+        """The resources of a trial; ``gpu_share`` takes the place of ``auto``."""
+        workers, cpus, gpus = (
+            _at(value, encoder, width) for value in (self.workers, self.cpus, self.gpus)
+        )
         if gpus == "auto":
             gpus = gpu_share if workers == 1 else 1.0
         return Allotment(int(workers), float(cpus), float(gpus))
@@ -77,9 +92,20 @@ def _number(width: Any) -> Any:
     return int(width) if is_number else width
 
 
-def _at(value: Any, width: int) -> Any:
-    """The number for this width, from a number or a mapping of widths."""
-    if not isinstance(value, dict):
-        return value
-    reached = [start for start in value if start <= width]
-    return value[max(reached) if reached else min(value)]
+def _at(value: Any, encoder: str, width: int) -> Any:
+    """The number for an encoder, from a number or a mapping; None where the mapping has none.
+
+    A name goes before widths. The smallest width of a mapping also holds below itself.
+    """
+    if not isinstance(value, dict) or encoder in value:
+        return value[encoder] if isinstance(value, dict) else value
+    widths = [start for start in value if isinstance(start, int)]
+    if width == NO_WIDTH or not widths:
+        return None
+    reached = [start for start in widths if start <= width]
+    return value[max(reached) if reached else min(widths)]
+
+
+def size_name(encoder: str, width: int) -> str:
+    """An encoder and its width in words; without a width where it comes in one size."""
+    return encoder if width == NO_WIDTH else f"{encoder} of width {width}"

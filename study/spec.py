@@ -10,11 +10,11 @@ from typing import IO, Annotated, Any, Literal, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from reports.statistics.lines_rule import Rule
+from reports.statistics.lines_rule import Rule, Size, line_names
 from reports.statistics.searches import FEWEST_SEARCHES
 from search_spaces import Space, narrow, own_parameters, space
 from study.matching import match_compute
-from study.resources import Resources
+from study.resources import Resources, size_name
 from study.samplers import SAMPLERS
 from study.shipped import preset_text
 from study.suggestions import check_suggestions, check_workers
@@ -164,8 +164,7 @@ class StudySpec(_Section):
         self._check_lines()
         if self.treat_width == "joint":
             self._joint_is_possible()
-        for width in self.all_widths:
-            self._workers_are_possible(width)
+        self._check_resources()
         for section in (self.base, *self.of_method.values(), *self.of_arm.values()):
             for name in section:
                 if name in _CELL_FIELDS:
@@ -198,13 +197,6 @@ class StudySpec(_Section):
             raise ValueError(f"widths: {sized[0]} has no width; leave widths out")
         if self.widths and min(self.widths) < 1:
             raise ValueError(f"widths: {min(self.widths)} is below 1")
-        given = self.resources.model_dump()
-        by_width = [name for name, value in given.items() if isinstance(value, dict)]
-        if sized and by_width:
-            raise ValueError(
-                f"resources.{by_width[0]}: is given by width, and {sized[0]} has no width "
-                "(allowed: one number)"
-            )
 
     def _check_lines(self) -> None:
         if isinstance(self.lines, str):
@@ -244,17 +236,33 @@ class StudySpec(_Section):
                 f"to {last}, so that no search has another's seeds"
             )
 
-    def _workers_are_possible(self, width: int) -> None:
-        given = self.resources.of(width)
+    def _check_resources(self) -> None:
+        for name in self.resources.encoders:
+            if name not in self.encoders:
+                raise ValueError(
+                    f"resources: {name} is no encoder of this study "
+                    f"(allowed: {listed(self.encoders)}, or a width)"
+                )
+        for size in self.sizes:
+            if lacking := self.resources.lacking(*size):
+                raise ValueError(
+                    f"resources.{lacking}: has no number for {size_name(*size)} (allowed: one "
+                    "number for all, or numbers by width and by the encoder's name)"
+                )
+            self._workers_are_possible(size)
+
+    def _workers_are_possible(self, size: Size) -> None:
+        given = self.resources.of(*size)
         if given.workers > 1 and self.runner == "reused":
             raise ValueError(
-                f"runner: reused is for one worker, resources.workers gives width {width} "
+                f"runner: reused is for one worker, resources.workers gives {size_name(*size)} "
                 f"{given.workers} (allowed: train)"
             )
         if given.workers > 1 and given.gpus % 1:
             raise ValueError(
-                f"resources.gpus: {given.gpus:g} for each of {given.workers} workers (width "
-                f"{width}): workers of one trial cannot share a GPU (allowed: whole numbers)"
+                f"resources.gpus: {given.gpus:g} for each of {given.workers} workers "
+                f"({size_name(*size)}): workers of one trial cannot share a GPU (allowed: whole "
+                "numbers)"
             )
 
     def _joint_is_possible(self) -> None:
@@ -268,7 +276,7 @@ class StudySpec(_Section):
                 "stopping: with treat_width: joint a ladder would stop the small encoders "
                 "(allowed: rule none)"
             )
-        if NO_WIDTH in self.all_widths:
+        if any(width == NO_WIDTH for _, width in self.sizes):
             raise ValueError("treat_width: joint is for encoders that come in any width")
         if self.warm_start:
             raise ValueError("warm_start: with treat_width: joint no cell has a narrower one")
@@ -283,13 +291,18 @@ class StudySpec(_Section):
         return self.widths if ENCODERS.find(encoder).has_widths else (NO_WIDTH,)
 
     @property
-    def all_widths(self) -> tuple[int, ...]:
-        """The widths of all encoders, with `NO_WIDTH` where some come in one size."""
-        return tuple(dict.fromkeys(w for name in self.encoders for w in self.widths_of(name)))
+    def sizes(self) -> list[Size]:
+        """Every encoder at each of its widths, in the order of the lists."""
+        return [(name, width) for name in self.encoders for width in self.widths_of(name)]
 
-    def runner_of(self, width: int) -> Literal["reused", "train"]:
-        """The runner of trials of that width."""
-        return self.runner or ("reused" if self.resources.of(width).workers == 1 else "train")
+    @property
+    def line_of(self) -> dict[Size, str]:
+        """The name of the line of each of `sizes`."""
+        return line_names(self.sizes, self.lines)
+
+    def runner_of(self, size: Size) -> Literal["reused", "train"]:
+        """The runner of trials of that encoder and width."""
+        return self.runner or ("reused" if self.resources.of(*size).workers == 1 else "train")
 
     def tune_seed(self, search: int) -> int:
         """Seed of a replicate's samplers and tune trials: the same for every cell."""
@@ -406,7 +419,7 @@ def _check_cells(spec: StudySpec) -> None:
                     if (encoder, width) == (first, spec.widths_of(first)[0]):
                         check_suggestions(config, spaces[arm])
                         _check_stopping(spec, config)
-                    check_workers(config, spaces[arm], spec.resources.of(width).workers)
+                    check_workers(config, spaces[arm], spec.resources.of(encoder, width).workers)
 
 
 def _check_stopping(spec: StudySpec, config: TrialConfig) -> None:

@@ -74,6 +74,10 @@ def test_a_report_names_its_encoders_in_words_and_figures() -> None:
     assert all(f"'size': '{name}'" in text for name in ("test_vit", "resnet10", "convnext_atto"))
     by_flops = find(renamed(trials, MIXED), measure="flops")
     assert "per doubling of the FLOPs" in by_flops.sentences.headlines[0]
+    assert "times the FLOPs" in by_flops.sentences.equivalence
+    charts = charts_of(by_flops)
+    assert "factor in FLOPs" in str(charts["equivalence"])
+    assert not {name for name, chart in charts.items() if "parameters of the enc" in str(chart)}
 
 
 def test_rules_of_lines() -> None:
@@ -130,7 +134,11 @@ def test_models_of_timm_need_no_width_and_stand_beside_resnets() -> None:
         ("resnet10", "", "widths: is required, since resnet10 comes in any width"),
         ("'timm:test_vit'", "widths: [8]", "widths: timm:test_vit has no width"),
         ("resnet10", "widths: [0]", "widths: 0 is below 1"),
-        ("'timm:test_vit'", "resources: {cpus: {8: 1}}", "resources.cpus: is given by width"),
+        (
+            "'timm:test_vit'",
+            "resources: {cpus: {8: 1}}",
+            "cpus: has no number for timm:test_vit",
+        ),
         ("resnet10", "widths: [8]\nlines: {a: [resnet18]}", "must name each of the encoders once"),
         ("resnet10", "widths: [8]\nlines: nope", "lines"),
     ],

@@ -54,6 +54,9 @@ def test_a_study_is_written_with_its_plan_and_never_overwritten(
     assert "digits-moco-resnet18-w8-mixco" in ended.out
     spec = parse_spec((tmp_path / "mine.yaml").read_text(), "mine.yaml")
     assert (spec.widths, spec.methods, spec.trials) == ((4, 8), ("moco",), 20)
+    of_timm = ("--dataset", "digits", "--encoder", "timm:test_vit", "--arm", "none")
+    assert mixco("study", "new", "timm", *of_timm).code == 0
+    assert parse_spec((tmp_path / "timm.yaml").read_text(), "timm.yaml").widths == ()
     again = mixco("study", "new", "mine", *options)
     assert (again.code, again.err.count("\n")) == (2, 1)
     wrong = mixco("study", "new", "other", "--dataset", "digit")

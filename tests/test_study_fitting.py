@@ -79,6 +79,17 @@ def test_what_cannot_fit_is_named_with_what_there_is(
     assert lines(resources, *nodes) == expected
 
 
+def test_encoders_are_named_where_widths_do_not_tell_what_a_trial_wants() -> None:
+    text = "name: fit\ndatasets: [digits]\nwidths: [8]\nencoders: [resnet10, 'timm:test_vit']\n"
+    for resources, expected in (
+        ("{cpus: 4}", "width 8 and encoder timm:test_vit: a trial wants 4 CPUs"),
+        ("{cpus: {8: 1, timm:test_vit: 4}}", "encoder timm:test_vit: a trial wants 4 CPUs"),
+        ("{cpus: {resnet10: 4, timm:test_vit: 1}}", "encoder resnet10 of width 8: a trial wants"),
+    ):
+        (found,) = misfits(parse_spec(f"{text}resources: {resources}\n", "test"), [LAPTOP])
+        assert str(found).startswith(expected)
+
+
 @given(st.integers(1, 6), st.integers(1, 8), st.lists(st.integers(0, 8), max_size=4))
 def test_a_trial_fits_exactly_where_its_workers_can_be_placed(
     workers: int, cpus: int, nodes: list[int]
@@ -100,7 +111,7 @@ def test_the_example_of_the_documentation_fits_on_a_laptop() -> None:
     (with_gpus,) = (block for block in others if block.startswith("resources:"))
     spec = parse_spec(example, "docs/studies.md")
     assert misfits(spec, [LAPTOP]) == []
-    assert spec_of(with_gpus.removeprefix("resources:")).resources.of(64).workers == 2
+    assert spec_of(with_gpus.removeprefix("resources:")).resources.of("resnet18", 64).workers == 2
 
 
 def test_what_does_not_fit_is_refused_before_anything_starts(

@@ -23,6 +23,7 @@ from study.overview import Overview, recorded_rows
 from study.plan import DueTrial
 from study.spec import StudySpec, parse_spec
 from study.unfinished import unfinished
+from trainables.errors import InputError
 
 TEXT = """
 name: looks
@@ -101,6 +102,19 @@ def looks_of(store: Store) -> list[tuple[int, str, dict[str, float | None]]]:
     known = read_registration(store)
     assert known is not None
     return [(look.searches, look.outcome, look.p) for look in known.looks]
+
+
+def test_lines_that_no_look_has_judged_are_refused_by_name(make_store: MakeStore) -> None:
+    store, both = make_store("lines"), {"encoders": ("resnet10", "resnet18"), "lines": "width"}
+    drive(store, spec_of(**both), FLAT, noise=1, limit=1)
+    provenance.check_same_study(store, spec_of(**{**both, "lines": "depth"}))  # no look as yet
+    drive(store, spec_of(**both), FLAT, noise=1, limit=2 * 2 * TRIALS_OF_SEARCH + 1)
+    with pytest.raises(InputError, match="lines width -> depth: the looks so far judged other"):
+        provenance.check_same_study(store, spec_of(**{**both, "lines": "depth"}))
+    grown = {"encoders": ("resnet10", "resnet18", "resnet34"), "lines": {
+        "small": ("resnet10",), "middle": ("resnet18",), "large": ("resnet34",),
+    }}  # fmt: skip
+    provenance.check_same_study(store, spec_of(**grown))
 
 
 def test_a_clear_trend_ends_the_study_before_its_last_look(make_store: MakeStore) -> None:

@@ -87,6 +87,11 @@ GOOD = "name: good\ndatasets: [digits]\nwidths: [4, 8]\n"
         (GOOD + "space: {temperature: {low: 0.1, high: 1, log: no}}\n", "log: true or false"),
         (GOOD + "space: {stem: [[small], tiny]}\n", "space.stem: a choice is"),
         (GOOD + "resources: {cpus: {1: 1, '1': 2}}\n", "given twice"),
+        (GOOD + "resources: {cpus: {resnet50: 1}}\n", "resnet50 is no encoder of this study"),
+        (
+            GOOD + "encoders: [resnet10, resnet18]\nresources: {cpus: {resnet10: 1}}\n",
+            "resources.cpus: has no number for resnet18 of width 4",
+        ),
         (GOOD.replace("good", "a/b"), "name: "),
         (GOOD.replace("[4, 8]", "[0]"), "widths: 0 is below 1"),
     ],
@@ -138,9 +143,20 @@ def test_settings_on_top_of_base_reach_only_their_cells() -> None:
         assert cell.config.temperature == (0.5 if cell.config.method == "simclr" else 0.3)
 
 
+def test_resources_follow_the_encoder_then_the_width() -> None:
+    encoders = "encoders: [resnet10, resnet50, 'timm:test_vit']\n"
+    by_size = "cpus: {8: 1, resnet50: 4, timm:test_vit: 2}, workers: {8: 2, timm:test_vit: 1}"
+    spec = parse_spec(f"{GOOD}{encoders}resources: {{{by_size}}}\n", "test")
+    found = {size: spec.resources.of(*size)[:2] for size in spec.sizes}
+    assert found == {
+        ("resnet10", 4): (2, 1), ("resnet10", 8): (2, 1), ("resnet50", 4): (2, 4),
+        ("resnet50", 8): (2, 4), ("timm:test_vit", 0): (1, 2),
+    }  # fmt: skip
+
+
 def test_resources_follow_the_width() -> None:
     spec = parse_spec(GOOD + "resources: {cpus: 2, gpus: {8: 0.25, 64: 1}}\n", "test")
-    given = [spec.resources.of(width).gpus for width in (4, 8, 63, 64, 128)]
+    given = [spec.resources.of("resnet18", width).gpus for width in (4, 8, 63, 64, 128)]
     assert given == [0.25, 0.25, 0.25, 1.0, 1.0]
 
 
@@ -180,7 +196,7 @@ def test_a_study_stored_with_widths_as_text_is_read() -> None:
 
 
 FLOATS = st.floats(0.01, 10)
-BY_WIDTH = st.dictionaries(st.integers(1, 64), FLOATS, min_size=1, max_size=3)
+BY_SIZE = st.dictionaries(st.integers(1, 64) | st.just("resnet18"), FLOATS, min_size=1, max_size=3)
 RANGES = st.tuples(st.floats(0.02, 0.1), st.floats(0.2, 1.0), st.booleans()).map(
     lambda ends: {"low": ends[0], "high": ends[1], "log": ends[2]}
 )
@@ -222,7 +238,7 @@ SPECS = st.fixed_dictionaries(
             {}, optional={"sampler": st.sampled_from(["tpe", "gp", "random"])}
         ),
         "resources": st.fixed_dictionaries(
-            {}, optional={"cpus": FLOATS | BY_WIDTH, "gpus": st.just("auto") | FLOATS | BY_WIDTH}
+            {}, optional={"cpus": FLOATS | BY_SIZE, "gpus": st.just("auto") | FLOATS | BY_SIZE}
         ),
         "runner": st.sampled_from(["reused", "train", None]),
         "trackers": st.lists(st.sampled_from(["wandb", "mlflow"]), unique=True),

@@ -90,8 +90,8 @@ def test_a_study_refuses_workers_that_cannot_be() -> None:
         with pytest.raises(InputError, match=message):
             parse_spec(f"{BASE}\n{line}", "test")
     by_width = parse_spec(f"{BASE}\nresources: {{workers: {{1: 1, 64: 2}}, gpus: auto}}", "test")
-    assert by_width.resources.of(8, gpu_share=0.25) == (1, 1.0, 0.25)
-    assert by_width.resources.of(64, gpu_share=0.25) == (2, 1.0, 1.0)
-    assert by_width.resources.of(64).total == {"CPU": 2.0, "GPU": 2.0}
-    assert [by_width.runner_of(width) for width in (8, 64)] == ["reused", "train"]
-    assert spec_of(runner="train").runner_of(8) == "train"
+    assert by_width.resources.of("resnet18", 8, gpu_share=0.25) == (1, 1.0, 0.25)
+    assert by_width.resources.of("resnet18", 64, gpu_share=0.25) == (2, 1.0, 1.0)
+    assert by_width.resources.of("resnet18", 64).total == {"CPU": 2.0, "GPU": 2.0}
+    assert [by_width.runner_of(("resnet18", width)) for width in (8, 64)] == ["reused", "train"]
+    assert spec_of(runner="train").runner_of(("resnet18", 8)) == "train"

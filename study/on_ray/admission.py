@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 
+from reports.statistics.lines_rule import Size
 from reports.store.tables import Store
 from study.agenda import Agenda
 from study.fitting import Node, misfits, this_machine
@@ -37,9 +38,9 @@ class Admission:
         start a trial only if it fits beside all running trials. Always let one trial start: an
         autoscaler adds nodes only for a demand that it sees.
         """
-        config = due.config
-        given = self._spec.resources.of(config.width, self._shares.of(config.encoder, config.width))
-        if self._given and "train" in map(self._spec.runner_of, self._spec.all_widths):
+        size = due.config.encoder, due.config.width
+        given = self._spec.resources.of(*size, self._shares.of(*size))
+        if self._given and "train" in map(self._spec.runner_of, self._spec.sizes):
             cluster = ray.cluster_resources()
             wanted = [given, *self._given.values()]
             for kind in given.total:
@@ -61,10 +62,10 @@ class Admission:
         self._shares.note(row)
 
 
-def misfit_lines(spec: StudySpec, widths: Iterable[int]) -> list[str]:
-    """One line for each kind of trial of these widths that does not fit on Ray's nodes."""
+def misfit_lines(spec: StudySpec, sizes: Iterable[Size]) -> list[str]:
+    """One line for each kind of trial of these encoders that does not fit on Ray's nodes."""
     nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
-    return _lines(spec, widths, nodes)
+    return _lines(spec, sizes, nodes)
 
 
 def check_fits(agenda: Agenda) -> None:
@@ -73,7 +74,7 @@ def check_fits(agenda: Agenda) -> None:
     Raises:
         InputError: a trial wants more than the nodes have.
     """
-    _refuse(misfit_lines(agenda.spec, _missing_widths(agenda)))
+    _refuse(misfit_lines(agenda.spec, _missing_sizes(agenda)))
 
 
 def check_fits_here(spec: StudySpec, store: Store) -> None:
@@ -83,21 +84,21 @@ def check_fits_here(spec: StudySpec, store: Store) -> None:
         InputError: a trial wants more than this machine has.
     """
     nodes = [this_machine(spec)]
-    if misfits(spec, nodes):  # Read the rows only if some width does not fit.
-        _refuse(_lines(spec, _missing_widths(Agenda(spec, recorded_rows(store))), nodes))
+    if misfits(spec, nodes):  # Read the rows only if some trial does not fit.
+        _refuse(_lines(spec, _missing_sizes(Agenda(spec, recorded_rows(store))), nodes))
 
 
-def _missing_widths(agenda: Agenda) -> set[int]:
+def _missing_sizes(agenda: Agenda) -> set[Size]:
     return {
-        width
+        (state.cell.config.encoder, width)
         for state in agenda.searches.values()
         if state.confirm is None or agenda.done_in(state) < len(state.confirm) + agenda.spec.trials
         for width in state.cell.widths
     }
 
 
-def _lines(spec: StudySpec, widths: Iterable[int], nodes: list[Node]) -> list[str]:
-    return [str(misfit) for misfit in misfits(spec, nodes, widths)]
+def _lines(spec: StudySpec, sizes: Iterable[Size], nodes: list[Node]) -> list[str]:
+    return [str(misfit) for misfit in misfits(spec, nodes, sizes)]
 
 
 def _refuse(lines: list[str]) -> None:

@@ -119,7 +119,8 @@ class Recorder(tune.Callback):
 
     def record_refused(self, due: DueTrial) -> None:
         """Records a trial as failed whose configuration is not valid; it never starts."""
-        workers = self._agenda.spec.resources.of(due.config.width).workers
+        config = due.config
+        workers = self._agenda.spec.resources.of(config.encoder, config.width).workers
         self._record(due, FAILED, {"error": due.error, "workers": workers}, {}, [])
 
     def _due(self, trial: Trial) -> DueTrial | None:
@@ -156,7 +157,7 @@ class Recorder(tune.Callback):
             "started_at": now,
             "finished_at": now,
             **columns,
-            "runner": self._agenda.spec.runner_of(due.config.width),
+            "runner": self._agenda.spec.runner_of((due.config.encoder, due.config.width)),
             **due.identity(),
             "study": self._agenda.spec.name,
             "status": status,

@@ -51,7 +51,7 @@ class AgendaSearcher(Searcher):
         self._waiting = due if given is None else None
         if given is None:
             return None
-        runner = self._agenda.spec.runner_of(due.config.width)
+        runner = self._agenda.spec.runner_of((due.config.encoder, due.config.width))
         assignment: Assignment = {
             "trial_id": due.trial_id,
             "cell": due.cell,

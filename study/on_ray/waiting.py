@@ -31,8 +31,9 @@ class WaitingNotice(tune.Callback):
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + REPEAT_SECONDS
-        widths = {due.config.width for due in self._agenda.running.values()}
-        lines = misfit_lines(self._agenda.spec, widths)
+        configs = [due.config for due in self._agenda.running.values()]
+        sizes = {(config.encoder, config.width) for config in configs}
+        lines = misfit_lines(self._agenda.spec, sizes)
         if not lines and trials and not any(trial.status == Trial.RUNNING for trial in trials):
             lines = ["no trial can start, other work takes the cluster's resources"]
         for line in lines:

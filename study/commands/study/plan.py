@@ -71,9 +71,9 @@ def plan(
     known = costs.test_images or (int(images) if images == images else None)
     if (found := spread_of(trials, spread, known)) is None:
         return
-    for encoder in study.encoders:
+    for line in dict.fromkeys(study.line_of.values()):
         out.print()
-        out.print(_design_table(encoder, agenda, trials, found, None if agenda.finished else costs))
+        out.print(_design_table(line, agenda, trials, found, None if agenda.finished else costs))
     out.print(_explanation(agenda, found), soft_wrap=True)
 
 
@@ -149,7 +149,7 @@ def _further_searches(agenda: Agenda) -> list[str]:
 
 
 def _design_table(
-    encoder: str,
+    line: str,
     agenda: Agenda,
     trials: pd.DataFrame,
     spread: Spread,
@@ -157,6 +157,7 @@ def _design_table(
 ) -> Table:
     """The study's design and cheaper ones: what each costs as a whole, and what it detects.
 
+    What it detects is that of a study whose lines are all as long as ``line``.
     ``costs`` is None for a complete study: data sets and torch are not needed then.
     """
     from rich.table import Table
@@ -166,10 +167,12 @@ def _design_table(
 
     cells = {state.cell.name: state.cell for state in agenda.searches.values()}
     configs = [config for cell in cells.values() for config in cell.configs]
-    sizes = encoder_sizes([one for one in configs if one.encoder == encoder], trials)
+    line_of = agenda.spec.line_of
+    on_line = [one for one in configs if line_of[one.encoder, one.width] == line]
+    sizes = encoder_sizes(on_line, trials)
     columns = ["PFLOP", *(["CPU-hours", "GPU-hours"] if costs.timed else [])] if costs else []
     table = Table(box=None, pad_edge=False)
-    table.add_column(f"design, {encoder}", overflow="fold")
+    table.add_column(f"design, {line}", overflow="fold")
     for column in ("trials", *columns, "slope detected", "with luck"):
         table.add_column(column, justify="right")
     for design in designs(agenda.spec):
@@ -203,9 +206,9 @@ def _slopes(design: Design, sizes: list[int], spread: Spread, lucky: bool) -> st
 
 def _explanation(agenda: Agenda, spread: Spread) -> str:
     from reports.statistics.power import POWER
+    from study.designs import lines_in
 
-    spec = agenda.spec
-    lines = len(spec.datasets) * len(spec.methods) * len(spec.encoders)
+    lines = lines_in(agenda.spec)
     over = f"over all {lines} lines" if lines > 1 else "over the one line"
     band = "" if spread.low == spread.high else f", {spread.low:.2f} to {spread.high:.2f}"
     return (
