@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from trainables.contract.points import Point, require
+from trainables.data.naming import place_of
 from trainables.data.records import Contents, LocatedData, Records
 from trainables.data.sources import find_source
 from trainables.data_dir import default_data_dir
@@ -45,7 +46,8 @@ def _located(name: str) -> LocatedData:
 def _found(name: str) -> None:
     first, again = _located(name), _located(name)
     require(isinstance(first, LocatedData), f"find returns {type(first).__name__}, not LocatedData")
-    require(first.name == name, f"the name is {first.name!r}, not {name!r} (address.name)")
+    expected = place_of(name)
+    require(first.name == expected, f"the name is {first.name!r}, not {expected!r} (address.name)")
     require(bool(first.stamp), "the stamp is empty: derive it from the files, as stamp_files does")
     require(first.stamp == again.stamp, "the stamp differs though no file has changed")
     contents = first.read()
