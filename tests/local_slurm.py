@@ -92,8 +92,18 @@ class Slurm:
             minutes=60 * int(hours) + int(minutes),
         )
 
+    def is_idle(self) -> bool:
+        """Whether all nodes are up and run nothing."""
+        try:
+            states = self.call("sinfo", "--noheader", "--Node", "--format=%T")
+        except subprocess.CalledProcessError:
+            return False
+        return states.split() == ["idle", "idle"]
+
     def start_again(self, number: str) -> None:
-        """Slurm lets a requeued job wait for two minutes."""
+        """Starts a requeued job once its nodes are free; Slurm lets it wait for two minutes."""
+        # The end of a batch script that Slurm hears of after the new start would end the new one.
+        wait_until(self.is_idle)
         self.call("scontrol", "update", f"JobId={number}", "StartTime=now", "TimeLimit=60")
 
 
@@ -126,7 +136,10 @@ def local_slurm() -> Iterator[Slurm]:
             ["slurmd", "-D", "-N", "two"],
         ):
             stack.enter_context(_daemon(command, slurm, folder / "log"))
-        _wait_for_nodes(slurm, folder / "log")
+        try:
+            wait_until(slurm.is_idle)
+        except TimeoutError:
+            raise RuntimeError((folder / "log").read_text()) from None
         try:
             yield slurm
         finally:
@@ -143,20 +156,6 @@ def _daemon(command: list[str], slurm: Slurm, log: Path) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _wait_for_nodes(slurm: Slurm, log: Path) -> None:
-    def idle() -> bool:
-        try:
-            states = slurm.call("sinfo", "--noheader", "--Node", "--format=%T")
-        except subprocess.CalledProcessError:
-            return False
-        return states.split() == ["idle", "idle"]
-
-    try:
-        wait_until(idle)
-    except TimeoutError:
-        raise RuntimeError(log.read_text()) from None
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:

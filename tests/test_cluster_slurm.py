@@ -107,6 +107,9 @@ def test_only_an_interrupted_study_goes_back_to_the_queue(slurm: Slurm, tmp_path
         assert slurm.job(number).exit_code == code
     wait_until(lambda: slurm.job(cancelled).state == "CANCELLED")
     assert {slurm.job(number).restarts for number in (complete, refused, cancelled)} == {0}
+    slurm.start_again(preempted)
+    wait_until(lambda: (tmp_path / f"{preempted}.log").read_text().count("under way") == 2)
+    assert slurm.job(preempted).state == "RUNNING"
     assert not set(Path("/tmp").glob(f"mixco-{near_its_limit}-*")) - folders
 
 
