@@ -1,4 +1,4 @@
-"""Which files of the current folder a submitted job gets; needs no cluster."""
+"""Which files a submitted job gets; needs no cluster."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def test_the_largest_entries_are_named_before_anything_is_sent(
     with (
         pytest.raises(
             InputError,
-            match=r"have 101 MiB, and at most 100 MiB.*data/birds \(99 MiB\), data/fish \(2 MiB\)",
+            match=r"have 101\.0 MiB, and at most 100\.0 MiB.*"
+            r"data/birds \(99\.0 MiB\), data/fish \(2\.0 MiB\)",
         ),
         job_folder.job_folder(spec, []),
     ):

@@ -16,6 +16,7 @@ from pathlib import Path
 from study.spec import StudySpec, dump_spec
 from trainables.data.sources import parts
 from trainables.errors import InputError, listed, shown
+from trainables.sizes import shown_size
 
 STUDY_FILE = "mixco-submitted-study.yaml"
 MOST_BYTES = 100 << 20
@@ -119,12 +120,8 @@ def check_size(files: list[Path], here: Path) -> None:
     if total <= MOST_BYTES:
         return
     largest = sorted(sizes, key=lambda entry: -sizes[entry])
-    names = listed((f"{entry} ({_mebibytes(sizes[entry])})" for entry in largest), _LARGEST)
+    names = listed((f"{entry} ({shown_size(sizes[entry])})" for entry in largest), _LARGEST)
     raise InputError(
-        f"the job's files have {_mebibytes(total)}, and at most {_mebibytes(MOST_BYTES)} can be "
+        f"the job's files have {shown_size(total)}, and at most {shown_size(MOST_BYTES)} can be "
         f"shipped; the largest: {names}; put data on the nodes and name it by its absolute path"
     )
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / (1 << 20):.0f} MiB"

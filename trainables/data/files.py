@@ -14,6 +14,7 @@ from typing import NamedTuple
 import psutil  # type: ignore[import-untyped]
 
 from trainables.errors import InputError, cause
+from trainables.sizes import shown_size
 
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -84,8 +85,8 @@ def check_fits(place: object, size: int, available: int) -> None:
     """
     if size > available:
         raise InputError(
-            f"{place}: unpacks to {size / 2**30:,.1f} GiB or more; {available / 2**30:,.1f} GiB of "
-            "memory are available"
+            f"{place}: unpacks to {shown_size(size)} or more; "
+            f"{shown_size(available)} of memory are available"
         )
 
 
@@ -96,7 +97,7 @@ def check_file_size(place: object, size: int) -> None:
         InputError: with its size.
     """
     if size > LARGEST_FILE:
-        raise InputError(f"{place}: {size / 2**30:,.1f} GiB (allowed: up to 1 GiB for an image)")
+        raise InputError(f"{place}: {shown_size(size)} (allowed: up to 1 GiB for an image)")
     if size > _UNCHECKED_FILE:  # asking for each small one would take longer than reading it
         check_fits(place, size, available_memory())
 

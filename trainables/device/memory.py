@@ -15,6 +15,7 @@ from trainables.device import flops, world
 from trainables.device.runtime import Runtime
 from trainables.errors import InputError
 from trainables.methods.module import method_class
+from trainables.sizes import shown_size
 
 _FLOAT = 4  # bytes
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -63,7 +64,7 @@ def check(config: TrialConfig, data: Dataset, runtime: Runtime) -> None:
     parts, available = needed(config, data, runtime), capacity(runtime)
     if sum(parts.values()) > available:
         raise InputError(
-            f"memory: {_describe(parts)}; {_where(runtime)} has {_gib(available)}{_ADVICE}"
+            f"memory: {_describe(parts)}; {_where(runtime)} has {shown_size(available)}{_ADVICE}"
         )
 
 
@@ -92,9 +93,5 @@ def _where(runtime: Runtime) -> str:
 
 
 def _describe(parts: dict[str, int]) -> str:
-    each = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items())
-    return f"the trial needs at least {_gib(sum(parts.values()))} ({each})"
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:,.2f} GiB"
+    each = ", ".join(f"{name} {shown_size(size)}" for name, size in parts.items())
+    return f"the trial needs at least {shown_size(sum(parts.values()))} ({each})"
