@@ -9,6 +9,7 @@ from reports.statistics.lines_rule import Size
 from study.resources import Allotment, size_name
 from study.spec import StudySpec
 from trainables.config import NO_WIDTH
+from trainables.device.cpus import usable_cpus
 
 _SHOWN = 8
 _ROUNDING = 1e-6
@@ -101,14 +102,12 @@ def this_machine(spec: StudySpec) -> Node:
 
     GPUs are looked for only if ``spec`` wants some, since that takes seconds (torch).
     """
-    import joblib
-
     gpus = 0
     if any(spec.resources.of(*size).gpus for size in spec.sizes):
         import torch
 
         gpus = torch.cuda.device_count()
-    return Node(float(joblib.cpu_count()), float(gpus))
+    return Node(float(usable_cpus()), float(gpus))
 
 
 def _named(kind: str, names: Sequence[object]) -> str:

@@ -64,8 +64,46 @@ def test_threads_are_for_one_process(how: list[str]) -> None:
 
 
 def test_other_load_is_told_above_half_of_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
+    monkeypatch.setattr(hardware, "usable_cpus", lambda: 4)
     monkeypatch.setattr(os, "getloadavg", lambda: (2.0, 9.0, 9.0))
     assert hardware.other_load() == ""
     monkeypatch.setattr(os, "getloadavg", lambda: (2.1, 0.0, 0.0))
     assert "4 CPUs here (load 2.1)" in hardware.other_load()
+
+
+ON_ONE_CPU = """
+import os
+from pathlib import Path
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from study.doctor import hardware
+from study.fitting import this_machine
+from study.spec import parse_spec
+from trainables.device.cpus import default_threads, usable_cpus
+spec = parse_spec("{name: a, datasets: [digits], widths: [4], trials: 1, seeds: 1}", "a")
+print(usable_cpus(), default_threads(), this_machine(spec).cpus, hardware.cpus(Path()).says)
+"""
+
+
+def test_an_affinity_mask_limits_cpus_and_threads() -> None:
+    assert on_one_cpu(ON_ONE_CPU).startswith("1 1 1.0 1 usable, load ")
+
+
+@pytest.mark.slow
+def test_an_affinity_mask_limits_a_local_ray() -> None:
+    code = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import ray
+from study.on_ray.cluster import connected
+with connected(None):
+    print(ray.cluster_resources()["CPU"])
+"""
+    assert on_one_cpu(code) == "1.0\n"
+
+
+def on_one_cpu(code: str) -> str:
+    """What a process prints that sets its own affinity mask first."""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout

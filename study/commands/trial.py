@@ -90,7 +90,7 @@ def _trial(
         int | None,
         typer.Option(
             min=1,
-            help="threads of this process on a CPU; default: one for each core",
+            help="threads of this process on a CPU; default: one for each CPU it may use",
             show_default=False,
         ),
     ] = None,
@@ -171,7 +171,7 @@ class How(NamedTuple):
     runner: str
     workers: int
     threads: int | None = None
-    """Of this process; None: one for each core."""
+    """Of each worker on a CPU; None: all workers share the CPUs that this process may use."""
 
     @contextlib.contextmanager
     def start(
@@ -181,16 +181,17 @@ class How(NamedTuple):
         if self.runner == "train":
             from study.on_ray.local_workers import trial_on_workers
 
-            with trial_on_workers(config, split, data, self.workers) as trial_of_workers:
+            how = (config, split, data, self.workers, self.threads)
+            with trial_on_workers(*how) as trial_of_workers:
                 yield trial_of_workers
             return
         import torch
 
         from study.commands.loading import loading
+        from trainables.device.cpus import default_threads
         from trainables.trial import Trial
 
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        torch.set_num_threads(self.threads or default_threads())
         with loading() as progress:
             trial = Trial(config, split=split, data_dir=data, loading=progress)  # type: ignore[arg-type]
         yield trial
@@ -242,13 +243,8 @@ def _repeat(trial_id: str, results: str, data: Path | None, view: Any) -> None:
             f"{trial_id}: is {recorded['status']}; only complete trials can be compared"
         )
     config = config_of(recorded)
-    how = How(*local_trial.recorded_how(recorded))
-    if threads := local_trial.recorded_threads(recorded):
-        import torch
-
-        # Workers need a CPU for each; threads of one process can take turns.
-        if how.runner == "reused" or threads * how.workers <= torch.get_num_threads():
-            torch.set_num_threads(threads * how.workers)
+    runner, workers = local_trial.recorded_how(recorded)
+    how = How(runner, workers, local_trial.recorded_threads(recorded))
     with how.start(config, local_trial.recorded_split(recorded), data) as trial:
         if trial.data_fingerprint() != recorded["data_fingerprint"]:
             raise InputError(f"{trial_id}: the data set {config.dataset} has changed since then")

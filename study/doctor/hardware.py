@@ -6,10 +6,11 @@ import os
 import shutil
 from pathlib import Path
 
-import joblib
 import psutil  # type: ignore[import-untyped]
 
 from study.doctor.finding import Finding
+from trainables.device.cpus import usable_cpus
+from trainables.sizes import shown_size
 
 _GIB = 1 << 30
 _SMALL_MEMORY, _SMALL_SHM, _SMALL_DISK = 4 * _GIB, 1 * _GIB, 5 * _GIB
@@ -19,13 +20,13 @@ _DEV = Path("/dev")
 
 def cpus(data_dir: Path) -> Finding:
     """The CPUs that this process may use, and what else they do."""
-    says = f"{joblib.cpu_count()} usable, load {os.getloadavg()[0]:.1f}"
+    says = f"{usable_cpus()} usable, load {os.getloadavg()[0]:.1f}"
     return Finding.note(says, others) if (others := other_load()) else Finding.ok(says)
 
 
 def other_load() -> str:
     """A line where other programs use more than half of the CPUs; else empty."""
-    usable, load = joblib.cpu_count(), os.getloadavg()[0]
+    usable, load = usable_cpus(), os.getloadavg()[0]
     if load <= usable / 2:
         return ""
     return (
@@ -45,7 +46,7 @@ def bf16(data_dir: Path) -> Finding:
 def memory(data_dir: Path) -> Finding:
     """What memory is free."""
     now = psutil.virtual_memory()
-    says = f"{now.available / _GIB:.1f} of {now.total / _GIB:.1f} GiB free"
+    says = f"{shown_size(now.available)} of {shown_size(now.total)} free"
     if now.available < _SMALL_MEMORY:
         return Finding.note(
             says, "run fewer trials at once (resources.cpus), or end other programs"
@@ -59,7 +60,7 @@ def shared_memory(data_dir: Path) -> Finding:
     if not place.is_dir():
         return Finding.note("not on this system")
     free = shutil.disk_usage(place).free
-    says = f"{free / _GIB:.1f} GiB free"
+    says = f"{shown_size(free)} free"
     if free < _SMALL_SHM:
         return Finding.note(
             f"{says}: Ray will use slower files in TMPDIR",
@@ -82,9 +83,7 @@ def gpus(data_dir: Path) -> Finding:
             f"({torch.version.cuda}), or CUDA_VISIBLE_DEVICES may hide them",
         )
     found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-    return Finding.ok(
-        ", ".join(f"{card.name} {card.total_memory / _GIB:.0f} GiB" for card in found)
-    )
+    return Finding.ok(", ".join(f"{card.name} {shown_size(card.total_memory)}" for card in found))
 
 
 def results_disk(data_dir: Path) -> Finding:
@@ -100,5 +99,5 @@ def disk(folder: Path, advice: str) -> Finding:
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return Finding.broken(f"{folder}: cannot be written", advice)
     free = shutil.disk_usage(place).free
-    says = f"{folder}: {free / _GIB:.0f} GiB free"
+    says = f"{folder}: {shown_size(free)} free"
     return Finding.note(says, advice) if free < _SMALL_DISK else Finding.ok(says)

@@ -25,6 +25,7 @@ from reports.store.address import is_uri
 from reports.store.tables import Store
 from study.on_ray.own_modules import own_modules
 from study.on_ray.process_group import own_process_groups
+from trainables.device.cpus import usable_cpus
 from trainables.errors import InputError
 from trainables.own_objects import TOOL_PACKAGES
 
@@ -178,6 +179,8 @@ def _init(address: str, runtime_env: dict[str, object]) -> None:
             environment["py_modules"] = [*_listed(runtime_env.get("py_modules")), *modules]
         ray.init(
             address=address,
+            # By itself, Ray counts CPUs that the affinity mask of this process excludes.
+            num_cpus=usable_cpus() if address == _LOCAL else None,
             include_dashboard=False if address == _LOCAL else None,
             log_to_driver=address.startswith("ray://"),
             logging_level=logging.ERROR,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from study.on_ray.cluster import connected
 from trainables.config import TrialConfig
+from trainables.device.cpus import default_threads
 from trainables.errors import InputError
 from trainables.on_ray.steps import TrialSetup, local_trial
 from trainables.on_ray.train import TrainTrial
@@ -16,19 +17,31 @@ from trainables.on_ray.train import TrainTrial
 
 @contextmanager
 def trial_on_workers(
-    config: TrialConfig, split: str, data_dir: Path | None, workers: int
+    config: TrialConfig,
+    split: str,
+    data_dir: Path | None,
+    workers: int,
+    threads: int | None = None,
 ) -> Iterator[TrainTrial]:
     """A trial whose workers share the CPUs of this machine, or have a GPU each.
+
+    Args:
+        config: of the trial.
+        split: as of `Trial`.
+        data_dir: the folder of the data sets.
+        workers: their number.
+        threads: of each worker, if the CPUs are enough; default: an equal share of them.
 
     Raises:
         InputError: the machine has fewer CPUs (or GPUs, if the config wants them) than workers.
     """
     import torch
 
-    # All workers together use as many threads as torch would use in one process.
-    threads = torch.get_num_threads()
-    if workers > threads:
-        raise InputError(f"--workers {workers}: only {threads} CPUs are available")
+    cpus = default_threads()
+    if workers > cpus:
+        raise InputError(f"--workers {workers}: only {cpus} CPUs are available")
+    if threads is None or threads * workers > cpus:
+        threads = cpus // workers
     gpus = torch.cuda.device_count() if config.device != "cpu" else 0
     if gpus < workers and config.device.startswith("cuda"):
         raise InputError(
@@ -42,7 +55,7 @@ def trial_on_workers(
                 split=split,
                 data_dir=data_dir.absolute() if data_dir else None,
                 workers=workers,
-                cpus=threads // workers,
+                cpus=threads,
                 gpus=1 if gpus >= workers else 0,
                 storage=storage,
                 make_trial=local_trial,

@@ -28,6 +28,7 @@ import numpy.typing as npt
 import torch
 
 from trainables.atomic_write import LEFTOVERS, atomic_file
+from trainables.device.cpus import usable_cpus
 
 _MAGIC = b"mixco-images-1\r\n"
 _PREFIX = struct.Struct("<16sQII")
@@ -130,7 +131,7 @@ def read_split(path: Path, fingerprint: str) -> CachedSplit:
         raise CacheDamagedError("checksum of the labels")
     per_block = images_per_block(description.shape[1:])
     blocks = (images[start : start + per_block].data for start in range(0, count, per_block))
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(usable_cpus()) as pool:
         if tuple(pool.map(zlib.crc32, blocks)) != tuple(description.block_crcs):
             raise CacheDamagedError("checksum of the images")
     return CachedSplit(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from trainables.data.cache import images_per_block
 from trainables.data.records import Records
+from trainables.device.cpus import usable_cpus
 from trainables.errors import InputError, cause
 
 _UPRIGHT = 1
@@ -106,7 +106,7 @@ def naming_corrupt(records: Records, index: int) -> Iterator[None]:
 
 def in_threads(work: Callable[[range], T], total: int, step: int) -> Iterator[T]:
     """``work`` on each range of ``step`` out of ``total``, in order. Threads work a bit ahead."""
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cpus()
     pool = ThreadPoolExecutor(threads)
     waiting: deque[Future[T]] = deque()
     try:
