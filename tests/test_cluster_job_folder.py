@@ -1,4 +1,4 @@
-"""Which files a submitted job gets; needs no cluster."""
+"""Which files and credentials a submitted job gets; needs no cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from study.commands.study.submit import results_of_job
 from study.on_ray import job_folder
 from study.on_ray.job_folder import STUDY_FILE
 from study.spec import StudySpec, parse_spec
@@ -93,3 +94,18 @@ def test_the_largest_entries_are_named_before_anything_is_sent(
         job_folder.job_folder(spec, []),
     ):
         pass
+
+
+def test_a_job_gets_credentials_only_where_they_are_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    uri = "s3://KEY:SECRET@bucket/x?region=eu"
+    assert results_of_job(uri, False) == (["--results", "s3://bucket/x?region=eu"], {})
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "--send-credentials" in said
+    assert "SECRET" not in said
+    assert results_of_job(uri, True) == ([], {"MIXCO_RESULTS": uri})
+    for send in (False, True):
+        assert results_of_job("/shared/x", send) == (["--results", "/shared/x"], {})
+    assert capsys.readouterr().err == ""

@@ -76,8 +76,10 @@ def test_a_job_is_left_running_and_followed_again_to_its_exit_code(
     assert list(open_store(results).read("trials")["status"]) == ["complete"] * 3
 
     Path(spec).write_text(SPEC.replace("epochs: 4", "epochs: 2"))
-    other = head.mixco(*submit, str(results))
-    out, _ = other.communicate(timeout=200)
+    other = head.mixco(*submit, str(results), "--env", "NOTE=hidden-value")
+    out, err = other.communicate(timeout=200)
+    assert "shows these variables of the job: NOTE\n" in err
+    assert "hidden-value" not in out + err
     assert other.returncode == 2
     assert "base.epochs 4 -> 2" in out
     _, err = refused.communicate(timeout=150)

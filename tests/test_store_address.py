@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.store.address import is_uri, public
+from reports.store.address import is_uri, public, without_credentials
 from reports.store.tables import open_store
 from study.on_ray.trackers.mlflow import plain_path
 from tests.in_process import mixco
@@ -84,11 +84,14 @@ def test_no_secret_of_a_uri_is_printed(key: str, secret: str, scheme: str, query
     assert secret not in public(Path(uri))
     if not hidden:
         assert shown == f"{scheme}://bucket/x{query}"
+    bare = f"{scheme}://bucket/x{query.partition('?')[0]}"
+    kept = {"?region=us-east-1": "?region=us-east-1", "?x=1&client_secret=": "?x=1"}
+    assert without_credentials(uri) == bare + kept.get(query, "")
 
 
 def test_paths_and_uris_without_secrets_are_printed_as_they_are() -> None:
     for root in ("a@b:c", "/x/y@z", "s3://bucket/a@b?region=eu", "gs://b/p", "results/demo"):
-        assert public(root) == root
+        assert public(root) == root == without_credentials(root)
     assert public("a\nb") == "a\\nb"
     assert is_uri("s3://x")
     assert not is_uri("./s3:/x")

@@ -34,6 +34,22 @@ def public(root: str | Path) -> str:
     return shown(text, 500)
 
 
+def without_credentials(root: str) -> str:
+    """``root`` for a machine that has credentials of its own.
+
+    >>> without_credentials("s3://KEY:SECRET@bucket/prefix?region=eu-west-1&secret_key=SECRET")
+    's3://bucket/prefix?region=eu-west-1'
+    """
+    scheme = _SCHEME.match(root)
+    if not scheme:
+        return root
+    rest = root[scheme.end() :]
+    credentials = _credentials(rest.partition("?")[0]) or _credentials(rest)
+    address, _, query = rest.removeprefix(credentials).partition("?")
+    options = [option for option in query.split("&") if not _SECRET_OPTION.match(f"&{option}")]
+    return scheme[0] + "?".join(part for part in (address, "&".join(options)) if part)
+
+
 def without_secrets(message: str, root: str | Path) -> str:
     """``message`` of a library, without the secrets that stand in ``root``."""
     if not is_uri(root):
