@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.store.tables import open_store
+from study.agenda import Agenda
 from study.fitting import Node, misfits
+from study.on_ray import waiting
 from study.on_ray.driver import run_study
 from study.spec import StudySpec, parse_spec
 from trainables.errors import InputError
@@ -123,3 +126,20 @@ def test_what_does_not_fit_is_refused_before_anything_starts(
         run_study(spec_of("{cpus: {8: 1, 64: 9999}}"), store)
     assert not ray.is_initialized()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_waits_for_room_on_a_cluster_is_said_every_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = 0.0
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: clock))
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
+    agenda, said = Agenda(spec_of("{cpus: {8: 1, 64: 9}}")), list[str]()
+    notice = waiting.WaitingNotice(agenda, said.append)
+    while agenda.next():
+        pass
+    for second in range(130):
+        clock = float(second)
+        notice.on_step_end(0, [])
+    line = "width 64: a trial wants 9 CPUs; the largest node has 2 CPUs"
+    assert said == [f"waiting for room on the cluster: {line}"] * 3
