@@ -22,6 +22,7 @@ from study.agenda import Agenda
 from study.dashboard import cell_studies
 from study.spec import parse_spec
 from tests.in_process import mixco
+from tests.synthetic_study import write_table
 from tests.trial_rows import complete_study
 from trainables.errors import InputError
 
@@ -45,8 +46,20 @@ SLOW = ("plan", "report")
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A complete study's results, made without training."""
-    return complete_study(tmp_path_factory.mktemp("whole"), parse_spec(SPEC, "test"))
+    """A complete study's results, made without training; two trials are not merged yet."""
+    root = complete_study(tmp_path_factory.mktemp("whole"), parse_spec(SPEC, "test"))
+    names = sorted(path.stem for path in root.glob("trials/*.parquet"))
+    single = {
+        next(name for name in names if "tune" in name),
+        next(name for name in names if "confirm" in name),
+    }
+    for table in ("trials", "epochs"):
+        merged = [root / table / f"{name}.parquet" for name in names if name not in single]
+        rows = pa.concat_tables([pq.read_table(path) for path in merged])
+        for path in merged:
+            path.unlink()
+        write_table(root, table, rows)
+    return root
 
 
 Change = Callable[[Path, random.Random], None]
@@ -110,11 +123,10 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def commands(root: Path) -> dict[str, Callable[[], object]]:
-    spec = root.parent / "fuzzed.yaml"
-    spec.write_text(SPEC)
+def commands(root: Path, spec: Path) -> dict[str, Callable[[], object]]:
+    """The commands that read ``root``; ``spec`` is the study's file."""
     store = str(root)
-    confirm = next(iter(sorted(root.glob("trials/*confirm*.parquet")))).stem
+    confirm = next(root.glob("trials/*confirm*.parquet")).stem
 
     def run() -> None:  # what `study run` does before the first trial starts
         from study.overview import recorded_rows
@@ -139,11 +151,12 @@ def test_damaged_results_end_in_one_line_or_the_rest_is_read(
     change: str, whole: Path, tmp_path: Path
 ) -> None:
     rng = random.Random(change)
-    root = tmp_path / "results"
+    root, spec = tmp_path / "results", tmp_path / "fuzzed.yaml"
+    spec.write_text(SPEC)
     for number in range(RUNS):
         shutil.copytree(whole, root)
         CHANGES[change](root, rng)
-        for name, command in commands(root).items():
+        for name, command in commands(root, spec).items():
             if name in SLOW and number:
                 continue
             try:
