@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from reports.store.schema import COMPLETE, CONFIRM
 from study.agenda import Agenda
 from study.plan import Cell
+from study.resources import Allotment
 from study.spec import StudySpec
 from trainables.config import TrialConfig
+from trainables.device.cpus import default_threads
+
+if TYPE_CHECKING:
+    from trainables.data.dataset import Dataset
 
 _WARM_UP, _TIMED = 1, 3
 
@@ -42,22 +49,35 @@ class Work:
 
 
 class TrialCosts:
-    """What one trial of each cell of a study costs; each width is timed once."""
+    """What one trial of each cell of a study costs.
 
-    def __init__(self, spec: StudySpec, data_dir: Path | None, timed: bool = True) -> None:
+    Recorded trials of the cell say it. Without them torch counts the operations, and each width is
+    timed once.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        data_dir: Path | None,
+        timed: bool = True,
+        trials: pd.DataFrame | None = None,
+    ) -> None:
         """Prepares; nothing is loaded yet.
 
         Args:
             spec: the study.
             data_dir: the folder of the data sets.
-            timed: also estimate hours: time a few steps of the first cell of each (data set,
-                encoder, width), and scale them to the other cells by their FLOPs.
+            timed: also estimate hours. For cells without recorded trials: time a few steps of the
+                first cell of each (data set, encoder, width), and scale them to the other cells by
+                their FLOPs.
+            trials: the recorded trials of the study.
         """
         self._spec, self._data_dir, self.timed = spec, data_dir, timed
+        self._complete, self._confirm = _by_cell(trials), _test_images(trials)
         self._speeds: dict[tuple[str, str, int], float] = {}
         self._known: dict[str, Work] = {}
-        self.test_images: int | None = None
-        """Of the smallest test split of the cells asked for so far."""
+        self._asked: dict[str, TrialConfig] = {}
+        """A configuration of each data set of the cells asked for so far."""
 
     def of(self, cell: Cell) -> Work:
         """The work of one trial of ``cell``, the same in all its searches. Pruning is not counted.
@@ -65,24 +85,46 @@ class TrialCosts:
         Raises:
             InputError: a data set is missing.
         """
+        self._asked.setdefault(cell.config.dataset, cell.config)
         if cell.name not in self._known:
-            self._known[cell.name] = self._measured(cell)
+            self._known[cell.name] = self._recorded(cell) or self._measured(cell)
         return self._known[cell.name]
 
+    def test_images(self) -> int | None:
+        """Of the smallest test split of the cells asked for so far; None: no cell was asked for.
+
+        Raises:
+            InputError: a data set is missing.
+        """
+        found = [
+            self._confirm.get(dataset) or len(self._load(config).test)
+            for dataset, config in self._asked.items()
+        ]
+        return min(found, default=None)
+
+    def _recorded(self, cell: Cell) -> Work | None:
+        """The mean over the complete trials of the cell, each width counted once; None: too few."""
+        rows = self._complete.get(cell.name)
+        if rows is None:
+            return None
+        rows = rows[rows["epochs"] == cell.config.epochs]
+        means = rows.groupby("width")[["flops", "seconds"]].mean().to_dict("index")
+        if not set(cell.widths) <= set(means):
+            return None
+        work = Work(1, cell.config.epochs)
+        for sized in cell.configs:
+            mean = means[sized.width]
+            work.flops += mean["flops"] / len(cell.configs)
+            hours = mean["seconds"] * self._allotment(sized).workers / 3600
+            self._add_hours(work, sized, hours / len(cell.configs))
+        return work
+
     def _measured(self, cell: Cell) -> Work:
-        # Imported lazily: torch takes seconds, and a complete study needs neither.
-        from trainables.data.dataset import load_dataset
+        # Imported lazily: torch takes seconds, and recorded trials need neither.
         from trainables.device.flops import training_flops
 
         config = cell.config
-        data = load_dataset(
-            config.dataset,
-            image_size=config.image_size,
-            validation_fraction=config.validation_fraction,
-            train_fraction=config.train_fraction,
-            data_dir=self._data_dir,
-        )
-        self.test_images = min(self.test_images or len(data.test), len(data.test))
+        data = self._load(config)
         images = len(data.train) // config.batch_size * config.batch_size
         work = Work(1, config.epochs)
         # A joint search has not chosen its widths yet: assume equally many trials of each width.
@@ -91,18 +133,56 @@ class TrialCosts:
             flops = training_flops(sized, data.image_size, data.channels) * images * epochs
             work.flops += flops
             if self.timed:
-                hours = flops / self._speed(sized) / 3600
-                resources = self._spec.resources.of(sized.encoder, sized.width)
                 # Each of k workers takes 1/k of these hours, so their sum is the same.
-                work.cpu_hours += hours * resources.cpus
-                work.gpu_hours += hours * resources.gpus
+                self._add_hours(work, sized, flops / self._speed(sized) / 3600)
         return work
 
+    def _add_hours(self, work: Work, config: TrialConfig, hours: float) -> None:
+        """Adds hours of workers, as hours of the devices that each worker has."""
+        if self.timed:
+            resources = self._allotment(config)
+            work.cpu_hours += hours * resources.cpus
+            work.gpu_hours += hours * resources.gpus
+
+    def _allotment(self, config: TrialConfig) -> Allotment:
+        return self._spec.resources.of(config.encoder, config.width)
+
+    def _load(self, config: TrialConfig) -> Dataset:
+        from trainables.data.dataset import load_dataset
+
+        return load_dataset(
+            config.dataset,
+            image_size=config.image_size,
+            validation_fraction=config.validation_fraction,
+            train_fraction=config.train_fraction,
+            data_dir=self._data_dir,
+        )
+
     def _speed(self, config: TrialConfig) -> float:
+        """Training FLOPs per second, with as many threads as the study gives to a trial."""
         key = (config.dataset, config.encoder, config.width)
         if key not in self._speeds:
-            self._speeds[key] = _flops_per_second(config, self._data_dir)
+            threads = int(self._allotment(config).cpus)
+            with _threads(min(max(1, threads), default_threads())):
+                self._speeds[key] = _flops_per_second(config, self._data_dir)
         return self._speeds[key]
+
+
+def _by_cell(trials: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
+    """The complete trials of each cell whose cost is recorded."""
+    if trials is None:
+        return {}
+    complete = trials[trials["status"] == COMPLETE].dropna(subset=["flops", "seconds"])
+    return {str(cell): rows for cell, rows in complete.groupby("cell")}
+
+
+def _test_images(trials: pd.DataFrame | None) -> dict[str, int]:
+    """The test images of each data set that has recorded confirm trials."""
+    if trials is None:
+        return {}
+    confirm = trials[trials["phase"] == CONFIRM].dropna(subset=["scored_images"])
+    found = confirm.groupby("dataset")["scored_images"].min()
+    return {str(dataset): int(images) for dataset, images in found.items()}
 
 
 def missing_work(agenda: Agenda, costs: TrialCosts) -> dict[str, Work]:
@@ -122,6 +202,19 @@ def missing_work(agenda: Agenda, costs: TrialCosts) -> dict[str, Work]:
 
 class _TimedEnoughError(Exception):
     pass
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """So many torch threads within the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _flops_per_second(config: TrialConfig, data_dir: Path | None) -> float:

@@ -39,23 +39,37 @@ def test_without_pairs_there_is_no_spread() -> None:
     assert gain_spread(trials.head(0)) is None
 
 
-def test_what_a_complete_study_needs_is_known_without_torch() -> None:
+def test_what_recorded_trials_tell_is_known_without_torch() -> None:
     code = """
 import sys
 import pandas as pd
 from study.agenda import Agenda
 from study.cost import TrialCosts, encoder_sizes, missing_work
 from study.spec import parse_spec
-text = "{name: a, datasets: [digits], widths: [4], trials: 1, seeds: 1}"
-agenda = Agenda(parse_spec(text, "a"))
+text = "{name: a, datasets: [digits], widths: [4], trials: TRIALS, seeds: 1}"
+agenda = Agenda(parse_spec(text.replace("TRIALS", "1"), "a"))
 rows = []
 while due := agenda.next():
-    rows.append({**due.identity(), "status": "complete", "accuracy": 1.0, "parameters": 77})
+    rows.append(
+        {
+            **due.identity(), "status": "complete", "accuracy": 1.0, "parameters": 77,
+            "flops": 5.0 + len(rows), "seconds": 7200.0, "scored_images": 90,
+        }
+    )
     agenda.record(rows[-1])
 missing = missing_work(agenda, TrialCosts(agenda.spec, None))
 assert sum(work.trials for work in missing.values()) == 0
 configs = [state.cell.config for state in agenda.searches.values()]
-assert encoder_sizes(configs, pd.DataFrame(rows)) == [77]
+trials = pd.DataFrame(rows)
+assert encoder_sizes(configs, trials) == [77]
+grown = Agenda(parse_spec(text.replace("TRIALS", "3"), "a"), rows)
+costs = TrialCosts(grown.spec, None, trials=trials)
+for name, work in missing_work(grown, costs).items():
+    of_cell = trials[trials["cell"] == name]
+    assert work.trials == 3 and len(of_cell) == 2  # two tune trials, one confirm trial
+    assert work.flops == 3 * of_cell["flops"].mean()
+    assert (work.cpu_hours, work.gpu_hours) == (6.0, 0.0)
+assert costs.test_images() == 90
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

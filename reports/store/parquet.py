@@ -42,10 +42,27 @@ class DamagedError(ValueError):
     """The file is not what this tool wrote."""
 
 
-def write(table: str, groups: Iterable[pa.Table], scratch: BinaryIO) -> None:
-    """Write row groups as one file into ``scratch``, which must be open for reading too."""
+def write(
+    table: str, groups: Iterable[pa.Table], scratch: BinaryIO, *, is_small: bool = False
+) -> None:
+    """Write row groups as one file.
+
+    Args:
+        table: ``trials``, ``epochs`` or ``evaluations``.
+        groups: the row groups.
+        scratch: where to write; it must be open for reading too.
+        is_small: whether these are the rows of one trial. For so few rows, compression,
+            dictionaries and statistics take time and save no space.
+    """
     schema = stamped(TABLES[table])
-    with pq.ParquetWriter(scratch, schema, compression="zstd", write_page_checksum=True) as writer:
+    with pq.ParquetWriter(
+        scratch,
+        schema,
+        compression="none" if is_small else "zstd",
+        use_dictionary=not is_small,
+        write_statistics=not is_small,
+        write_page_checksum=True,
+    ) as writer:
         for group in groups:
             writer.write_table(group.cast(schema))
         writer.add_key_value_metadata({_DIGEST_KEY: _EMPTY_DIGEST})

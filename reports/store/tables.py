@@ -27,8 +27,9 @@ from reports.store.files import Files, StoreError, open_files
 from reports.store.reading import Reader, is_single
 from reports.store.schema import TABLES
 
-_MANY = 256
-"""Trials in files of their own before they are merged."""
+_MANY = 64
+"""Trials in files of their own before they are merged. Each file that is read takes about as long,
+so thousands of trials are read fastest where merged files and single ones are about as many."""
 
 
 def open_store(root: str | Path, create: bool = False) -> Store:
@@ -88,7 +89,7 @@ class Store(Files):
         group = pa.Table.from_pylist([with_columns(row) for row in rows], schema=schema)
         parquet.check_rows(table, group)
         scratch = io.BytesIO()
-        parquet.write(table, [group], scratch)
+        parquet.write(table, [group], scratch, is_small=True)
         self.write_bytes(f"{table}/{trial_id}.parquet", scratch.getvalue())
         self._recent[table][trial_id] = group
 
@@ -148,7 +149,7 @@ class Store(Files):
         self._forget_recent()
 
     def compact_if_many(self) -> None:
-        """Merge the trials that were appended since the last time, once there are hundreds.
+        """Merge the trials that were appended since the last time, once there are many.
 
         The driver calls this while a study runs. It takes the rows from memory and reads no file.
         Where the file system refuses, it warns: nothing is lost, and the next call tries again.
@@ -163,7 +164,7 @@ class Store(Files):
             self._forget_recent()
 
     def compact_leftovers(self) -> None:
-        """Merge all files where an earlier run was killed and left hundreds of single ones.
+        """Merge all files where an earlier run was killed and left many single ones.
 
         Raises:
             StoreError: the file system refused.

@@ -27,7 +27,10 @@ def plan(
     results: Results = None,
     data: Data = None,
     timed: Annotated[
-        bool, typer.Option("--timed/--untimed", help="Time a few steps of each width.")
+        bool,
+        typer.Option(
+            "--timed/--untimed", help="Time a few steps of each width without recorded trials."
+        ),
     ] = True,
     spread: Annotated[
         float | None,
@@ -62,13 +65,13 @@ def plan(
         out.print(line, soft_wrap=True)
     if timed and (load := other_load()):
         out.print(load, soft_wrap=True)
-    costs = cost.TrialCosts(study, data.absolute() if data else None, timed)
+    costs = cost.TrialCosts(study, data.absolute() if data else None, timed, trials)
     work = cost.missing_work(agenda, costs)
     out.print(_missing_table(work, timed))
     for line in _further_searches(agenda):
         out.print(line, soft_wrap=True)
     images = trials["scored_images"].where(trials["phase"] == "confirm").min()
-    known = costs.test_images or (int(images) if images == images else None)
+    known = costs.test_images() or (int(images) if images == images else None)
     if (found := spread_of(trials, spread, known)) is None:
         return
     for line in dict.fromkeys(study.line_of.values()):
