@@ -200,7 +200,10 @@ BY_SIZE = st.dictionaries(st.integers(1, 64) | st.just("resnet18"), FLOATS, min_
 RANGES = st.tuples(st.floats(0.02, 0.1), st.floats(0.2, 1.0), st.booleans()).map(
     lambda ends: {"low": ends[0], "high": ends[1], "log": ends[2]}
 )
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+UNNAMED = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="="), min_size=1, max_size=12
+)
+NAMES = UNNAMED | st.just("few=parquet:/data/few")
 SPECS = st.fixed_dictionaries(
     {
         "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,8}", fullmatch=True),

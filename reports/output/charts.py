@@ -14,6 +14,7 @@ from reports.output.figures.equivalence import equivalence_figure
 from reports.output.figures.gain import comparison_figure, gain_figure
 from reports.output.figures.search import hyperparameter_figure, search_figure
 from reports.output.figures.style import styled
+from reports.output.paper_size import in_points, paper_svg
 from trainables.atomic_write import atomic_write
 
 
@@ -52,10 +53,9 @@ def charts_of(findings: Findings, other: Findings | None = None) -> dict[str, An
 
 
 def write_figures(charts: dict[str, Any], folder: Path) -> None:
-    """Write every figure as NAME.svg, NAME.pdf and NAME.png."""
+    """Write every figure as NAME.svg, NAME.pdf and NAME.png, in the sizes of a paper."""
     for name, spec in charts.items():
-        vega = vl_convert.vegalite_to_vega(spec)
-        svg = vl_convert.vega_to_svg(vega)
+        svg = paper_svg(spec)
         atomic_write(folder / f"{name}.svg", svg.encode())
-        atomic_write(folder / f"{name}.pdf", vl_convert.svg_to_pdf(svg))
-        atomic_write(folder / f"{name}.png", vl_convert.svg_to_png(svg, scale=2.0))
+        atomic_write(folder / f"{name}.pdf", vl_convert.svg_to_pdf(in_points(svg)))
+        atomic_write(folder / f"{name}.png", vl_convert.svg_to_png(svg, scale=4.0))

@@ -21,13 +21,14 @@ def search_curves(trials: pd.DataFrame) -> pd.DataFrame:
     """The best validation accuracy after each trial of a search.
 
     Returns:
-        ``study``, the columns of the cell, ``search``, ``trial`` (place in the search, from 1) and
-        ``best`` (highest accuracy up to that trial, percent; NaN before the first complete trial).
+        ``study``, the columns of the cell, ``search``, ``size`` and ``capacity`` of the encoder,
+        ``trial`` (place in the search, from 1) and ``best`` (highest accuracy up to that trial,
+        percent; NaN before the first complete trial).
     """
     tune = _searches(trials)
     cells = [tune[name] for name in _SEARCH]
     scores = tune["accuracy"].where(tune["status"] == COMPLETE)
-    return tune[[*_SEARCH, "trial"]].assign(
+    return tune[[*_SEARCH, "size", "capacity", "trial"]].assign(
         best=scores.groupby(cells).cummax().groupby(cells).ffill()
     )
 

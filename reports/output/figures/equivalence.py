@@ -34,7 +34,8 @@ def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
     )
     title = f"factor in {table['measure'].iloc[0]}"
     scale = alt.Scale(type="log", domain=[least, most], clamp=True, nice=False)
-    axis = alt.Axis(values=[0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32], format="~g")
+    powers = [2.0**power for power in range(-3, 6)]  # outside the scale they would be clamped to it
+    axis = alt.Axis(values=[factor for factor in powers if least <= factor <= most], format="~g")
     layers = [
         line_at(shown, 1),
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),

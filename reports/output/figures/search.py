@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from reports.output.figures.style import (
+    LIGHT,
     PANEL,
     TIP,
     capacity,
@@ -22,7 +23,10 @@ from reports.statistics.selection import CELL
 
 
 def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
-    """Best validation accuracy so far against trials: `fairness.search_curves`, a line a search."""
+    """Best validation accuracy so far against trials: `fairness.search_curves`, a line a search.
+
+    A colour for each encoder, so that the arms of one encoder can be compared.
+    """
     cell = [*CELL, "search"]
     known = panelled(curves.dropna(subset=["best"]))
     # Keep the trials at which the best rises, and the last one, where the search ended.
@@ -31,19 +35,30 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
     step = math.ceil(longest / 6)
     whole = [1, *range(max(2, step), longest + 1, step)]
     axis = alt.Axis(values=whole, format="d", grid=False)
-    color, shape = told_apart("arm", curves["arm"])
+    arms = alt.Scale(domain=sorted(curves["arm"].unique()))
+    sizes = list(curves.groupby("size")["capacity"].max().sort_values(kind="stable").index)
     base = alt.Chart(steps).encode(
         x=alt.X("trial:Q", title="trials of the search", axis=axis),
         y=alt.Y("best:Q", title="best validation accuracy", scale=alt.Scale(zero=False)),
-        color=color,
+        color=alt.Color("size:N", title="encoder", scale=_colours(sizes)),
+        strokeDash=alt.StrokeDash("arm:N", title="arm", scale=arms),
         detail=["encoder:N", "width:N", "search:N"],
         tooltip=[*TIP, "search:N", "trial:Q", points("best")],
     )
     layers = [
         base.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.9),
-        base.mark_point(filled=True, size=18, opacity=0.8).encode(shape=shape),
+        base.mark_point(filled=True, size=18, opacity=0.8).encode(
+            shape=alt.Shape("arm:N", title="arm", scale=arms)
+        ),
     ]
     return panels(layers, 210, curves)
+
+
+def _colours(sizes: list[str]) -> alt.Scale:
+    """A colour for each encoder, smallest first; a course of colours where the palette is short."""
+    if len(sizes) <= len(LIGHT):
+        return alt.Scale(domain=sizes)
+    return alt.Scale(domain=sizes, scheme="viridis")
 
 
 def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:

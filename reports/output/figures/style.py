@@ -6,6 +6,7 @@ for a dark screen. Series also differ in their shapes.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import altair as alt
@@ -39,16 +40,40 @@ def styled(chart: Any) -> Any:
 
 
 def capacity(rows: pd.DataFrame, field: str = "capacity") -> alt.X:
-    """An axis of capacity, on a logarithmic scale; its labels are the sizes that were measured."""
-    sizes = rows["capacity"]
-    measured = sorted(float(size) for size in sizes.dropna().unique())
-    axis = alt.Axis(format=".2~s", values=measured, labelOverlap="greedy", grid=False)
+    """An axis of capacity, on a logarithmic scale, with round numbers."""
+    sizes = rows["capacity"].dropna().astype(float)
+    low, high = sizes.min(), sizes.max()
     scale = alt.Scale(type="log", nice=False, padding=12)
-    if sizes.nunique() == 1:  # an axis needs a length
-        scale.domain = [float(sizes.iloc[0]) / 2, float(sizes.iloc[0]) * 2]
+    if low == high:  # an axis needs a length
+        low, high = low / 2, high * 2
+        scale.domain = [low, high]
+    axis = alt.Axis(format="~s", values=round_ticks(low, high), labelOverlap="greedy", grid=False)
     return alt.X(
         f"{field}:Q", title=f"{rows['measure'].iloc[0]} of the encoder", axis=axis, scale=scale
     )
+
+
+_STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8))
+"""Numbers of a decade that are round, coarse steps first."""
+_FEWEST_TICKS = 3
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Round numbers from ``low`` to ``high``, three or more where there are so many.
+
+    >>> round_ticks(44_000, 11_000_000)
+    [100000.0, 1000000.0, 10000000.0]
+    >>> round_ticks(44_000, 700_000)
+    [50000.0, 100000.0, 200000.0, 500000.0]
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks: list[float] = []
+    for steps in _STEPS:
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= _FEWEST_TICKS:
+            break
+    return ticks
 
 
 def line_at(rows: pd.DataFrame, value: float) -> alt.Chart:

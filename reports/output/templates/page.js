@@ -14,7 +14,7 @@
   // The same hues for both grounds, told apart with every common kind of colour blindness.
   const PALETTE = {
     light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"],
-    dark: ["#56b4e9", "#f08a3c", "#2fc4a0", "#e2a1c6", "#f0e442", "#8fa8ff"],
+    dark: ["#56b4e9", "#f08a3c", "#2e9e6b", "#e2a1c6", "#f0e442", "#9a86ff"],
   };
   const hidden = { dataset: new Set(), method: new Set() };
   const shown = (row) => !hidden.dataset.has(row.dataset) && !hidden.method.has(row.method);
