@@ -21,8 +21,13 @@ from tests.in_process import mixco
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1),
-             min_size=1, max_size=3, unique=True),
+    st.lists(
+        st.text(
+            st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="="),
+            min_size=1,
+        ) | st.just("few=parquet:/data/few"),
+        min_size=1, max_size=3, unique=True,
+    ),
     st.sampled_from(_DESIGNS),
     st.booleans(),
 )  # fmt: skip
