@@ -27,6 +27,8 @@ COLUMNS: dict[Measure, str] = {"parameters": "parameters", "flops": "encoder_flo
 
 def with_short_names(trials: pd.DataFrame) -> pd.DataFrame:
     """``trials`` with the short name of each data set that has one, in place of NAME=PLACE."""
+    if "dataset" not in trials:
+        return trials
     return trials.assign(dataset=trials["dataset"].map(short_name))
 
 
