@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,7 @@ arms: [none, mixco]
 base: {epochs: 3}
 """
 _TRIALS, _STARTUP, _PARALLEL = 9, 3, 2
-_STOPS = (1, 7)
+_STOP = 7
 """Ended trials after which a search is interrupted and resumed."""
 _ENDINGS = {1: PRUNED, 4: DIVERGED, 5: FAILED}
 """How trials end that are not complete."""
@@ -36,14 +36,16 @@ Suggestions = list[dict[str, Any]]
 
 def points(name: str) -> list[Point]:
     """What must hold for the sampler ``name``."""
-    checks = {
+    checks: dict[str, Callable[[str], None]] = {
         "makes a sampler of Optuna from a seed": _made,
         "suggestions lie inside the space, and differ": _inside,
         "the same seed gives the same suggestions, and another seed others": _seeds,
         "a resumed search goes on with the same suggestions": _resumed,
     }
     if SAMPLERS.find(name).two_objectives:
-        checks["width can be searched with the rest, for two objectives"] = _joint
+        checks["width can be searched with the rest, for two objectives"] = partial(
+            _resumed, joint=True
+        )
     return [Point(text, partial(check, name)) for text, check in checks.items()]
 
 
@@ -55,9 +57,11 @@ def _made(name: str) -> None:
     )
 
 
-def _inside(name: str, joint: bool = False) -> None:
-    cell = _cell(joint)
-    found = _suggestions(name, cell)
+def _inside(name: str) -> None:
+    _all_inside(_cell(), _suggestions(name, _cell()))
+
+
+def _all_inside(cell: Cell, found: Suggestions) -> None:
     for number, parameters in enumerate(found):
         for field, distribution in cell.space.items():
             require(field in parameters, f"trial {number} has no {field}")
@@ -82,20 +86,14 @@ def _seeds(name: str) -> None:
 
 def _resumed(name: str, joint: bool = False) -> None:
     cell = _cell(joint)
-    whole = _suggestions(name, cell)
-    for stop in _STOPS:
-        resumed = _suggestions(name, cell, stops=(stop,))
-        require(
-            resumed == whole,
-            f"a search that is interrupted after {stop} of {_TRIALS} trials suggests others from "
-            f"trial {_first_difference(resumed, whole)} on: a sampler that keeps its state in the "
-            "trials that it was asked for needs replayed=True; keep no other state",
-        )
-
-
-def _joint(name: str) -> None:
-    _inside(name, joint=True)
-    _resumed(name, joint=True)
+    whole, resumed = _suggestions(name, cell), _suggestions(name, cell, stop=_STOP)
+    _all_inside(cell, whole)
+    require(
+        resumed == whole,
+        f"a search that is interrupted after {_STOP} of {_TRIALS} trials suggests others from "
+        f"trial {_first_difference(resumed, whole)} on: a sampler that keeps its state in the "
+        "trials that it was asked for needs replayed=True; keep no other state",
+    )
 
 
 def _cell(joint: bool = False) -> Cell:
@@ -103,21 +101,21 @@ def _cell(joint: bool = False) -> Cell:
     return cells(parse_spec(_STUDY + treat, "contract"))[-1]
 
 
-def _suggestions(name: str, cell: Cell, seed: int = 0, stops: Collection[int] = ()) -> Suggestions:
+def _suggestions(name: str, cell: Cell, seed: int = 0, stop: int | None = None) -> Suggestions:
     """What a search suggests to its trials, by number, with made-up outcomes.
 
     Args:
         name: of the sampler.
         cell: whose space is searched.
         seed: of the search.
-        stops: numbers of ended trials after which a new search takes over, from what is recorded.
+        stop: ended trials after which a new search takes over, from what is recorded.
     """
     found: dict[int, dict[str, Any]] = {}
     ended: dict[int, Outcome] = {}
     search = _search(name, cell, seed, ended)
     running: list[int] = []
     for count in itertools.count():
-        if count in stops:
+        if count == stop:
             running, search = [], _search(name, cell, seed, ended)
         for number, parameters in iter(search.next, None):
             found[number] = parameters

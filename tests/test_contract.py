@@ -279,7 +279,10 @@ def test_contents_that_follow_the_order_of_a_set_are_found(documented: Path) -> 
     assert "differ between two processes" in problem
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    "name",  # a Gaussian process takes 20 seconds
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == "gp")) for name in SAMPLERS],
+)
 def test_every_sampler_keeps_to_the_contract(name: str) -> None:
     assert [found for found in run(of_sampler.points(name)) if found.problem] == list[Verdict]()
 
