@@ -80,7 +80,7 @@ def test_program_and_module_give_the_trials_features_where_this_package_is_not(
     )
     said = subprocess.run(
         [sys.executable, "-c", code + shown_example()],
-        cwd=tmp_path / "out", check=True, timeout=120, capture_output=True, text=True,
+        cwd=tmp_path / "out", check=True, timeout=250, capture_output=True, text=True,
     ).stdout  # fmt: skip
     assert float(said.removeprefix("accuracy ")) > 0.8  # trained at another size of images
     features = torch.load(tmp_path / "features.pt")
