@@ -5,6 +5,11 @@ group, as `timeout` and some batch systems send it, would end them before the dr
 run in order. `ray.init` has no option for another group. So this module replaces the class with
 which Ray 2.60 starts processes while `ray.init` runs. Ray's processes still end with the driver:
 the kernel kills them.
+
+Slurm signals every process of a step, whatever its group; then `Interruption` ends the run with a
+line. There is one gap that this module cannot close: if Ray's scheduler is gone, and the
+driver's parent is gone too or is process 1, Ray's client may end the driver first, with exit code 1
+and no line (`ShutdownIfLocalRayletDisconnected` in Ray's C++ code).
 """
 
 from __future__ import annotations
