@@ -96,17 +96,6 @@ def run_until(
     return driver
 
 
-@pytest.mark.slow
-def test_a_killed_driver_loses_no_trial_and_repeats_none(tmp_path: Path) -> None:
-    kill_with_ray(run_until(tmp_path, 7))
-    before = recorded(tmp_path)
-    assert 7 <= len(before) < 24
-    output = finish(tmp_path, "killed")
-    assert not any(re.search(rf"^{name}:", output, re.MULTILINE) for name in before)
-    finish(tmp_path, "whole")
-    assert_same(tmp_path, "killed", "whole")
-
-
 def test_interrupting_ends_cleanly_and_a_second_driver_is_refused(tmp_path: Path) -> None:
     driver = run_until(tmp_path, 1, seconds=2)  # slow trials: work is left when the second asks
     second, _ = start(tmp_path, "killed", cpus=0).communicate(timeout=200)
@@ -136,7 +125,7 @@ def test_sigterm_to_the_process_group_ends_a_run_soon_with_a_line(tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_twenty_kills_at_random_moments(tmp_path: Path) -> None:
+def test_twenty_kills_at_random_moments_lose_no_trial_and_repeat_none(tmp_path: Path) -> None:
     """By turns somewhere in a driver's start and amid its trials; a study that ends begins anew."""
     finish(tmp_path, "whole")
     moments = random.Random(0)
@@ -159,5 +148,7 @@ def test_twenty_kills_at_random_moments(tmp_path: Path) -> None:
         kill_with_ray(driver)
         assert before <= recorded(tmp_path)
         kills += 1
-    finish(tmp_path, "killed")
+    before = recorded(tmp_path)
+    output = finish(tmp_path, "killed")
+    assert not any(re.search(rf"^{name}:", output, re.MULTILINE) for name in before)
     assert_same(tmp_path, "killed", "whole")
