@@ -1,20 +1,26 @@
-"""A node of a cluster dies under a study: its trials move to the others."""
+"""A node of a cluster dies under a study, with notice or without: its trials move to the others."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import ray
 from ray.cluster_utils import Cluster
+from ray.core.generated import autoscaler_pb2
 
 from reports.store.tables import Store, open_store
+from study.on_ray import driver, recorder
 from study.on_ray.driver import run_study
 from study.spec import parse_spec
 from tests.synthetic_trial import MakeSynthetic
+from trainables.config import TrialConfig
+from trainables.on_ray import notice
 
 SPEC = """
 name: nodes
@@ -36,9 +42,60 @@ def table(store: Store, name: str) -> pd.DataFrame:
     return rows.sort_values(keys, ignore_index=True)
 
 
+class Diary:
+    """Notes where each epoch begins; on one node, while that is held, no trial passes `LAST`."""
+
+    LAST = 2
+
+    def __init__(self, folder: Path, held: str) -> None:
+        self._folder, self._held = folder, held
+
+    def __call__(self, config: TrialConfig, epoch: int) -> None:
+        notice.LOOK_SECONDS = 0  # in the trial's process, where this runs: an epoch takes 0.3 s
+        here = ray.get_runtime_context().get_node_id()
+        with (self._folder / "diary").open("a") as file:
+            file.write(f"{config.digest()} {here} {epoch}\n")
+        while here == self._held and epoch > self.LAST and (self._folder / "hold").exists():
+            time.sleep(0.1)
+
+    def hold(self) -> None:
+        (self._folder / "hold").touch()
+
+    def epochs(self) -> dict[str, list[tuple[str, int]]]:
+        """(node, epoch) of each trial, in order."""
+        epochs = defaultdict(list)
+        path = self._folder / "diary"
+        for line in path.read_text().splitlines() if path.exists() else []:
+            trial, node, epoch = line.split()
+            epochs[trial].append((node, int(epoch)))
+        return epochs
+
+
+def take_away(cluster: Cluster, node: Any, store: Store, diary: Diary) -> None:
+    """Gives notice that the node goes, and takes it once its trials have begun epoch 3."""
+    while len(store.ids()) < 5:
+        time.sleep(0.1)
+    deadline = time.time() + 6
+    preemption = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    client = ray._raylet.GcsClient(address=cluster.address)
+    assert client.drain_node(node.node_id, preemption, "test", int(1000 * deadline))[0]
+    time.sleep(2)  # An epoch that ended before the notice was not saved: let the next one begin.
+    diary.hold()
+    blocked = (node.node_id, Diary.LAST + 1)
+    while time.time() < deadline or not at_last(diary, blocked):
+        time.sleep(0.1)
+    cluster.remove_node(node, allow_graceful=False)
+
+
+def at_last(diary: Diary, place: tuple[str, int]) -> list[str]:
+    return [trial for trial, epochs in diary.epochs().items() if epochs[-1] == place]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_node_that_dies_costs_no_trial_and_changes_none(tmp_path: Path) -> None:
+def test_a_node_that_dies_costs_no_trial_and_changes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = parse_spec(SPEC, "test")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     nodes = [cluster.add_node(num_cpus=2) for _ in range(2)]
@@ -65,9 +122,24 @@ def test_a_node_that_dies_costs_no_trial_and_changes_none(tmp_path: Path) -> Non
             time.sleep(0.2)
         whole = open_store(tmp_path / "whole", create=True)
         assert run_study(spec, whole, make_trial=MakeSynthetic())
+        # A node that is taken away with notice costs no attempt: none may be lost here.
+        monkeypatch.setattr(driver, "MAX_FAILURES", 0)
+        monkeypatch.setattr(recorder, "MAX_FAILURES", 0)
+        moved = open_store(tmp_path / "moved", create=True)
+        diary = Diary(tmp_path, nodes[1].node_id)
+        arguments = (cluster, nodes[1], moved, diary)
+        taker = threading.Thread(target=take_away, args=arguments, daemon=True)
+        taker.start()
+        assert run_study(spec, moved, make_trial=MakeSynthetic(0.3, trouble=diary))
+        taker.join(60)
     finally:
         ray.shutdown()
         cluster.shutdown()
     assert set(store.read("trials")["status"]) == {"complete"}
     for name in ("trials", "epochs", "evaluations"):
         pd.testing.assert_frame_equal(table(store, name), table(whole, name))
+        pd.testing.assert_frame_equal(table(moved, name), table(whole, name))
+    both = [epochs for epochs in diary.epochs().values() if len({node for node, _ in epochs}) == 2]
+    assert both
+    for places in both:  # What was done is kept: only the epoch in hand (3 or 4) begins again.
+        assert [epoch for _, epoch in places] in ([1, 2, 3, 3, 4], [1, 2, 3, 4, 4])

@@ -98,9 +98,11 @@ class Recorder(tune.Callback):
         if due is None:
             return
         # If a kept process dies while Tune gives it a further trial, Tune counts two failures of
-        # that trial, and gives the trial up at the second, whatever `max_failures` is.
+        # that trial, and gives the trial up at the second, whatever `max_failures` is. Tune counts
+        # none if the process died with a node that was to be taken away (a spot instance's notice).
         is_too_soon = trial.num_failures <= MAX_FAILURES
-        self._deaths[due.trial_id] += max(1, trial.num_failures - is_too_soon)
+        if trial.num_failures:
+            self._deaths[due.trial_id] += max(1, trial.num_failures - is_too_soon)
         deaths = self._deaths[due.trial_id]
         if deaths <= MAX_FAILURES:
             self._admission.release(due.trial_id)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, assert_never
 
+from ray.exceptions import RayActorError
 from ray.tune import Trainable
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
-from trainables.checkpoint_clock import CHECKPOINT_SECONDS, CheckpointClock
+from trainables.checkpoint_clock import CHECKPOINT_SECONDS
 from trainables.config import parse_config
 from trainables.endings import Ending, ending_of
+from trainables.on_ray.notice import NoticeClock, leaving_nodes, this_node_leaves
 from trainables.on_ray.steps import (
     ATTEMPTS,
     CHECKPOINT_FILE,
@@ -59,18 +61,23 @@ class TrialTrainable(Trainable):
         self.end()
         self._assignment: Assignment = new_config["assignment"]
         self._failed_attempts = 0
-        self._clock = CheckpointClock(CHECKPOINT_SECONDS)
+        self._clock = NoticeClock(CHECKPOINT_SECONDS, self._is_noticed)
         return True
 
     def step(self) -> dict[str, Any]:
         """Trains to the end of an epoch, or until a checkpoint is due; finishes a trained trial.
 
         Starts again after an error.
+
+        Raises:
+            RayActorError: the trial lost its conductor with a node that was taken away.
         """
         while True:
             try:
                 return self._advance()
             except Exception as error:
+                if isinstance(error, RayActorError) and error.preempted:
+                    raise  # Tune goes on from the last checkpoint, and counts no failure.
                 ending, summary = ending_of(error), self._summary()
                 self.end()
                 self._failed_attempts += 1
@@ -100,6 +107,16 @@ class TrialTrainable(Trainable):
         """The report, with a request to Tune to save the trial."""
         self._clock.restart()
         return {**report, SHOULD_CHECKPOINT: True}
+
+    def _is_noticed(self) -> bool:
+        """Whether the trial may soon lose this process, or a worker, with its node."""
+        match self._assignment["runner"]:
+            case "reused":
+                return this_node_leaves()
+            case "train":  # the conductor or a worker may be on any node
+                return bool(leaving_nodes())
+            case _:
+                assert_never(self._assignment["runner"])
 
     def _start(self) -> Steps:
         """The trial; made at the first call."""

@@ -98,8 +98,10 @@ def _serve(setup: TrialSetup, conductor: Any, content: bytes | None) -> None:
         except FloatingPointError as error:  # all workers raise it: they share the loss
             tell(Ended(ending_of(error), dict(trial.summary())))
             return
+        # All workers ask, and get the same answer, once one of their nodes will be taken away.
+        noticed = ray.train.get_preemption_info() is not None
         # A trial that is done needs no checkpoint, unless every epoch is to have one.
-        save = clock.is_due() and not (trial.done and setup.checkpoint_seconds)
+        save = (noticed or clock.is_due()) and not (trial.done and setup.checkpoint_seconds)
         checkpoint = _report(trial, trained.row, leads and save)
         if save:
             clock.restart()
