@@ -243,7 +243,7 @@ class TrialConfig(BaseModel):
         """Set the width of an encoder that comes in one size, so that it need not be given."""
         if isinstance(values, dict) and "width" not in values:
             name = values.get("encoder")
-            known = name in ENCODERS or ENCODERS.is_elsewhere(name)
+            known = isinstance(name, str) and (name in ENCODERS or ENCODERS.is_elsewhere(name))
             with contextlib.suppress(InputError):  # said of the field itself
                 if known and not ENCODERS.find(name).has_widths:
                     return {**values, "width": NO_WIDTH}
