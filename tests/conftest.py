@@ -23,16 +23,23 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _LONGEST = (
     "test_reports_coverage.py",
     "test_study_run.py",
+    "test_cluster_slurm.py",
     "test_study_kill.py",
+    "test_examples.py",
     "test_cluster_address.py",
     "test_cluster_jobs.py",
     "test_train_trainable.py",
-    "test_store_s3.py",
-    "test_workers.py",
     "test_reports_command.py",
+    "test_workers.py",
+    "test_reports_page.py",
+    "test_release.py",
+    "test_study_train.py",
+    "test_store_s3.py",
+    "test_cli.py",
+    "test_study_trackers.py",
     "test_trial.py",
+    "test_export.py",
     "test_study_search.py",
-    "test_reports_trend.py",
 )
 
 

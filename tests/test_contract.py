@@ -128,6 +128,7 @@ def test_a_broken_point_of_an_arm_is_one_line(
     assert "test_contract.py, line" in problem or broken is not Raises
 
 
+@pytest.mark.slow
 def test_two_worker_processes_are_compared_with_one() -> None:
     points = of_arm.points("mixco")
     assert problems(points, "two workers compute what one computes (moco)") == {}

@@ -62,6 +62,7 @@ def check_report(results: Path, own: str) -> None:
     assert own in (results / "report" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_an_arm_of_ones_own_runs_on_a_local_ray_and_is_reported(tmp_path: Path) -> None:
     there = copied("own_arm", tmp_path, SMALLEST)
     results = tmp_path / "results"

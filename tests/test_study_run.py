@@ -65,6 +65,10 @@ def spec_of(**changes: Any) -> StudySpec:
     return StudySpec.model_validate({**spec.model_dump(), **changes})
 
 
+ONE_AT_A_TIME = {"cpus": 2}
+"""One trial at a time on the two CPUs: one process to start, where its order does not matter."""
+
+
 def table(store: Store, name: str = "trials") -> pd.DataFrame:
     """A table's rows in one order, without the times."""
     rows = store.read(name).drop(columns=TIMES, errors="ignore")
@@ -149,8 +153,9 @@ def test_a_study_with_resources_by_width_is_read_back_and_runs_nothing_again(sto
 def test_growing_a_study_ends_in_the_table_of_one_run(
     store: Store, undisturbed: Undisturbed
 ) -> None:
-    run(store, spec_of(widths=(8,), arms=("mixco",), trials=3, seeds=1))
-    run(store, spec_of())
+    alone = {"resources": ONE_AT_A_TIME}
+    run(store, spec_of(widths=(8,), arms=("mixco",), trials=3, seeds=1, **alone))
+    run(store, spec_of(**alone))
     grown, whole = table(store), table(undisturbed[0])
     # Confirm runs of what was the best config before the budget grew stay, marked by their source.
     extra = set(grown["trial_id"]) - set(whole["trial_id"])
@@ -230,7 +235,7 @@ def fail_always(config: TrialConfig, epoch: int) -> None:
 
 
 def test_every_ending_has_its_name(store: Store) -> None:
-    spec = spec_of(widths=(4,))
+    spec = spec_of(widths=(4,), resources=ONE_AT_A_TIME)
     run(store, spec, make_trial=MakeSynthetic(trouble=diverge_small_rates))
     trials = store.read("trials").set_index("trial_id")
     diverged = trials[trials["status"] == "diverged"]
@@ -244,7 +249,8 @@ def test_every_ending_has_its_name(store: Store) -> None:
 def test_a_failing_cell_is_recorded_and_stops_no_other(store: Store, tmp_path: Path) -> None:
     started = tmp_path / "started"
     make = MakeSynthetic(trouble=fail_mixing, started=started)
-    assert run(store, spec_of(widths=(4,), methods=("moco", "simclr")), make_trial=make)
+    spec = spec_of(widths=(4,), methods=("moco", "simclr"), resources=ONE_AT_A_TIME)
+    assert run(store, spec, make_trial=make)
     trials = store.read("trials")
     failed = trials[trials["status"] == "failed"]
     assert set(failed["arm"]) == {"mixco"}
@@ -252,22 +258,24 @@ def test_a_failing_cell_is_recorded_and_stops_no_other(store: Store, tmp_path: P
     assert trials[trials["arm"] == "none"]["status"].eq("complete").all()
     # Three attempts each, and none in a second run.
     assert len(started.read_text().splitlines()) == 3 * 8 + 12
-    run(store, spec_of(widths=(4,), methods=("moco", "simclr")), make_trial=make)
+    run(store, spec, make_trial=make)
     assert len(started.read_text().splitlines()) == 3 * 8 + 12
 
 
 def test_a_study_whose_every_trial_fails_stops_and_says_why(store: Store) -> None:
     with pytest.raises(StudyError, match="no such data"):
-        run(store, spec_of(trials=50), make_trial=MakeSynthetic(trouble=fail_always))
+        spec = spec_of(trials=50, resources=ONE_AT_A_TIME)
+        run(store, spec, make_trial=MakeSynthetic(trouble=fail_always))
     assert len(store.ids()) < 10
 
 
 def test_failed_trials_run_again_when_asked(store: Store, undisturbed: Undisturbed) -> None:
-    run(store, spec_of(widths=(8,)), make_trial=MakeSynthetic(trouble=fail_mixing))
+    spec = spec_of(widths=(8,), resources=ONE_AT_A_TIME)
+    run(store, spec, make_trial=MakeSynthetic(trouble=fail_mixing))
     assert (store.read("trials")["status"] == "failed").sum() == 4
     status = Overview(store).render()
     assert "not confirmed: digits-moco-resnet18-w8-mixco" in str(status.renderables[1])  # type: ignore[attr-defined]
-    assert run(store, spec_of(widths=(8,)), retry_failed=True)
+    assert run(store, spec, retry_failed=True)
     assert_as_undisturbed(store, undisturbed)
 
 
@@ -379,11 +387,12 @@ def test_results_that_cannot_be_written_stop_the_study(
         atomic_write(path, content)
 
     monkeypatch.setattr("reports.store.files.atomic_write", full)
+    spec = spec_of(widths=(4,), resources=ONE_AT_A_TIME)
     with pytest.raises(StudyError, match="No space left"):
-        run(store, spec_of(widths=(4,)))
+        run(store, spec)
     assert len(store.ids()) == 5
     monkeypatch.undo()
-    assert run(store, spec_of(widths=(4,)))
+    assert run(store, spec)
     assert len(store.ids()) == 12
 
 
@@ -447,7 +456,7 @@ def test_checkpoints_go_with_their_trials(store: Store, monkeypatch: pytest.Monk
         record(self, *known, **info)
 
     monkeypatch.setattr(Recorder, "on_trial_complete", spy)
-    spec = spec_of(widths=(8,))
+    spec = spec_of(widths=(8,), resources=ONE_AT_A_TIME)
     assert run(store, spec, make_trial=MakeSynthetic(trouble=checkpoint_always))
     # Tune keeps two of each trial that runs, and is about to delete a third.
     assert 2 <= max(kept) <= 3 * 4

@@ -207,7 +207,14 @@ def joint(sampler: str = "nsgaii") -> StudySpec:
     return parse_spec(text + "treat_width: joint\n", "test")
 
 
-@pytest.mark.parametrize("sampler", [s.name for s in SAMPLERS.values() if s.two_objectives])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        pytest.param(s.name, marks=pytest.mark.slow if s.name == "gp" else ())
+        for s in SAMPLERS.values()
+        if s.two_objectives
+    ],
+)
 def test_width_searched_with_the_rest_survives_interruption(sampler: str) -> None:
     spec = joint(sampler)
     whole = work_through(Agenda(spec), 1, random.Random(0))
