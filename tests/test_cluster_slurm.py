@@ -33,6 +33,7 @@ trials: 2
 searches: 2
 seeds: 1
 search: {startup_trials: 2}
+trackers: []
 """
 SYNTHETIC_MIXCO = f"""#!/bin/sh
 PYTHONPATH={ROOT} exec {sys.executable} -m tests.synthetic_mixco "$@"
@@ -111,6 +112,7 @@ def test_only_an_interrupted_study_goes_back_to_the_queue(slurm: Slurm, tmp_path
     wait_until(lambda: (tmp_path / f"{preempted}.log").read_text().count("under way") == 2)
     assert slurm.job(preempted).state == "RUNNING"
     assert not set(Path("/tmp").glob(f"mixco-{near_its_limit}-*")) - folders
+    slurm.call("scancel", near_its_limit, preempted)  # they would start again in two minutes
 
 
 def table(store: Store, name: str) -> pd.DataFrame:

@@ -124,7 +124,7 @@ def test_sigterm_to_the_process_group_ends_a_run_soon_with_a_line(tmp_path: Path
     assert before <= recorded(tmp_path)
 
 
-KILLS = 12
+KILLS = 8
 
 
 @pytest.mark.slow
