@@ -72,7 +72,7 @@ def test_an_arm_of_ones_own_runs_on_a_local_ray_and_is_reported(tmp_path: Path) 
 
 @pytest.mark.parametrize("example", ["own_arm", "own_method", "own_encoder"])
 def test_the_study_of_each_example_is_valid_as_it_ships(example: str) -> None:
-    # Its smallest version runs: own_arm above, own_encoder on a head; a trial of own_method on two workers.
+    # Its smallest version runs: own_arm above, own_encoder on a head. Of own_method a trial runs.
     spec = load_spec(str(EXAMPLES / example / "digits.yaml"))
     assert len(spec.widths) == 3  # what a slope takes
     assert any(OWN_NAME.fullmatch(name) for name in (*spec.arms, *spec.methods, *spec.encoders))
