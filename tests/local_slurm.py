@@ -104,6 +104,7 @@ class Slurm:
         """Starts a requeued job once its nodes are free; Slurm lets it wait for two minutes."""
         # The end of a batch script that Slurm hears of after the new start would end the new one.
         wait_until(self.is_idle)
+        time.sleep(10)
         self.call("scontrol", "update", f"JobId={number}", "StartTime=now", "TimeLimit=60")
 
 
