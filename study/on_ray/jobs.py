@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from study.on_ray.cluster import TOKEN_HELP, package_folders
@@ -75,7 +76,7 @@ class Jobs:
         with job_folder(study, includes) as folder, own_modules() as modules:
             runtime_env: dict[str, Any] = {
                 "working_dir": str(folder),
-                "py_modules": [*package_folders(), *modules],
+                "py_modules": [*package_folders(), *map(_as_package, modules)],
                 "env_vars": dict(environment),
             }
             return str(
@@ -126,3 +127,14 @@ class Jobs:
             if "uthenticat" in text or "nauthorized" in text:
                 text = f"the cluster refuses the token, or lack of one: {TOKEN_HELP}"
             raise InputError(f"--address {self.address}: {text[:300]}") from None
+
+
+def _as_package(copy: str) -> str:
+    """The copy of a module as a package of the same name: a job takes folders only."""
+    file = Path(copy)
+    if file.is_dir():
+        return copy
+    package = file.with_suffix("")
+    package.mkdir()
+    file.rename(package / "__init__.py")
+    return str(package)
