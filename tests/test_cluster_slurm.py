@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import ray
 
@@ -16,6 +15,7 @@ from reports.store.tables import Store, open_store
 from study.on_ray.driver import run_study
 from study.spec import parse_spec
 from tests.local_slurm import Slurm, local_slurm, slurm_is_installed, wait_until
+from tests.study_tables import assert_same_tables
 from tests.synthetic_trial import MakeSynthetic
 
 pytestmark = [
@@ -121,12 +121,6 @@ def test_only_an_interrupted_study_goes_back_to_the_queue(slurm: Slurm, tmp_path
     slurm.call("scancel", near_its_limit, preempted)  # they would start again in two minutes
 
 
-def table(store: Store, name: str) -> pd.DataFrame:
-    rows = store.read(name).drop(columns=["started_at", "finished_at"], errors="ignore")
-    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
-    return rows.sort_values(keys, ignore_index=True)
-
-
 @pytest.mark.skipif(
     "MIXCO_TEST_SLURM" not in os.environ,
     reason="takes minutes, and depends on when Slurm looks at its limits: MIXCO_TEST_SLURM=1",
@@ -165,8 +159,7 @@ def test_a_study_runs_through_short_allocations(slurm: Slurm, tmp_path: Path) ->
     assert (ended.state, ended.restarts) == ("COMPLETED", 3), log
     assert log.count("interrupted; finished trials are in") == 3
     whole = undisturbed(tmp_path / "whole")
-    for name in ("trials", "epochs", "evaluations"):
-        pd.testing.assert_frame_equal(table(open_store(results), name), table(whole, name))
+    assert_same_tables(open_store(results), whole)
 
 
 def count(results: Path) -> int:

@@ -8,19 +8,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.fs
 import pytest
 from typer.testing import CliRunner
 
 from reports.store.files import StoreError
-from reports.store.tables import Store, open_store
+from reports.store.tables import open_store
 from study.commands import report as report_command
 from study.commands import study as study_command
 from tests.in_process import mixco
 from tests.local_head import free_ports
 from tests.object_store import ObjectStore, Trouble, object_store
+from tests.study_tables import assert_same_tables
 from tests.test_study_kill import kill_with_ray
 from tests.trial_rows import trial_row
 from trainables.errors import InputError
@@ -50,17 +50,6 @@ def trouble(s3: ObjectStore) -> Iterator[Trouble]:
     yield proxy
     proxy.shutdown()
     proxy.server_close()
-
-
-def table(store: Store, name: str) -> pd.DataFrame:
-    rows = store.read(name).drop(columns=["started_at", "finished_at"], errors="ignore")
-    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
-    return rows.sort_values(keys, ignore_index=True)
-
-
-def assert_same(one: Store, other: Store) -> None:
-    for name in ("trials", "epochs", "evaluations"):
-        pd.testing.assert_frame_equal(table(one, name), table(other, name))
 
 
 def test_a_store_written_through_trouble_is_whole(s3: ObjectStore, trouble: Trouble) -> None:
@@ -151,7 +140,7 @@ def test_a_study_in_trouble_that_is_killed_and_run_again_gives_the_local_table(
     whole = tmp_path / "whole"
     assert drive(str(whole), "0").wait(200) == 0
     far = open_store(s3.uri("killed"))
-    assert_same(far, open_store(whole))
+    assert_same_tables(far, open_store(whole))
     assert min(trouble.met[kind] for kind in ("500", "503", "reset", "late reset")) > 0
     assert not far.filesystem.get_file_info(f"{far.root}/driver.lock").is_file
     left = far.filesystem.get_file_info(pa.fs.FileSelector(far.root, recursive=True))

@@ -16,6 +16,7 @@ from reports.store.files import StoreError
 from reports.store.tables import Store, open_store
 from study.on_ray.driver import StudyError, run_study
 from study.spec import parse_spec
+from tests.study_tables import assert_same_tables, table
 from tests.synthetic_trial import MakeSynthetic
 
 SPEC = """
@@ -67,12 +68,6 @@ def free(disk: Path) -> None:
     (disk / "filler").unlink(missing_ok=True)
 
 
-def table(store: Store, name: str) -> pd.DataFrame:
-    rows = store.read(name).drop(columns=["started_at", "finished_at"], errors="ignore")
-    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
-    return rows.sort_values(keys, ignore_index=True)
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The results of the study on a good disk. Ray runs until the module's last test."""
@@ -109,5 +104,4 @@ def test_a_disk_in_trouble_stops_the_study_and_loses_nothing(
     after = table(store, "trials")
     kept = after[after["trial_id"].isin(before["trial_id"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, before, check_dtype=False)
-    for name in ("trials", "epochs", "evaluations"):
-        pd.testing.assert_frame_equal(table(store, name), table(whole, name))
+    assert_same_tables(store, whole)

@@ -13,12 +13,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import pandas as pd
 import psutil  # type: ignore[import-untyped]
 import pytest
 
 from reports.store.tables import open_store
 from study.on_ray.interruption import EXIT_CODE
+from tests.study_tables import assert_same_tables
 
 SPEC = """
 name: killed
@@ -62,16 +62,8 @@ def kill_with_ray(driver: subprocess.Popen[str]) -> None:
             continue
 
 
-def table(folder: Path, results: str, name: str) -> pd.DataFrame:
-    rows = open_store(folder / results).read(name)
-    rows = rows.drop(columns=["started_at", "finished_at"], errors="ignore")
-    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
-    return rows.sort_values(keys, ignore_index=True)
-
-
 def assert_same(folder: Path, one: str, other: str) -> None:
-    for name in ("trials", "epochs", "evaluations"):
-        pd.testing.assert_frame_equal(table(folder, one, name), table(folder, other, name))
+    assert_same_tables(open_store(folder / one), open_store(folder / other))
 
 
 def finish(folder: Path, results: str, seconds: float = 0.0) -> str:

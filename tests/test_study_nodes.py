@@ -8,7 +8,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import ray
 from ray.cluster_utils import Cluster
@@ -18,6 +17,7 @@ from reports.store.tables import Store, open_store
 from study.on_ray import driver, recorder
 from study.on_ray.driver import run_study
 from study.spec import parse_spec
+from tests.study_tables import assert_same_tables
 from tests.synthetic_trial import MakeSynthetic
 from trainables.config import TrialConfig
 from trainables.on_ray import notice
@@ -34,12 +34,6 @@ seeds: 2
 trackers: []
 search: {startup_trials: 2, parallel_per_cell: 2}
 """
-
-
-def table(store: Store, name: str) -> pd.DataFrame:
-    rows = store.read(name).drop(columns=["started_at", "finished_at"], errors="ignore")
-    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
-    return rows.sort_values(keys, ignore_index=True)
 
 
 class Diary:
@@ -136,9 +130,8 @@ def test_a_node_that_dies_costs_no_trial_and_changes_none(
         ray.shutdown()
         cluster.shutdown()
     assert set(store.read("trials")["status"]) == {"complete"}
-    for name in ("trials", "epochs", "evaluations"):
-        pd.testing.assert_frame_equal(table(store, name), table(whole, name))
-        pd.testing.assert_frame_equal(table(moved, name), table(whole, name))
+    assert_same_tables(store, whole)
+    assert_same_tables(moved, whole)
     both = [epochs for epochs in diary.epochs().values() if len({node for node, _ in epochs}) == 2]
     assert both
     for places in both:  # What was done is kept: only the epoch in hand (3 or 4) begins again.

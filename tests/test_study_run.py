@@ -25,6 +25,7 @@ from study.on_ray.recorder import Recorder
 from study.on_ray.tune_memory import drop_finished
 from study.overview import Overview
 from study.spec import StudySpec, load_spec, parse_spec
+from tests.study_tables import table
 from tests.synthetic_trial import MakeSynthetic, SyntheticTrial
 from trainables.atomic_write import atomic_write
 from trainables.config import TrialConfig
@@ -43,7 +44,6 @@ seeds: 2
 search: {startup_trials: 2}
 trackers: []
 """
-TIMES = ["started_at", "finished_at"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,13 +67,6 @@ def spec_of(**changes: Any) -> StudySpec:
 
 ONE_AT_A_TIME = {"cpus": 2}
 """One trial at a time on the two CPUs: one process to start, where its order does not matter."""
-
-
-def table(store: Store, name: str = "trials") -> pd.DataFrame:
-    """A table's rows in one order, without the times."""
-    rows = store.read(name).drop(columns=TIMES, errors="ignore")
-    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
-    return rows.sort_values(keys, ignore_index=True)
 
 
 def run(store: Store, spec: StudySpec, **options: Any) -> bool:

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import ray
 
-from reports.store.tables import Store, open_store
+from reports.store.tables import open_store
 from study.on_ray.driver import run_study
 from study.spec import StudySpec, parse_spec
+from tests.study_tables import table
 from tests.synthetic_trial import MakeSynthetic
 from tests.test_train_trainable import assert_nothing_is_left
 from trainables.config import TrialConfig
@@ -37,12 +38,6 @@ DIVERGES_FROM = 0.05
 def spec_of(**changes: Any) -> StudySpec:
     spec = parse_spec(BASE, "test")
     return StudySpec.model_validate({**spec.model_dump(), **changes})
-
-
-def table(store: Store, name: str) -> pd.DataFrame:
-    rows = store.read(name).drop(columns=["started_at", "finished_at"], errors="ignore")
-    keys = [key for key in ("trial_id", "epoch", "protocol") if key in rows]
-    return rows.sort_values(keys, ignore_index=True)
 
 
 def diverge_at_high_rates(config: TrialConfig, epoch: int) -> None:
