@@ -58,6 +58,17 @@ def head() -> Iterator["Head"]:
         yield running
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch computes with one thread."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def without_compiler() -> Callable[[str], None]:
     """Runs Python code in a process of its own that finds no C++ compiler."""
