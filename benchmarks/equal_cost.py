@@ -1,4 +1,4 @@
-"""Trials to a verdict: one full search against several halved ones, on measured learning curves.
+"""Trials to a verdict: one full search against several cheaper ones, on measured learning curves.
 
     python -m benchmarks.equal_cost RESULTS [--slope POINTS] [--noise POINTS] [--studies N]
 
@@ -6,22 +6,23 @@ RESULTS holds a study of random configurations that were all trained to the end 
 random``, no stopping, ``knn_every: 1``), with the arms ``none`` and one other at two widths.
 Searches are drawn from these configurations with replacement:
 
-- full: 20 configurations to the end, the best by validation accuracy; 6 confirm seeds; one search.
-- halved: 27 configurations, of which a third goes on at 1/9 and at 1/3 of the epochs by kNN
-  accuracy (successive halving, as ASHA with workers that never wait); 1 confirm seed; several
-  searches.
+- full: every configuration is trained to the end; the best by validation accuracy is chosen.
+- halved: ASHA (Li et al. 2020) with Ray's rule, one trial after another. At 1/9 and at 1/3 of the
+  epochs a configuration goes on if its kNN accuracy is among the best third of those that came to
+  this rung before it. The first trial, the default configuration in a study, always goes on.
 
 A study has 4 widths and 2 lines: the two smaller widths draw from the smaller measured one, the two
 larger from the larger. The course of the gain is set to a straight line; what the curves give is
-how much the chosen configurations vary, and what halving costs.
+how much the chosen configurations vary, what halving costs, and what it saves.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,18 @@ Cell = tuple[int, str]
 """Width and arm."""
 
 
+class Found(NamedTuple):
+    """What searches of one cell found and took.
+
+    Attributes:
+        final: final accuracy of the configuration that each search chose (searches,), percent.
+        cost: whole trainings that each search took (searches,).
+    """
+
+    final: Floats
+    cost: Floats
+
+
 @dataclass(frozen=True)
 class Curves:
     """The configurations of one cell.
@@ -57,41 +70,59 @@ class Curves:
     rungs: Floats
     final: Floats
 
-    def full(self, rng: np.random.Generator, searches: int) -> Floats:
-        """Final accuracy of the best of 20 configurations, of each search."""
-        drawn = rng.integers(len(self.final), size=(searches, 20))
-        return np.asarray(self.final[drawn].max(axis=1))
+    def full(self, rng: np.random.Generator, trials: int, searches: int) -> Found:
+        """Searches that train each of ``trials`` configurations to the end."""
+        drawn = rng.integers(len(self.final), size=(searches, trials))
+        return Found(self.final[drawn].max(axis=1), np.full(searches, float(trials)))
 
-    def halved(self, rng: np.random.Generator, searches: int) -> Floats:
-        """Final accuracy of the best configuration that halving 27 leaves, of each search."""
-        left = rng.integers(len(self.final), size=(searches, REDUCTION**3))
-        for rung in range(len(RUNGS)):
-            order = np.argsort(-self.rungs[left, rung], axis=1, kind="stable")
-            left = np.take_along_axis(left, order[:, : left.shape[1] // REDUCTION], axis=1)
-        return np.asarray(self.final[left].max(axis=1))
+    def halved(self, rng: np.random.Generator, trials: int, searches: int) -> Found:
+        """Searches of ``trials`` configurations by ASHA, one trial after another."""
+        drawn = rng.integers(len(self.final), size=(searches, trials))
+        alive = np.ones(drawn.shape, bool)
+        cost = np.zeros(drawn.shape)
+        for rung, share in enumerate(np.diff((0, *RUNGS))):
+            cost += share * alive
+            reached = np.where(alive, self.rungs[drawn, rung], np.nan)
+            for trial in range(1, trials):  # trial 0 has reached every rung
+                cut = stats.quantile(
+                    reached[:, :trial], 1 - 1 / REDUCTION, axis=1, nan_policy="omit"
+                )
+                alive[:, trial] &= reached[:, trial] >= cut
+        cost += (1 - RUNGS[-1]) * alive
+        final = np.where(alive, self.final[drawn], -np.inf).max(axis=1)
+        return Found(final, cost.sum(axis=1))
 
 
 @dataclass(frozen=True)
 class Design:
     """How each cell of a study is searched and confirmed."""
 
-    name: str
     halved: bool
+    trials: int
+    """Configurations of each search."""
     searches: int
     seeds: int
+    """Confirm seeds of each search."""
 
     @property
-    def trials(self) -> float:
-        """Trials of a study, in whole trainings."""
-        shares = (RUNGS[0], *np.diff((*RUNGS, 1.0)))
-        kept = [REDUCTION**3 / REDUCTION**rung for rung in range(len(shares))]
-        search = float(np.dot(kept, shares)) if self.halved else 20.0
-        return 2 * WIDTHS * LINES * self.searches * (search + self.seeds)
+    def name(self) -> str:
+        kind = "halved" if self.halved else "full"
+        return f"{self.searches} x ({self.trials} {kind} + {self.seeds})"
+
+    def search(self, cell: Curves, rng: np.random.Generator, searches: int) -> Found:
+        """Draws searches of a cell."""
+        draw = cell.halved if self.halved else cell.full
+        return draw(rng, self.trials, searches)
 
 
+Pool = Mapping[Cell, Found]
+"""Searches of each cell."""
+FULL = Design(halved=False, trials=20, searches=1, seeds=6)
+HALVED = Design(halved=True, trials=REDUCTION**3, searches=3, seeds=1)
 DESIGNS = (
-    *(Design(f"full, {seeds} seeds", False, 1, seeds) for seeds in (6, 12, 24)),
-    *(Design(f"halved, {count} searches", True, count, 1) for count in (2, 3, 4, 6, 8)),
+    *(replace(FULL, seeds=seeds) for seeds in (6, 12, 24)),
+    *(replace(HALVED, halved=False, trials=8, searches=count) for count in (2, 3, 4, 6)),
+    *(replace(HALVED, searches=count) for count in (2, 3, 4, 6)),
 )
 
 
@@ -153,53 +184,61 @@ def spearman(early: Floats, late: Floats, axis: int = -1) -> Floats:
     return np.asarray((a * b).sum(axis) / np.sqrt((a**2).sum(axis) * (b**2).sum(axis)))
 
 
-def found_accuracies(curves: Mapping[Cell, Curves], draws: int = 4000) -> pd.DataFrame:
-    """What each kind of search finds, by cell. Where halving is unfair, ``cost`` differs by arm.
+def found_accuracies(pools: Mapping[Design, Pool]) -> pd.DataFrame:
+    """What each kind of search finds and takes, by cell.
 
-    Columns: ``width``, ``arm``, ``full`` and ``halved`` (mean final accuracy of the chosen
-    configuration, percent), ``cost`` (full minus halved, points), ``full_sd`` and ``halved_sd``
-    (over searches, points).
+    A kind of search that costs one arm more accuracy than the other is unfair to it.
+
+    Columns: ``search``, ``width``, ``arm``, ``found`` and ``sd`` (mean final accuracy of the chosen
+    configuration, percent, and its standard deviation over searches, points), ``cost`` (whole
+    trainings of one search).
     """
-    rng = np.random.default_rng(0)
-    rows = []
-    for (width, arm), cell in sorted(curves.items()):
-        full, halved = cell.full(rng, draws), cell.halved(rng, draws)
-        cost = full.mean() - halved.mean()
-        rows.append((width, arm, full.mean(), halved.mean(), cost, full.std(), halved.std()))
-    columns = ["width", "arm", "full", "halved", "cost", "full_sd", "halved_sd"]
-    return pd.DataFrame(rows, columns=columns)
+    rows = [
+        (design.name, width, arm, found.final.mean(), found.final.std(), found.cost.mean())
+        for design, pool in pools.items()
+        for (width, arm), found in sorted(pool.items())
+    ]
+    return pd.DataFrame(rows, columns=["search", "width", "arm", "found", "sd", "cost"])
+
+
+def pool_of(curves: Mapping[Cell, Curves], design: Design, searches: int = 4000) -> Pool:
+    """Searches of each cell, from which studies draw theirs."""
+    rng = np.random.default_rng(1)
+    return {cell: design.search(found, rng, searches) for cell, found in sorted(curves.items())}
+
+
+def trials_of(pool: Pool, design: Design) -> float:
+    """Trials of a study, in whole trainings."""
+    search = np.mean([found.cost.mean() for found in pool.values()])
+    return float(2 * WIDTHS * LINES * design.searches * (search + design.seeds))
 
 
 def draw_study(
-    curves: Mapping[Cell, Curves],
-    design: Design,
-    course: Floats,
-    noise: float,
-    rng: np.random.Generator,
+    pool: Pool, design: Design, course: Floats, noise: float, rng: np.random.Generator
 ) -> list[Line]:
     """The gains of one study.
 
     Args:
-        curves: of two widths and two arms.
+        pool: of `pool_of`.
         design: of the study.
         course: of `course_of`, what is added to the gain at each width, points.
         noise: standard deviation of an accuracy over seeds, points.
         rng: of the draws.
     """
-    small, large = sorted({width for width, _ in curves})
-    (arm,) = {arm for _, arm in curves} - {BASELINE}
+    small, large = sorted({width for width, _ in pool})
+    (arm,) = {arm for _, arm in pool} - {BASELINE}
     rows = design.searches if design.searches > 1 else design.seeds
     lines = []
     for _ in range(LINES):
         scores = np.empty((rows, WIDTHS))
         for place in range(WIDTHS):
             width = small if place < WIDTHS // 2 else large
-            accuracy = {}
-            for name in (BASELINE, arm):
-                cell = curves[width, name]
-                draw = cell.halved if design.halved else cell.full
-                accuracy[name] = draw(rng, design.searches) + rng.normal(0, noise, rows)
-            scores[:, place] = accuracy[arm] - accuracy[BASELINE]
+            chosen = {
+                name: rng.choice(pool[width, name].final, design.searches)
+                + rng.normal(0, noise, rows)
+                for name in (BASELINE, arm)
+            }
+            scores[:, place] = chosen[arm] - chosen[BASELINE]
         lines.append(scores)
     sizes = 4.0 ** np.arange(WIDTHS)  # parameters grow with the square of the width
     seeds = design.seeds if design.searches > 1 else None
@@ -207,34 +246,24 @@ def draw_study(
     return [Line("", widths, sizes, scores + course, seeds) for scores in lines]
 
 
-def course_of(
-    curves: Mapping[Cell, Curves], design: Design, slope: float, draws: int = 4000
-) -> Floats:
+def course_of(pool: Pool, slope: float) -> Floats:
     """What makes the expected gain a straight line through zero, for each of the `WIDTHS`.
 
     Args:
-        curves: of two widths and two arms.
-        design: whose own expected gain is taken off.
+        pool: whose own expected gain is taken off.
         slope: true slope of the gain, points per doubling of the width.
-        draws: searches of each cell, over which the expected gain is taken.
     """
-    rng = np.random.default_rng(1)
-    small, large = sorted({width for width, _ in curves})
-    (arm,) = {arm for _, arm in curves} - {BASELINE}
-    means = {
-        cell: float((found.halved if design.halved else found.full)(rng, draws).mean())
-        for cell, found in sorted(curves.items())
-    }
-    gains = [means[width, arm] - means[width, BASELINE] for width in (small, large)]
+    small, large = sorted({width for width, _ in pool})
+    (arm,) = {arm for _, arm in pool} - {BASELINE}
+    gains = [
+        pool[width, arm].final.mean() - pool[width, BASELINE].final.mean()
+        for width in (small, large)
+    ]
     return slope * np.arange(WIDTHS) - np.repeat(gains, WIDTHS // 2)
 
 
 def verdicts(
-    curves: Mapping[Cell, Curves],
-    slope: float,
-    noise: float,
-    studies: int,
-    designs: Sequence[Design] = DESIGNS,
+    pools: Mapping[Design, Pool], slope: float, noise: float, studies: int
 ) -> pd.DataFrame:
     """Percent of studies with a verdict, by design, with the slope and without one.
 
@@ -242,18 +271,18 @@ def verdicts(
     right, with the slope) and ``false`` (percent with any verdict, without a slope).
     """
     rows = []
-    for design in designs:
+    for design, pool in pools.items():
         shares = []
         for true in (slope, 0.0):
-            rng, course = np.random.default_rng(2), course_of(curves, design, true)
+            rng, course = np.random.default_rng(2), course_of(pool, true)
             found = 0
             for _ in range(studies):
-                lines = draw_study(curves, design, course, noise, rng)
+                lines = draw_study(pool, design, course, noise, rng)
                 row = judge([trend_of(lines, lines, brief=True)])[0]
                 right = true == 0 or row["slope"] * true > 0  # type: ignore[operator]
                 found += row["verdict"] != CANNOT_TELL and right
             shares.append(100 * found / studies)
-        rows.append((design.name, design.trials, *shares))
+        rows.append((design.name, trials_of(pool, design), *shares))
     return pd.DataFrame(rows, columns=["design", "trials", "verdicts", "false"])
 
 
@@ -270,8 +299,9 @@ def main() -> None:
     store = open_store(given.results)
     curves = curves_of(store.read("trials"), store.read("epochs"))
     print(correlations(curves).round(2).to_string(index=False), "\n")
-    print(found_accuracies(curves).round(2).to_string(index=False), "\n")
-    found = verdicts(curves, given.slope, given.noise, given.studies)
+    pools = {design: pool_of(curves, design) for design in DESIGNS}
+    print(found_accuracies(pools).round(2).to_string(index=False), "\n")
+    found = verdicts(pools, given.slope, given.noise, given.studies)
     print(
         f"slope {given.slope:g} points per doubling of the width, noise {given.noise:g} points, "
         f"{given.studies} studies: standard error {50 / math.sqrt(given.studies):.1f} at 50 %"

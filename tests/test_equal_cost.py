@@ -1,19 +1,26 @@
 """The equal-cost simulation on curves whose answer is known."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
+from ray.tune.schedulers import AsyncHyperBandScheduler
 from scipy import stats
 
 from benchmarks.equal_cost import (
+    FULL,
+    HALVED,
     Curves,
-    Design,
+    Found,
     correlations,
     course_of,
     curves_of,
     draw_study,
-    found_accuracies,
+    pool_of,
     spearman,
+    trials_of,
     verdicts,
 )
 from trainables.errors import InputError
@@ -48,31 +55,59 @@ def test_rungs_that_foretell_the_end_lose_nothing():
     cell = curves[4, "none"]
     rng, same = np.random.default_rng(3), np.random.default_rng(3)
     drawn = same.integers(27, size=(200, 27))
-    assert cell.halved(rng, 200) == pytest.approx(cell.final[drawn].max(axis=1))
-    assert (found_accuracies(curves)["cost"] < 0).all()  # the best of 27, not of 20
+    assert cell.halved(rng, 27, 200).final == pytest.approx(cell.final[drawn].max(axis=1))
 
 
-def test_rungs_that_foretell_nothing_leave_the_best_of_three():
-    curves = curves_of(*tables(noise=1e6))
-    cell = curves[8, "mixco"]
-    found = cell.halved(np.random.default_rng(0), 4000).mean()
-    three = cell.final[np.random.default_rng(1).integers(27, size=(4000, 3))].max(axis=1).mean()
-    assert found == pytest.approx(three, abs=0.4)
-    assert correlations(curves, 50)["correlation"].abs().max() < 0.6
+def test_rungs_that_foretell_nothing_choose_among_the_few_that_go_on():
+    cell = curves_of(*tables(noise=1e6))[8, "mixco"]
+    rng = np.random.default_rng(0)
+    found = cell.halved(rng, 27, 2000)
+    few = cell.full(rng, 6, 2000)  # a third of a third of 27, and those that came too early
+    assert found.final.mean() == pytest.approx(few.final.mean(), abs=0.4)
+    assert correlations(curves_of(*tables(noise=1e6)), 50)["correlation"].abs().max() < 0.6
+
+
+def test_halving_follows_the_ladder_of_ray():
+    """Against the scheduler that studies use, trial by trial."""
+    rng = np.random.default_rng(5)
+    cell = Curves(rng.normal(size=(27, 2)), rng.normal(size=27))
+    for seed in range(5):
+        drawn = np.random.default_rng(seed).integers(27, size=27)
+        ladder = AsyncHyperBandScheduler(
+            time_attr="epoch", metric="knn", mode="max", max_t=9, grace_period=1, reduction_factor=3
+        )
+        best, cost = -np.inf, 0
+        for number, configuration in enumerate(drawn):
+            trial: Any = SimpleNamespace(trial_id=str(number))
+            ladder.on_trial_add(None, trial)
+            for epoch in (1, 3, 9):
+                value = cell.rungs[configuration, 0 if epoch == 1 else 1]
+                decision = ladder.on_trial_result(None, trial, {"epoch": epoch, "knn": value})
+                if decision == "STOP" and epoch < 9 and number:
+                    break
+            else:
+                best = max(best, cell.final[configuration])
+            cost += epoch
+        found = cell.halved(np.random.default_rng(seed), 27, 1)
+        assert found.final == pytest.approx(best)
+        assert found.cost == pytest.approx(cost / 9)
 
 
 def test_what_a_design_costs():
-    assert Design("", False, 1, 6).trials == 16 * 26
-    assert Design("", True, 3, 1).trials == pytest.approx(16 * 3 * 8)
+    curves = curves_of(*tables(noise=1.0))
+    assert trials_of(pool_of(curves, FULL, 10), FULL) == 16 * 26
+    whole = trials_of(pool_of(curves, HALVED, 200), HALVED)
+    assert 16 * 3 * 8 < whole < 16 * 3 * 12  # 8 if all 27 waited for each other at the rungs
 
 
 def test_studies_have_the_slope_that_is_given():
     curves = curves_of(*tables(noise=1.0))
     rng = np.random.default_rng(0)
-    for design in (Design("", False, 1, 6), Design("", True, 3, 1)):
-        course, means = course_of(curves, design, -0.5), []
-        for _ in range(100):
-            lines = draw_study(curves, design, course, 0.3, rng)
+    for design in (FULL, HALVED):
+        pool = pool_of(curves, design, 200)
+        course, means = course_of(pool, -0.5), []
+        for _ in range(60):
+            lines = draw_study(pool, design, course, 0.3, rng)
             means.append(np.mean([line.means for line in lines], axis=0))
         error = stats.sem(means, axis=0)
         assert np.mean(means, axis=0) == pytest.approx(-0.5 * np.arange(4), abs=4 * error.max())
@@ -80,11 +115,12 @@ def test_studies_have_the_slope_that_is_given():
 
 
 def test_no_slope_brings_few_verdicts_and_a_steep_one_many():
-    cell = Curves(np.zeros((9, 2)), np.full(9, 60.0))  # no luck
-    curves = {(width, arm): cell for width in (4, 8) for arm in ("none", "mixco")}
-    found = verdicts(curves, -1.0, 0.3, 40, (Design("three", True, 3, 1),)).iloc[0]
+    cell = Found(np.full(9, 60.0), np.full(9, 8.0))  # no luck
+    pool = {(width, arm): cell for width in (4, 8) for arm in ("none", "mixco")}
+    found = verdicts({HALVED: pool}, -1.0, 0.3, 40).iloc[0]
     assert found["verdicts"] > 95
     assert found["false"] < 20
+    assert found["trials"] == 16 * 3 * 9
 
 
 def test_a_study_that_is_not_of_two_widths_and_two_arms_is_refused():
