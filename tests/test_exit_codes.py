@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -289,3 +290,29 @@ def test_a_full_disk_names_the_checkpoint_and_leaves_nothing_behind(tmp_path: Pa
     assert ending(full.value) == (1, f"{path}: File too large")
     assert path.read_bytes() == whole
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.slow
+def test_sigterm_within_an_epoch_keeps_its_steps(tmp_path: Path) -> None:
+    options = "--dataset digits --width 4 --epochs 2 --batch-size 32 --queue-size 64 --knn-every 0"
+    options += " --threads 1 --json"
+
+    def trial(folder: str) -> subprocess.Popen[str]:
+        arguments = ["trial", *options.split(), "--results", str(tmp_path / folder)]
+        return subprocess.Popen(
+            [MIXCO, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    whole, _ = trial("whole").communicate(timeout=300)
+    cut = trial("cut")
+    assert cut.stdout and json.loads(cut.stdout.readline())["epoch"] == 1
+    time.sleep(0.3)  # a few of the 40 steps of the second epoch
+    cut.terminate()
+    _, said = cut.communicate(timeout=100)
+    assert cut.returncode == 143
+    assert re.search(r"up to step \d+ of \d+ in epoch 2 is kept", said)
+    rest, said = trial("cut").communicate(timeout=300)
+    assert re.search(r"continuing after step \d+ of \d+ in epoch 2", said)
+    expected, found = (json.loads(text.splitlines()[-1]) for text in (whole, rest))
+    for measured in ("accuracy", "loss", "images", "alignment"):
+        assert found[measured] == expected[measured]

@@ -99,7 +99,7 @@ def _trial(
 ) -> None:
     """Run one trial here: train an encoder, evaluate it on the test split, record the row.
 
-    Give the same command again to continue an interrupted trial after its last whole epoch.
+    Give the same command again to continue an interrupted trial from its checkpoint.
     """
     from study.commands.trial_view import View
 
