@@ -1,6 +1,7 @@
-"""`python -m tests.synthetic_mixco ARGUMENTS`: `mixco` whose trials are formulas.
+"""`python -c "from tests.synthetic_mixco import run; run()" ARGUMENTS`: `mixco` without training.
 
-An epoch takes 0.3 s. While the file that `HOLD` names exists, no epoch begins.
+Trials are formulas. An epoch takes 0.3 s, and is saved. `FOLDER` names a folder. While it holds a
+file `hold`, no epoch begins; the file `diary` gets a line for each epoch that begins.
 """
 
 from __future__ import annotations
@@ -10,18 +11,26 @@ import os
 import time
 from pathlib import Path
 
-from study.commands.main import main
-from study.on_ray import driver
 from tests.synthetic_trial import MakeSynthetic
 from trainables.config import TrialConfig
+from trainables.on_ray import tune
+
+tune.CHECKPOINT_SECONDS = 0  # in the processes of trials too: they import this module
 
 
-def hold(config: TrialConfig, epoch: int) -> None:
-    while Path(os.environ["HOLD"]).exists():
-        time.sleep(0.1)
+def run() -> None:
+    """Runs the command line."""
+    from study.commands.main import main
+    from study.on_ray import driver
 
-
-if __name__ == "__main__":
-    make_trial = MakeSynthetic(0.3, trouble=hold)
+    make_trial = MakeSynthetic(0.3, trouble=begin)
     driver.run_study = functools.partial(driver.run_study, make_trial=make_trial)
     main()
+
+
+def begin(config: TrialConfig, epoch: int) -> None:
+    folder = Path(os.environ["FOLDER"])
+    with (folder / "diary").open("a") as diary:
+        diary.write(f"{config.digest()} {epoch}\n")
+    while (folder / "hold").exists():
+        time.sleep(0.1)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainables.config import TrialConfig
+from trainables.errors import InputError
 
 
 class SyntheticResult(NamedTuple):
@@ -35,6 +36,7 @@ class SyntheticTrial:
     seconds_per_epoch: float = 0.0
     epoch: int = 0
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    rows: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
@@ -56,12 +58,14 @@ class SyntheticTrial:
         self.epoch += 1
         every = self.config.knn_every
         scored = self.done or (every and self.epoch % every == 0)
-        return {
+        row = {
             "epoch": self.epoch,
             "loss": 10.0 / self.epoch,
             "knn_accuracy": self.accuracy(self.epoch) if scored else None,
             "images": 100 * self.epoch,
         }
+        self.rows.append(row)
+        return row
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -85,10 +89,14 @@ class SyntheticTrial:
         return SyntheticResult({**self.summary(), "accuracy": accuracy}, [evaluation])
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps({"epoch": self.epoch}))
+        digest = self.config.digest()
+        path.write_text(json.dumps({"digest": digest, "epoch": self.epoch, "rows": self.rows}))
 
     def restore(self, path: Path) -> None:
-        self.epoch = json.loads(path.read_text())["epoch"]
+        saved = json.loads(path.read_text())
+        if saved["digest"] != self.config.digest():
+            raise InputError(f"{path}: checkpoint of another trial")
+        self.epoch, self.rows = saved["epoch"], saved["rows"]
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,7 +39,7 @@ search: {startup_trials: 2}
 trackers: []
 """
 SYNTHETIC_MIXCO = f"""#!/bin/sh
-PYTHONPATH={ROOT} exec {sys.executable} -m tests.synthetic_mixco "$@"
+PYTHONPATH={ROOT} exec {sys.executable} -c "from tests.synthetic_mixco import run; run()" "$@"
 """
 MIXCO_STUB = """#!/bin/bash
 trap 'exit 130' TERM
@@ -131,7 +132,7 @@ def test_a_study_runs_through_short_allocations(slurm: Slurm, tmp_path: Path) ->
     environment = {
         "PATH": programs(tmp_path, mixco=SYNTHETIC_MIXCO),
         "PYTHONPATH": str(ROOT),
-        "HOLD": str(hold),
+        "FOLDER": str(tmp_path),
     }
     job = submit(slurm, tmp_path, 2, study, "--results", str(results), **environment)
 
@@ -158,6 +159,13 @@ def test_a_study_runs_through_short_allocations(slurm: Slurm, tmp_path: Path) ->
     log = (tmp_path / f"{job}.log").read_text()
     assert (ended.state, ended.restarts) == ("COMPLETED", 3), log
     assert log.count("interrupted; finished trials are in") == 3
+    begun = defaultdict(list)
+    for line in (tmp_path / "diary").read_text().splitlines():
+        trial, epoch = line.split()
+        begun[trial].append(int(epoch))
+    # Each trial went on from its checkpoint. Some were cut, and began the epoch in hand again.
+    assert all(epochs == sorted(epochs) for epochs in begun.values()), begun
+    assert any(len(epochs) > len(set(epochs)) for epochs in begun.values())
     whole = undisturbed(tmp_path / "whole")
     assert_same_tables(open_store(results), whole)
 

@@ -294,6 +294,7 @@ def test_the_searcher_records_a_wrong_suggestion_and_goes_on(tmp_path: Path) -> 
     from study.display import StudyDisplay
     from study.lock import StudyLock
     from study.on_ray.admission import Admission
+    from study.on_ray.carried import Carried
     from study.on_ray.halt import Halt
     from study.on_ray.interruption import Interruption
     from study.on_ray.recorder import Recorder
@@ -306,8 +307,9 @@ def test_the_searcher_records_a_wrong_suggestion_and_goes_on(tmp_path: Path) -> 
     agenda = Agenda(spec)
     with StudyLock(store) as lock:
         halt, admission = Halt(lock, Interruption(lambda: None)), Admission(spec, [])
-        recorder = Recorder(agenda, store, admission, halt, StudyDisplay(agenda))
-        searcher = AgendaSearcher(agenda, admission, recorder, halt)
+        carried = Carried(store)
+        recorder = Recorder(agenda, store, admission, halt, StudyDisplay(agenda), carried)
+        searcher = AgendaSearcher(agenda, admission, recorder, halt, carried)
         for number in range(40):
             suggestion = searcher.suggest(str(number))
             if not isinstance(suggestion, dict):

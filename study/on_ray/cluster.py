@@ -23,6 +23,7 @@ from ray.exceptions import AuthenticationError
 
 from reports.store.address import is_uri
 from reports.store.tables import Store
+from study.on_ray.carried import Carried
 from study.on_ray.own_modules import own_modules
 from study.on_ray.process_group import own_process_groups
 from trainables.device.cpus import usable_cpus
@@ -271,12 +272,16 @@ def _connection() -> Connection:
 
 
 @contextmanager
-def scratch(store: Store) -> Iterator[str]:
-    """A folder beside the tables for Tune's own state and checkpoints; deleted afterwards."""
+def scratch(store: Store, carried: Carried) -> Iterator[str]:
+    """A folder beside the tables for Tune's own state and checkpoints; deleted afterwards.
+
+    Checkpoints in it go to ``carried`` first, those of a run that was killed too.
+    """
     path = f"{store.root}/{_SCRATCH}"
 
     def clear() -> None:
         if store.filesystem.get_file_info(path).type == FileType.Directory:
+            carried.collect(path)
             store.filesystem.delete_dir(path)
 
     clear()

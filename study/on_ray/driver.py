@@ -29,9 +29,10 @@ from study.lock import StudyLock
 from study.looks import register_plan, take_look
 from study.on_ray import cluster
 from study.on_ray.admission import Admission, check_fits, check_fits_here
+from study.on_ray.carried import RUN, Carried
 from study.on_ray.halt import Halt, HaltStopper, StudyError
 from study.on_ray.interruption import Interruption, interrupted_line
-from study.on_ray.recorder import MAX_FAILURES, Recorder
+from study.on_ray.recorder import MAX_FAILURES, Recorder, assignment_of
 from study.on_ray.searcher import AgendaSearcher
 from study.on_ray.stopping import SearchLadders
 from study.on_ray.trackers import check_usable
@@ -137,12 +138,12 @@ def _run(
         provenance.write(store, agenda.spec)
         halt = Halt(lock, interruption)
         with (
-            cluster.scratch(store) as scratch,
+            cluster.scratch(store, carried := Carried(store)) as scratch,
             StudyDisplay(agenda, connection.dashboard) as display,
             _silent_tune(),
         ):
             admission = Admission(agenda.spec, rows)
-            recorder = Recorder(agenda, store, admission, halt, display)
+            recorder = Recorder(agenda, store, admission, halt, display, carried)
             interruption.farewell = lambda: _leave(lock, store, recorder, display)
             callbacks = [
                 recorder,
@@ -153,7 +154,8 @@ def _run(
             tuner = tune.Tuner(
                 _trainable(make_trial, data_dir, scratch, store),
                 tune_config=tune.TuneConfig(
-                    search_alg=AgendaSearcher(agenda, admission, recorder, halt),
+                    search_alg=AgendaSearcher(agenda, admission, recorder, halt, carried),
+                    trial_dirname_creator=lambda trial: assignment_of(trial)["trial_id"],
                     scheduler=_scheduler(agenda, rows, store),
                     num_samples=-1,
                     reuse_actors=True,
@@ -183,7 +185,7 @@ def _run_config(
     scratch: str, store: Store, callbacks: list[tune.Callback], stopper: tune.Stopper
 ) -> tune.RunConfig:
     return tune.RunConfig(
-        name="run",
+        name=RUN,
         storage_path=scratch,
         storage_filesystem=store.filesystem,
         callbacks=callbacks,

@@ -20,6 +20,7 @@ from study.agenda import Agenda
 from study.display import StudyDisplay
 from study.looks import take_look
 from study.on_ray.admission import Admission
+from study.on_ray.carried import Carried
 from study.on_ray.halt import Halt
 from study.plan import DueTrial
 from trainables.errors import InputError
@@ -41,11 +42,12 @@ class Recorder(tune.Callback):
         admission: Admission,
         halt: Halt,
         display: StudyDisplay,
+        carried: Carried,
     ) -> None:
         self.writing = threading.Lock()
         """Held while a trial is written to the results."""
         self._agenda, self._store, self._admission = agenda, store, admission
-        self._halt, self._display = halt, display
+        self._halt, self._display, self._carried = halt, display, carried
         self._complete = agenda.count(COMPLETE)
         self._failed = 0
         self._epochs: dict[str, dict[int, Row]] = {}
@@ -170,6 +172,7 @@ class Recorder(tune.Callback):
         except StoreError as error:
             self._halt.stop(str(error))
             return
+        self._carried.drop(due.trial_id)
         self._store.compact_if_many()
         measured = {
             epoch: values["knn_accuracy"]

@@ -8,6 +8,7 @@ from ray.tune.search import Searcher
 
 from study.agenda import Agenda
 from study.on_ray.admission import Admission
+from study.on_ray.carried import Carried
 from study.on_ray.halt import Halt
 from study.on_ray.recorder import Recorder
 from study.plan import DueTrial
@@ -25,11 +26,16 @@ class AgendaSearcher(Searcher):
     """Suggests the next trial that is due, if its resources are free."""
 
     def __init__(
-        self, agenda: Agenda, admission: Admission, recorder: Recorder, halt: Halt
+        self,
+        agenda: Agenda,
+        admission: Admission,
+        recorder: Recorder,
+        halt: Halt,
+        carried: Carried,
     ) -> None:
         super().__init__()
         self._agenda, self._admission = agenda, admission
-        self._recorder, self._halt = recorder, halt
+        self._recorder, self._halt, self._carried = recorder, halt, carried
         self._waiting: DueTrial | None = None  # until there is room for it
 
     def __getstate__(self) -> dict[str, Any]:
@@ -64,6 +70,7 @@ class AgendaSearcher(Searcher):
             "workers": given.workers,
             "cpus": given.cpus,
             "gpus": given.gpus,
+            "checkpoint": self._carried.path_of(due.trial_id),
         }
         resources = _NO_CPU if runner == "train" else given.total
         return {"assignment": assignment, "resources": resources}

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
@@ -39,6 +39,8 @@ class Steps(Protocol):
     def epoch(self) -> int: ...
     @property
     def done(self) -> bool: ...
+    @property
+    def rows(self) -> Sequence[Mapping[str, Any]]: ...  # of the epochs so far
     def advance(self, *, pause: Callable[[], bool] | None = None) -> Mapping[str, Any] | None: ...
     def finish(self) -> Any: ...
     def summary(self) -> Mapping[str, Any]: ...
@@ -69,6 +71,8 @@ class Assignment(TypedDict):
     cpus: float
     """CPUs of each worker."""
     gpus: float
+    checkpoint: str | None
+    """Where an earlier run has saved the trial, in the results' file system."""
 
 
 class StepReport(TypedDict, total=False):

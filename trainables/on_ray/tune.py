@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -12,6 +13,7 @@ from ray.tune.result import DONE, SHOULD_CHECKPOINT
 from trainables.checkpoint_clock import CHECKPOINT_SECONDS
 from trainables.config import parse_config
 from trainables.endings import Ending, ending_of
+from trainables.errors import InputError
 from trainables.on_ray.notice import NoticeClock, leaving_nodes, this_node_leaves
 from trainables.on_ray.steps import (
     ATTEMPTS,
@@ -62,6 +64,7 @@ class TrialTrainable(Trainable):
         self._assignment: Assignment = new_config["assignment"]
         self._failed_attempts = 0
         self._clock = NoticeClock(CHECKPOINT_SECONDS, self._is_noticed)
+        self._earlier: list[Row] = []  # rows of epochs of an earlier run, still to be reported
         return True
 
     def step(self) -> dict[str, Any]:
@@ -86,7 +89,7 @@ class TrialTrainable(Trainable):
 
     def _advance(self) -> dict[str, Any]:
         trial = self._start()
-        row = trial.advance(pause=self._clock.is_due)
+        row = self._earlier.pop(0) if self._earlier else trial.advance(pause=self._clock.is_due)
         report: StepReport = {"summary": dict(trial.summary())}
         if group := getattr(trial, "group", None):
             report["group"] = group
@@ -101,7 +104,9 @@ class TrialTrainable(Trainable):
             report["trial"] = dict(result.trial)
             report["evaluations"] = [dict(evaluation) for evaluation in result.evaluations]
             return {**report, DONE: True}
-        return self._saved_after(report) if self._clock.is_due() else {**report}
+        # A trial that Tune restores reports no earlier epoch: save it once all are reported.
+        save = not self._earlier and self._clock.is_due()
+        return self._saved_after(report) if save else {**report}
 
     def _saved_after(self, report: StepReport) -> dict[str, Any]:
         """The report, with a request to Tune to save the trial."""
@@ -122,7 +127,23 @@ class TrialTrainable(Trainable):
         """The trial; made at the first call."""
         if self._trial is None:
             self._trial = self._new_trial(self._assignment)
+            if (path := self._assignment["checkpoint"]) and not self._failed_attempts:
+                self._go_on_from(path)
         return self._trial
+
+    def _go_on_from(self, path: str) -> None:
+        """Restores what an earlier run has saved, if it is this trial and is whole."""
+        assert self._trial is not None
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                local = Path(folder) / CHECKPOINT_FILE
+                with self._filesystem.open_input_file(path) as file:
+                    local.write_bytes(file.readall())
+                self._trial.restore(local)
+        except (OSError, InputError):
+            self.end()
+            self._trial = self._new_trial(self._assignment)
+        self._earlier = [dict(row) for row in self._trial.rows]
 
     def _new_trial(self, assignment: Assignment) -> Steps:
         config = parse_config(assignment["config"], assignment["trial_id"])
@@ -177,6 +198,7 @@ class TrialTrainable(Trainable):
         path = Path(checkpoint_dir) / CHECKPOINT_FILE
         if path.exists():
             self._start().restore(path)
+            self._earlier = []
 
 
 def _last_report(ending: Ending, summary: Row) -> dict[str, Any]:

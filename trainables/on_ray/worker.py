@@ -73,7 +73,7 @@ def _serve(setup: TrialSetup, conductor: Any, content: bytes | None) -> None:
     tell(
         Started(
             trial.epoch,
-            list(getattr(trial, "rows", [])),
+            [dict(row) for row in trial.rows],
             dict(trial.summary()),
             group.id.hex() if group else None,
         )
