@@ -18,6 +18,9 @@ from study.plan import Cell
 from study.resources import Allotment
 from study.spec import StudySpec
 from trainables.config import TrialConfig
+from trainables.data.sources import find_source
+from trainables.data.survey import cache_folder, remembered_survey, survey_path
+from trainables.data_dir import default_data_dir
 from trainables.device.cpus import default_threads
 
 if TYPE_CHECKING:
@@ -97,10 +100,17 @@ class TrialCosts:
             InputError: a data set is missing.
         """
         found = [
-            self._confirm.get(dataset) or len(self._load(config).test)
+            self._confirm.get(dataset) or self._test_split(config)
             for dataset, config in self._asked.items()
         ]
         return min(found, default=None)
+
+    def _test_split(self, config: TrialConfig) -> int:
+        """Test images of a data set: as surveyed on this machine, else it is loaded."""
+        place = self._data_dir or default_data_dir()
+        source = find_source(config.dataset, place)
+        survey = remembered_survey(survey_path(source, cache_folder(place)))
+        return survey.images["test"] if survey else len(self._load(config).test)
 
     def _recorded(self, cell: Cell) -> Work | None:
         """The mean over the complete trials of the cell, each width counted once; None: too few."""

@@ -16,6 +16,7 @@ from study.designs import designs
 from study.spec import parse_spec
 from study.spread import expected_spread, gain_spread, spread_of
 from tests.synthetic_study import Truth, draw_trials
+from trainables.data.dataset import load_dataset
 
 
 def test_the_spread_of_gains_is_that_of_the_pairs_which_the_report_counts() -> None:
@@ -70,8 +71,13 @@ for name, work in missing_work(grown, costs).items():
     assert work.flops == 3 * of_cell["flops"].mean()
     assert (work.cpu_hours, work.gpu_hours) == (6.0, 0.0)
 assert costs.test_images() == 90
+tuned = TrialCosts(grown.spec, None, trials=trials[trials["phase"] == "tune"])
+missing_work(grown, tuned)
+assert tuned.test_images() == TEST_IMAGES
 assert "torch" not in sys.modules
 """
+    surveyed = len(load_dataset("digits").test)  # this machine has read the data set before
+    code = code.replace("TEST_IMAGES", str(surveyed))
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 

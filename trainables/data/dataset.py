@@ -23,6 +23,7 @@ from trainables.data.cache import (
     CacheDamagedError,
     CachedSplit,
     build_lock,
+    images_per_block,
     read_split,
     write_split,
 )
@@ -34,6 +35,7 @@ from trainables.data.splits import stratified_order, training_images, validation
 from trainables.data.survey import Progress as Progress
 from trainables.data.survey import (
     Survey,
+    cache_folder,
     make_survey,
     remember_survey,
     remembered_survey,
@@ -146,7 +148,7 @@ def _load(
     if not 0 < train_fraction <= 1:
         raise InputError(f"train_fraction: {train_fraction:g} (allowed: above 0, 1 at most)")
     source = find_source(name, data_dir)
-    opened = _Opened(source, data_dir / "cache", progress)
+    opened = _Opened(source, cache_folder(data_dir), progress)
     survey = opened.survey
     passed_over = listed(survey.passed_over)
     if passed_over:
@@ -226,7 +228,7 @@ class _Opened:
                 order = stratified_order(records.labels, fingerprint)
             shape = (self.survey.channels, size, size)
             progress = partial(self.progress, f"decoding {split}")
-            blocks = decode_blocks(records, order, shape, progress)
+            blocks = decode_blocks(records, order, shape, images_per_block(shape), progress)
             write_split(path, fingerprint, records.labels[order], blocks)
             return read_split(path, fingerprint)
 

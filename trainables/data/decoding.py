@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from trainables.data.cache import images_per_block
 from trainables.data.records import Records
 from trainables.device.cpus import usable_cpus
 from trainables.errors import InputError, cause
@@ -27,9 +26,12 @@ def decode_blocks(
     records: Records,
     order: npt.NDArray[np.int64],
     shape: tuple[int, int, int],
+    per_block: int,
     progress: Callable[[int, int], None],
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Blocks [B, C, H, W] of the images ``order``, each image of ``shape`` [C, H, W].
+
+    B is ``per_block``, except in the last block.
 
     Raises:
         InputError: an image cannot be decoded; its file is named.
@@ -44,7 +46,7 @@ def decode_blocks(
         return block
 
     done = 0
-    for block in in_threads(decode, len(order), images_per_block(shape)):
+    for block in in_threads(decode, len(order), per_block):
         yield block
         done += len(block)
         progress(done, len(order))
