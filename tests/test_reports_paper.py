@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,8 +13,10 @@ import vl_convert
 
 from reports.output.figures.search import search_figure
 from reports.output.figures.style import round_ticks, styled
+from reports.output.latex import TEXT_POINTS, latex
 from reports.output.paper_size import in_points, paper_svg
-from reports.output.tables import for_paper
+from reports.output.paper_tables import PAPER, Columns
+from reports.output.tables import write_tables
 
 
 def curves(panels: int, sizes: int) -> pd.DataFrame:
@@ -58,16 +63,93 @@ def test_ticks_are_round_and_lie_within_the_axis() -> None:
     assert all(900 <= tick <= 1100 for tick in round_ticks(900, 1100))
 
 
-def test_a_table_for_a_paper_has_its_interval_in_one_column_and_no_constant_ones() -> None:
-    table = pd.DataFrame(
-        {
-            "dataset": ["a", "b"], "line": ["resnet18"] * 2, "arm": ["mixco"] * 2,
-            "slope": [-0.5, 0.25], "low": [-1.0, 0.0], "high": [0.0, 0.5],
-        }
+VALUES = {
+    "dataset": ["tiny-imagenet", "cifar100"], "evaluated_on": ["tiny-imagenet", "cifar100"],
+    "protocol": ["linear_sgd", "knn"], "method": ["simclr", "moco"],
+    "line": ["resnet18", "resnet34"], "arm": ["extra-crop", "mixco"], "control": ["extra-crop"] * 2,
+    "encoder": ["resnet18", "resnet34"], "width": [64, 128], "capacity": [44695848.0, 11173962.0],
+    "parameters": [44695848, 11173962], "encoder_flops": [1.8e9, 9e8],
+    "measure": ["parameters"] * 2,
+    "verdict": ["contradicts", "cannot tell"], "range": ["beyond", "below"],
+    "hyperparameter": ["mix_temperature", "mix_batch_norm"], "choice": ["0.01234", "separate-both"],
+    "phase": ["confirm", "tune"], "seed": [10001, 10002], "images": [10000, 500],
+    "flops": [1.23e18, 4.56e17],
+}  # fmt: skip
+"""Two rows that differ in every column and are about as wide as results become."""
+
+
+def wide_table(columns: Columns) -> pd.DataFrame:
+    """Two wide rows with the columns that ``columns`` print."""
+    names = {name for kind in columns.values() for name in kind.split()[1:]} | {"measure"}
+    values = {name: VALUES.get(name, [12.3456, -12.3456]) for name in sorted(names)}
+    if "range" in names:
+        values |= {"low": [0.0, 12.34], "high": [float("inf"), float("inf")]}
+    return pd.DataFrame(values)
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
+def test_every_table_for_a_paper_fits_the_text_of_an_article(tmp_path: Path) -> None:
+    write_tables({name: wide_table(columns) for name, columns in PAPER.items()}, tmp_path)
+    measured = "".join(
+        f"\\sbox0{{\\input{{{name}}}}}\\typeout{{{name} is \\the\\wd0}}\n" for name in PAPER
+    )
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
+        f"{measured}\\typeout{{text is \\the\\textwidth}}\n\\input{{gain}}\n\\end{{document}}\n"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    short = for_paper(table, "trend")
-    assert list(short) == ["data set", "slope", "interval"]
-    assert short["interval"].tolist() == ["−1.00 to +0.00", "+0.00 to +0.50"]
-    assert list(for_paper(table, "trend_log_odds"))[1] == "log odds per doubling"
-    assert for_paper(table, "trend_log_odds")["interval"][0] == "−1.000 to +0.000"
-    assert list(for_paper(table.head(1), "trend"))[:3] == ["data set", "line", "arm"]
+    assert done.returncode == 0, done.stdout[-2000:]
+    widths = {
+        name: float(width) for name, width in re.findall(r"(\w+) is ([0-9.]+)pt", done.stdout)
+    }
+    assert widths.pop("text") == TEXT_POINTS
+    assert set(widths) == set(PAPER)
+    assert {name: width for name, width in widths.items() if width > TEXT_POINTS} == {}
+    assert min(widths.values()) > 50
+
+
+def test_a_table_leaves_out_what_is_the_same_in_all_rows_and_names_it() -> None:
+    table = pd.DataFrame(
+        {"data set": ["a_b", "c"], "arm": ["mixco", "mixco"], "gain": ["−0.50", "+0.25"]}
+    )
+    assert latex(table, ["gain"]).splitlines() == [
+        r"% \usepackage{booktabs}",
+        "% In all rows: arm mixco.",
+        r"{\small\setlength{\tabcolsep}{3pt}%",
+        r"\begin{tabular}{@{}lr@{}}",
+        r"\toprule",
+        r"data set & gain \\",
+        r"\midrule",
+        r"a\_b & $-$0.50 \\",
+        r"c & +0.25 \\",
+        r"\bottomrule",
+        r"\end{tabular}}",
+    ]
+
+
+def test_what_a_wide_table_is_about_stands_above_its_rows() -> None:
+    names = [f"{'long ' * 20}{letter}" for letter in "aab"]
+    table = pd.DataFrame({"data set": names, "method": ["x", "y", "x"], "gain": ["1", "2", "3"]})
+    body = latex(table, ["gain"]).split("\\midrule\n")[1].split("\n\\bottomrule")[0]
+    assert body.splitlines() == [
+        rf"\multicolumn{{2}}{{@{{}}l}}{{{names[0]}}} \\",
+        r"x & 1 \\",
+        r"y & 2 \\",
+        r"\addlinespace",
+        rf"\multicolumn{{2}}{{@{{}}l}}{{{names[2]}}} \\",
+        r"x & 3 \\",
+    ]
+
+
+def test_columns_are_called_and_printed_as_on_the_page(tmp_path: Path) -> None:
+    table = wide_table(PAPER["gain"]).assign(measure="FLOPs", low=-1.0, high=0.0)
+    write_tables({"gain": table}, tmp_path)
+    header, _, first, _ = (tmp_path / "gain.md").read_text().splitlines()
+    assert header.split(" | ")[6:] == [
+        "FLOPs", "searches", "none", "arm's", "gain", "95 % interval", "p |",
+    ]  # fmt: skip
+    assert first.split(" | ")[6] == "44695848"
+    assert first.split(" | ")[-3:-1] == ["+12.35", "−1.00 to +0.00"]

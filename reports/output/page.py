@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from reports.findings import Findings
-from reports.output import numbers
+from reports.output.cells import cell, is_text
 from reports.output.embed import library, script_json
 from reports.provenance import provenance
 
@@ -45,7 +44,7 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.globals["cell"] = cell
+    environment.globals |= {"cell": cell, "is_text": is_text}
     return environment.get_template("page.html.j2").render(
         findings=findings,
         other=other,
@@ -59,27 +58,3 @@ def render(
         style=Markup((TEMPLATES / "page.css").read_text()),
         script=Markup((TEMPLATES / "page.js").read_text()),
     )
-
-
-def cell(row: dict[str, Any], kind: str) -> str:
-    """The text of one cell. ``kind`` is a format and its columns, for example ``span low high``."""
-    style, *names = kind.split()
-    values = [row[name] for name in names]
-    if style == "text":
-        return "" if values[0] is None or values[0] != values[0] else str(values[0])
-    if style == "yes":
-        return "yes" if values[0] else ""
-    if style == "span":
-        return numbers.span(*values)
-    if style == "factors":
-        return numbers.factor_span(*values)
-    value = float(values[0])
-    if style == "width":
-        return f"{value:.0f}" if value else "–"  # an encoder that comes in one size
-    if style == "p":
-        return numbers.probability(value)
-    if style == "signed":
-        return numbers.signed(value)
-    if not math.isfinite(value):
-        return "–"
-    return format(int(value) if style.endswith("d") else value, style).replace("-", "−")

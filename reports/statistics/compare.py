@@ -22,10 +22,10 @@ def compare_gains(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
         theirs: `gain.pairs` of the second study.
 
     Returns:
-        Columns beside the width's: ``parameters``, ``gain`` and ``other`` (mean gains of the first
-        and second study, points), ``difference`` (``other`` minus ``gain``) with ``low`` and
-        ``high`` (Welch's 95 % interval over the units of each study, `units.by_unit`, which assumes
-        that the studies are independent).
+        Columns beside the width's: ``capacity`` (in the first study), ``gain`` and ``other`` (mean
+        gains of the first and second study, points), ``difference`` (``other`` minus ``gain``) with
+        ``low`` and ``high`` (Welch's 95 % interval over the units of each study, `units.by_unit`,
+        which assumes that the studies are independent).
     """
     others = {key: group["gain"].to_numpy(float) for key, group in by_unit(theirs).groupby(_KEY)}
     rows = []
@@ -40,9 +40,9 @@ def compare_gains(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
             test = stats.ttest_ind(other, mine, equal_var=False)
             low, high = test.confidence_interval(LEVEL)
         difference = float(other.mean() - mine.mean())
-        parameters = int(group["parameters"].iloc[0])
+        capacity = float(group["capacity"].iloc[0])
         rows.append(
-            (*key, parameters, float(mine.mean()), float(other.mean()), difference, low, high)
+            (*key, capacity, float(mine.mean()), float(other.mean()), difference, low, high)
         )
-    columns = [*WIDTH, "parameters", "gain", "other", "difference", "low", "high"]
+    columns = [*WIDTH, "capacity", "gain", "other", "difference", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
