@@ -14,9 +14,11 @@ import pandas as pd
 
 from reports.store.schema import COMPLETE, CONFIRM
 from study.agenda import Agenda
+from study.doctor.hardware import other_load
 from study.plan import Cell
 from study.resources import Allotment
 from study.spec import StudySpec
+from study.step_speeds import StepSpeeds
 from trainables.config import TrialConfig
 from trainables.data.sources import find_source
 from trainables.data.survey import cache_folder, remembered_survey, survey_path
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
     from trainables.data.dataset import Dataset
 
 _WARM_UP, _TIMED = 1, 3
+_TRIAL_OVER_STEPS = 1.5
+"""A trial's seconds over those of its training steps: it is also loaded and scored. The means of
+25 cells (222 short trials, digits and CIFAR-10) were 1.3 to 2.8; long trials are nearer to 1."""
+_DOUBT_TIMED, _DOUBT_RECORDED = 2.0, 1.5
+"""By which factor hours may be wrong in either direction."""
 
 
 @dataclass
@@ -54,8 +61,9 @@ class Work:
 class TrialCosts:
     """What one trial of each cell of a study costs.
 
-    Recorded trials of the cell say it. Without them torch counts the operations, and each width is
-    timed once.
+    Recorded trials of the cell say it. Without them torch counts the operations, and recorded
+    trials of other cells with the same encoder say how long these take. An encoder without recorded
+    trials is timed once; what was timed on a quiet machine is kept for later (`StepSpeeds`).
     """
 
     def __init__(
@@ -70,14 +78,19 @@ class TrialCosts:
         Args:
             spec: the study.
             data_dir: the folder of the data sets.
-            timed: also estimate hours. For cells without recorded trials: time a few steps of the
-                first cell of each (data set, encoder, width), and scale them to the other cells by
-                their FLOPs.
+            timed: also estimate hours. Where no trial of a (data set, encoder, width) is recorded:
+                time a few steps of its first cell, and scale them to the other cells by their
+                FLOPs.
             trials: the recorded trials of the study.
         """
         self._spec, self._data_dir, self.timed = spec, data_dir, timed
         self._complete, self._confirm = _by_cell(trials), _test_images(trials)
+        self._recorded_speeds = _speeds(self._complete.values())
+        self._kept = StepSpeeds(data_dir)
         self._speeds: dict[tuple[str, str, int], float] = {}
+        """Of the encoders that were timed."""
+        self.from_rows = False
+        """Whether recorded trials gave the hours of a cell."""
         self._known: dict[str, Work] = {}
         self._asked: dict[str, TrialConfig] = {}
         """A configuration of each data set of the cells asked for so far."""
@@ -92,6 +105,16 @@ class TrialCosts:
         if cell.name not in self._known:
             self._known[cell.name] = self._recorded(cell) or self._measured(cell)
         return self._known[cell.name]
+
+    @property
+    def from_steps(self) -> bool:
+        """Whether timed steps gave the hours of a cell."""
+        return bool(self._speeds)
+
+    @property
+    def doubt(self) -> float:
+        """By which factor the hours of the cells asked for so far may be wrong."""
+        return _DOUBT_TIMED if self.from_steps else _DOUBT_RECORDED
 
     def test_images(self) -> int | None:
         """Of the smallest test split of the cells asked for so far; None: no cell was asked for.
@@ -122,6 +145,7 @@ class TrialCosts:
         if not set(cell.widths) <= set(means):
             return None
         work = Work(1, cell.config.epochs)
+        self.from_rows = True
         for sized in cell.configs:
             mean = means[sized.width]
             work.flops += mean["flops"] / len(cell.configs)
@@ -169,13 +193,45 @@ class TrialCosts:
         )
 
     def _speed(self, config: TrialConfig) -> float:
-        """Training FLOPs per second, with as many threads as the study gives to a trial."""
+        """Training FLOPs for each second of a whole trial, of one worker."""
         key = (config.dataset, config.encoder, config.width)
+        allotment = self._allotment(config)
+        if key in self._recorded_speeds:
+            self.from_rows = True
+            return self._recorded_speeds[key] / allotment.workers
         if key not in self._speeds:
-            threads = int(self._allotment(config).cpus)
-            with _threads(min(max(1, threads), default_threads())):
-                self._speeds[key] = _flops_per_second(config, self._data_dir)
+            # Time with as many threads as the study gives to a trial.
+            with _threads(min(max(1, int(allotment.cpus)), default_threads())):
+                self._speeds[key] = self._step_speed(config) / _TRIAL_OVER_STEPS
         return self._speeds[key]
+
+    def _step_speed(self, config: TrialConfig) -> float:
+        """Training FLOPs for each second of a training step."""
+        from trainables.device.runtime import Runtime
+
+        # Do not compile: that would take longer than all the steps that are timed.
+        config = config.model_copy(update={"compile": "off"})
+        hardware = Runtime(config).hardware()
+        speed = self._kept.find(config, hardware)
+        if speed is None:
+            speed = _flops_per_second(config, self._data_dir)
+            if not other_load():
+                self._kept.keep(config, hardware, speed)
+        return speed
+
+
+def _speeds(cells: Iterable[pd.DataFrame]) -> dict[tuple[str, str, int], float]:
+    """FLOPs a second of the complete trials of each (data set, encoder, width)."""
+    rows = [cell[["dataset", "encoder", "width", "flops", "seconds"]] for cell in cells]
+    if not rows:
+        return {}
+    sums = pd.concat(rows).groupby(["dataset", "encoder", "width"])[["flops", "seconds"]].sum()
+    return {
+        (str(dataset), str(encoder), int(width)): flops / seconds
+        for (dataset, encoder, width), flops, seconds in zip(
+            sums.index, sums["flops"], sums["seconds"], strict=True
+        )
+    }
 
 
 def _by_cell(trials: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
@@ -232,8 +288,7 @@ def _flops_per_second(config: TrialConfig, data_dir: Path | None) -> float:
     from trainables.device.flops import training_flops
     from trainables.trial import Trial
 
-    # Do not compile: that would take longer than all the steps that are timed.
-    trial = Trial(config.model_copy(update={"compile": "off"}), "validation", data_dir)
+    trial = Trial(config, "validation", data_dir)
     ends: list[float] = []
 
     def note(step: int, steps: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,13 @@ import pytest
 from reports.statistics.gain import pairs
 from reports.statistics.selection import select
 from study.agenda import Agenda
+from study.cost import TrialCosts
 from study.designs import designs
 from study.spec import parse_spec
 from study.spread import expected_spread, gain_spread, spread_of
+from study.step_speeds import StepSpeeds
 from tests.synthetic_study import Truth, draw_trials
+from trainables.config import TrialConfig
 from trainables.data.dataset import load_dataset
 
 
@@ -43,6 +47,7 @@ def test_without_pairs_there_is_no_spread() -> None:
 def test_what_recorded_trials_tell_is_known_without_torch() -> None:
     code = """
 import sys
+from pathlib import Path
 import pandas as pd
 from study.agenda import Agenda
 from study.cost import TrialCosts, encoder_sizes, missing_work
@@ -79,6 +84,28 @@ assert "torch" not in sys.modules
     surveyed = len(load_dataset("digits").test)  # this machine has read the data set before
     code = code.replace("TEST_IMAGES", str(surveyed))
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_recorded_trials_of_one_arm_tell_the_hours_of_the_other() -> None:
+    spec = parse_spec("{name: a, datasets: [digits], widths: [4], trials: 1, seeds: 1}", "a")
+    cells = {state.cell.config.arm: state.cell for state in Agenda(spec).searches.values()}
+    rows = pd.DataFrame(
+        [
+            {
+                "cell": cells["none"].name, "dataset": "digits", "encoder": "resnet18", "width": 4,
+                "epochs": spec.fixed("digits", "moco", "resnet18", 4, "none").epochs,
+                "status": "complete", "phase": "tune", "scored_images": None, "flops": 3e9,
+                "seconds": seconds,
+            }
+            for seconds in (1800.0, 5400.0)
+        ]
+    )  # fmt: skip
+    costs = TrialCosts(spec, None, trials=rows)
+    known, other = costs.of(cells["none"]), costs.of(cells["mixco"])
+    assert known.cpu_hours == 1.0
+    assert other.cpu_hours == pytest.approx(other.flops / 3e9)
+    assert costs.from_rows
+    assert not costs.from_steps
 
 
 def test_the_spread_is_the_users_the_results_or_that_of_the_test_images() -> None:
@@ -123,3 +150,17 @@ def test_cheaper_designs_need_fewer_trials_and_count_them_as_the_agenda_does(sea
     if searches == 4:
         assert slopes["searches: 3"] > slopes[""]
         assert slopes["seeds: 1"] > slopes[""]
+
+
+def test_speeds_are_kept_by_what_makes_a_step_and_a_damaged_file_holds_none(tmp_path: Path) -> None:
+    config = TrialConfig(dataset="digits", width=4)
+    StepSpeeds(tmp_path).keep(config, "a processor, 1 thread", 2.5e9)
+    kept = StepSpeeds(tmp_path)
+    longer = config.model_copy(update={"epochs": 7, "seed": 3})
+    assert kept.find(longer, "a processor, 1 thread") == 2.5e9
+    assert kept.find(config, "a processor, 2 threads") is None
+    wider = config.model_copy(update={"width": 8})
+    assert kept.find(wider, "a processor, 1 thread") is None
+    for damage in ("", "{", "[1]", '{"x": null}'):
+        (tmp_path / "cache" / "step-speeds.json").write_text(damage)
+        assert kept.find(config, "a processor, 1 thread") is None

@@ -29,7 +29,7 @@ def plan(
     timed: Annotated[
         bool,
         typer.Option(
-            "--timed/--untimed", help="Time a few steps of each width without recorded trials."
+            "--timed/--untimed", help="Time a few steps of each encoder without recorded trials."
         ),
     ] = True,
     spread: Annotated[
@@ -68,6 +68,8 @@ def plan(
     costs = cost.TrialCosts(study, data.absolute() if data else None, timed, trials)
     work = cost.missing_work(agenda, costs)
     out.print(_missing_table(work, timed))
+    if timed and not agenda.finished:
+        out.print(_hours_line(_sum(work), costs, agenda), soft_wrap=True)
     for line in _further_searches(agenda):
         out.print(line, soft_wrap=True)
     images = trials["scored_images"].where(trials["phase"] == "confirm").min()
@@ -115,19 +117,51 @@ def _missing_table(work: Mapping[str, Work], timed: bool) -> Table:
     """What each cell lacks in all its searches, and their sum."""
     from rich.table import Table
 
-    from study.cost import Work
-
     table = Table(box=None, pad_edge=False)
     table.add_column("cell", overflow="fold")
     for column in ("trials", "epochs", "PFLOP", *(["CPU-hours", "GPU-hours"] if timed else [])):
         table.add_column(column, justify="right")
-    total = Work()
     for name, cell in work.items():
-        total += cell
         table.add_row(name, *_numbers(cell, timed))
     table.add_section()
-    table.add_row("missing in all", *_numbers(total, timed))
+    table.add_row("missing in all", *_numbers(_sum(work), timed))
     return table
+
+
+def _sum(work: Mapping[str, Work]) -> Work:
+    from study.cost import Work
+
+    total = Work()
+    for cell in work.values():
+        total += cell
+    return total
+
+
+def _hours_line(missing: Work, costs: TrialCosts, agenda: Agenda) -> str:
+    """How long the missing trials take on this machine, and what the hours rest on."""
+    import os
+
+    from study.display import duration
+    from study.fitting import this_machine
+
+    machine, doubt = this_machine(agenda.spec), costs.doubt
+    sources = [
+        *(["the recorded trials"] if costs.from_rows else []),
+        *(["a few timed steps"] if costs.from_steps else []),
+    ]
+    basis = f"estimated from {' and '.join(sources)}, right within a factor of {doubt:g}"
+    no_gpu = missing.gpu_hours and not machine.gpus
+    if no_gpu or os.environ.get("RAY_ADDRESS"):  # `run` uses that cluster
+        return f"hours: {basis}"
+    here, hours = f"{machine.cpus:g} CPUs", missing.cpu_hours / machine.cpus
+    if machine.gpus:
+        here += f" and {machine.gpus:g} GPUs"
+        hours = max(hours, missing.gpu_hours / machine.gpus)
+    seconds = 3600 * hours
+    return (
+        f"on this machine ({here}): about {duration(seconds)}, from {duration(seconds / doubt)} "
+        f"to {duration(seconds * doubt)}; {basis}"
+    )
 
 
 def _numbers(work: Work, timed: bool) -> list[str]:
