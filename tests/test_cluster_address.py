@@ -220,7 +220,7 @@ print(ray.cluster_resources()["CPU"])
     assert not killer.is_alive()
     assert run.returncode == 0, run.stderr
     assert run.stdout == "2.0\n"
-    assert run.stderr.count("asking for another") == 1
+    assert run.stderr.count("connecting again") == 1
 
 
 @pytest.mark.slow

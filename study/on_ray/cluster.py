@@ -147,8 +147,7 @@ def connect(
             if not left or not _client_died(error):
                 raise InputError(f"{source}: {_reason(error)}") from None
             warnings.warn(
-                f"{source}: the head's server for this client died at its start; "
-                "asking for another",
+                f"{source}: the head's server for this client died at its start; connecting again",
                 stacklevel=2,
             )
 
