@@ -7,6 +7,7 @@ from scipy import stats
 
 from reports.output.tables import write_tables
 from reports.statistics import fairness
+from reports.statistics.capacity import with_capacity
 from reports.statistics.compare import compare_gains
 from reports.statistics.equivalence import equivalence_table
 from reports.statistics.gain import pairs
@@ -217,6 +218,15 @@ def test_two_studies_are_compared_by_welch():
     row = table[(table["method"] == "moco") & (table["width"] == 8)].iloc[0]
     assert (row["low"], row["high"]) == pytest.approx(tuple(expected.confidence_interval(0.95)))
     assert row["difference"] == pytest.approx(row["other"] - row["gain"])
+    assert row["capacity"] == one.loc[key, "parameters"].iloc[0]
+
+
+def test_a_comparison_in_flops_has_the_flops_of_each_encoder():
+    in_flops = with_capacity(drawn(Truth()), measure="flops")
+    found = pairs(select(in_flops))
+    flops = found.groupby("width")["encoder_flops"].first()
+    table = compare_gains(found, found).set_index("width")
+    assert table["capacity"].to_dict() == flops.astype(float).to_dict()
 
 
 def test_tables_come_back_and_text_is_escaped(tmp_path):
