@@ -10,7 +10,7 @@ from study.commands.study.options import Data, Results, Spec
 from study.console import console
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     import pandas as pd
     from rich.table import Table
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from study.agenda import Agenda
     from study.cost import TrialCosts, Work
     from study.designs import Design
+    from study.plan import Cell
     from study.spec import StudySpec
     from study.spread import Spread
 
@@ -119,12 +120,14 @@ def _missing_table(work: Mapping[str, Work], timed: bool) -> Table:
 
     table = Table(box=None, pad_edge=False)
     table.add_column("cell", overflow="fold")
-    for column in ("trials", "epochs", "PFLOP", *(["CPU-hours", "GPU-hours"] if timed else [])):
+    hours = _hour_columns(work.values()) if timed else []
+    for column in ("trials", "epochs", "PFLOP", *hours):
         table.add_column(column, justify="right")
     for name, cell in work.items():
-        table.add_row(name, *_numbers(cell, timed))
+        table.add_row(name, str(cell.trials), str(cell.epochs), *_compute(cell, hours))
     table.add_section()
-    table.add_row("missing in all", *_numbers(_sum(work), timed))
+    total = _sum(work)
+    table.add_row("missing in all", str(total.trials), str(total.epochs), *_compute(total, hours))
     return table
 
 
@@ -164,13 +167,20 @@ def _hours_line(missing: Work, costs: TrialCosts, agenda: Agenda) -> str:
     )
 
 
-def _numbers(work: Work, timed: bool) -> list[str]:
-    return [str(work.trials), str(work.epochs), *_compute(work, timed)]
+_HOURS: dict[str, Callable[[Work], float]] = {
+    "CPU-hours": lambda work: work.cpu_hours,
+    "GPU-hours": lambda work: work.gpu_hours,
+}
 
 
-def _compute(work: Work, timed: bool) -> list[str]:
-    hours = [f"{work.cpu_hours:.2f}", f"{work.gpu_hours:.2f}"] if timed else []
-    return [f"{work.flops / 1e15:.3g}", *hours]
+def _hour_columns(works: Iterable[Work]) -> list[str]:
+    """The columns of hours that are not zero throughout."""
+    works = list(works)
+    return [column for column, hours in _HOURS.items() if any(map(hours, works))]
+
+
+def _compute(work: Work, hour_columns: list[str]) -> list[str]:
+    return [f"{work.flops / 1e15:.3g}", *(f"{_HOURS[name](work):.2f}" for name in hour_columns)]
 
 
 def _further_searches(agenda: Agenda) -> list[str]:
@@ -199,7 +209,7 @@ def _design_table(
     """
     from rich.table import Table
 
-    from study.cost import Work, encoder_sizes
+    from study.cost import encoder_sizes
     from study.designs import designs
 
     cells = {state.cell.name: state.cell for state in agenda.searches.values()}
@@ -207,27 +217,32 @@ def _design_table(
     line_of = agenda.spec.line_of
     on_line = [one for one in configs if line_of[one.encoder, one.width] == line]
     sizes = encoder_sizes(on_line, trials)
-    columns = ["PFLOP", *(["CPU-hours", "GPU-hours"] if costs.timed else [])] if costs else []
+    all_designs = list(designs(agenda.spec))
+    works = [_work(design, cells.values(), costs) for design in all_designs] if costs else None
+    hours = _hour_columns(works) if works and costs and costs.timed else []
     table = Table(box=None, pad_edge=False)
     table.add_column(f"design, {line}", overflow="fold")
-    for column in ("trials", *columns, "slope detected", "with luck"):
+    for column in ("trials", *(["PFLOP", *hours] if costs else []), "slope detected", "with luck"):
         table.add_column(column, justify="right")
-    for design in designs(agenda.spec):
-        of_cell = design.trials // len(cells)
-        compute = []
-        if costs:
-            work = Work()
-            for cell in cells.values():
-                work += costs.of(cell) * of_cell
-            compute = _compute(work, costs.timed)
+    for place, design in enumerate(all_designs):
         table.add_row(
             design.change or "this study",
             str(design.trials),
-            *compute,
+            *(_compute(works[place], hours) if works else []),
             _slopes(design, sizes, spread, lucky=False),
             _slopes(design, sizes, spread, lucky=True),
         )
     return table
+
+
+def _work(design: Design, cells: Collection[Cell], costs: TrialCosts) -> Work:
+    """The work of all trials of a design."""
+    from study.cost import Work
+
+    work = Work()
+    for cell in cells:
+        work += costs.of(cell) * (design.trials // len(cells))
+    return work
 
 
 def _slopes(design: Design, sizes: list[int], spread: Spread, lucky: bool) -> str:
