@@ -1,9 +1,10 @@
 """Trials to a verdict: one full search against several cheaper ones, on measured learning curves.
 
-    python -m benchmarks.equal_cost RESULTS [--slope POINTS] [--noise POINTS] [--studies N]
+    python -m benchmarks.equal_cost RESULTS [--arm NAME] [--slope POINTS] [--noise POINTS]
+        [--studies N]
 
 RESULTS holds a study of random configurations that were all trained to the end (``sampler:
-random``, no stopping, ``knn_every: 1``), with the arms ``none`` and one other at two widths.
+random``, no stopping, ``knn_every: 1``), with the arms ``none`` and NAME at two widths or more.
 Searches are drawn from these configurations with replacement:
 
 - full: every configuration is trained to the end; the best by validation accuracy is chosen.
@@ -11,9 +12,10 @@ Searches are drawn from these configurations with replacement:
   epochs a configuration goes on if its kNN accuracy is among the best third of those that came to
   this rung before it. The first trial, the default configuration in a study, always goes on.
 
-A study has 4 widths and 2 lines: the two smaller widths draw from the smaller measured one, the two
-larger from the larger. The course of the gain is set to a straight line; what the curves give is
-how much the chosen configurations vary, what halving costs, and what it saves.
+A study has 4 widths and 2 lines. Its widths draw from the measured ones in order: of two measured
+widths, the smaller gives the two smaller ones. The course of the gain is set to a straight line;
+what the curves give is how much the chosen configurations vary, what halving costs, and what it
+saves.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import argparse
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -126,55 +129,77 @@ DESIGNS = (
 )
 
 
-def curves_of(trials: pd.DataFrame, epochs: pd.DataFrame) -> dict[Cell, Curves]:
-    """The curves of each cell, from the two tables of a study.
+def curves_of(trials: pd.DataFrame, epochs: pd.DataFrame, arm: str) -> dict[Cell, Curves]:
+    """The curves of each cell of ``arm`` and of the baseline, from the two tables of a study.
 
     Raises:
-        InputError: there are not two widths and two arms with `FEWEST` whole curves each.
+        InputError: the two arms have not the same two widths or more with `FEWEST` whole curves.
     """
     tune = trials[(trials["phase"] == TUNE) & (trials["status"] == COMPLETE)]
+    tune = tune[tune["arm"].isin([BASELINE, arm])]
     tune = tune.dropna(subset="accuracy").set_index("trial_id")
     knn = epochs.pivot(index="trial_id", columns="epoch", values="knn_accuracy")
     found = {}
-    for (width, arm), cell in tune.groupby(["width", "arm"]):
+    for (width, name), cell in tune.groupby(["width", "arm"]):
         last = int(cell["epochs"].max())
         at = [max(1, math.ceil(share * last)) for share in RUNGS]
         whole = knn.reindex(index=cell.index, columns=at).dropna()
         if len(whole) >= FEWEST:
             final = cell.loc[whole.index, "accuracy"].to_numpy(float)
-            found[int(width), str(arm)] = Curves(whole.to_numpy(float), final)
-    widths, arms = {width for width, _ in found}, {arm for _, arm in found}
-    if len(found) != 4 or len(widths) != 2 or len(arms) != 2 or BASELINE not in arms:
+            found[int(width), str(name)] = Curves(whole.to_numpy(float), final)
+    widths, arms = {width for width, _ in found}, (BASELINE, arm)
+    if len(widths) < 2 or set(found) != set(product(widths, arms)):
         raise InputError(
-            f"curves of {len(found)} cells: it takes two widths and two arms, {BASELINE} among "
-            f"them, with {FEWEST} or more complete tune trials each and kNN accuracies at the rungs"
+            f"curves of {len(found)} cells: it takes the arms {BASELINE} and {arm} at two widths "
+            f"or more, with {FEWEST} or more complete tune trials each and kNN accuracies at the "
+            "rungs"
         )
     return found
 
 
 def correlations(curves: Mapping[Cell, Curves], resamples: int = 2000) -> pd.DataFrame:
-    """Spearman's correlation of each rung with the final accuracy, by cell.
+    """Spearman's correlation of each rung with the final accuracy, by cell, and by arm.
 
-    Columns: ``width``, ``arm``, ``configurations``, ``rung`` (share of the epochs),
-    ``correlation``, ``low`` and ``high`` (percentiles of a bootstrap over configurations).
+    Columns: ``arm``, ``width`` (0: the mean over all widths), ``configurations``, ``rung`` (share
+    of the epochs), ``correlation``, ``low`` and ``high`` (percentiles of a bootstrap over
+    configurations).
     """
     rows = []
-    for (width, arm), cell in sorted(curves.items()):
+    for arm in sorted({name for _, name in curves}):
+        cells = {width: cell for (width, name), cell in sorted(curves.items()) if name == arm}
         for place, share in enumerate(RUNGS):
-            found = stats.bootstrap(
-                (cell.rungs[:, place], cell.final),
-                spearman,
-                paired=True,
-                vectorized=True,
-                n_resamples=resamples,
-                confidence_level=LEVEL,
-                method="percentile",
-                rng=np.random.default_rng(0),
-            ).confidence_interval
-            value = float(spearman(cell.rungs[:, place], cell.final))
-            rows.append((width, arm, len(cell.final), share, value, found.low, found.high))
-    columns = ["width", "arm", "configurations", "rung", "correlation", "low", "high"]
+            values, resampled = [], []
+            for width, cell in cells.items():
+                value, draws = _correlation(cell, place, resamples)
+                rows.append((arm, width, len(cell.final), share, value, *_middle(draws)))
+                values.append(value)
+                resampled.append(draws)
+            every = sum(len(cell.final) for cell in cells.values())
+            of_arm = _middle(np.mean(resampled, axis=0))
+            rows.append((arm, 0, every, share, float(np.mean(values)), *of_arm))
+    columns = ["arm", "width", "configurations", "rung", "correlation", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _correlation(cell: Curves, rung: int, resamples: int) -> tuple[float, Floats]:
+    """The correlation of a cell, and those of its bootstrap."""
+    found = stats.bootstrap(
+        (cell.rungs[:, rung], cell.final),
+        spearman,
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return float(spearman(cell.rungs[:, rung], cell.final)), found.bootstrap_distribution
+
+
+def _middle(draws: Floats) -> tuple[float, float]:
+    """The range of the middle `LEVEL` of ``draws``."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
 
 
 def spearman(early: Floats, late: Floats, axis: int = -1) -> Floats:
@@ -225,14 +250,12 @@ def draw_study(
         noise: standard deviation of an accuracy over seeds, points.
         rng: of the draws.
     """
-    small, large = sorted({width for width, _ in pool})
     (arm,) = {arm for _, arm in pool} - {BASELINE}
     rows = design.searches if design.searches > 1 else design.seeds
     lines = []
     for _ in range(LINES):
         scores = np.empty((rows, WIDTHS))
-        for place in range(WIDTHS):
-            width = small if place < WIDTHS // 2 else large
+        for place, width in enumerate(measured_widths(pool)):
             chosen = {
                 name: rng.choice(pool[width, name].final, design.searches)
                 + rng.normal(0, noise, rows)
@@ -246,6 +269,12 @@ def draw_study(
     return [Line("", widths, sizes, scores + course, seeds) for scores in lines]
 
 
+def measured_widths(pool: Pool) -> list[int]:
+    """The measured width from which each of the `WIDTHS` draws."""
+    widths = sorted({width for width, _ in pool})
+    return [widths[place * len(widths) // WIDTHS] for place in range(WIDTHS)]
+
+
 def course_of(pool: Pool, slope: float) -> Floats:
     """What makes the expected gain a straight line through zero, for each of the `WIDTHS`.
 
@@ -253,13 +282,12 @@ def course_of(pool: Pool, slope: float) -> Floats:
         pool: whose own expected gain is taken off.
         slope: true slope of the gain, points per doubling of the width.
     """
-    small, large = sorted({width for width, _ in pool})
     (arm,) = {arm for _, arm in pool} - {BASELINE}
     gains = [
         pool[width, arm].final.mean() - pool[width, BASELINE].final.mean()
-        for width in (small, large)
+        for width in measured_widths(pool)
     ]
-    return slope * np.arange(WIDTHS) - np.repeat(gains, WIDTHS // 2)
+    return slope * np.arange(WIDTHS) - gains
 
 
 def verdicts(
@@ -290,6 +318,7 @@ def main() -> None:
     """Print the three tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("results")
+    parser.add_argument("--arm", default="mixco", help="that is compared with none")
     parser.add_argument("--slope", type=float, default=-0.5, help="points per doubling of width")
     parser.add_argument(
         "--noise", type=float, default=0.3, help="of an accuracy over seeds, points"
@@ -297,7 +326,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=500)
     given = parser.parse_args()
     store = open_store(given.results)
-    curves = curves_of(store.read("trials"), store.read("epochs"))
+    curves = curves_of(store.read("trials"), store.read("epochs"), given.arm)
     print(correlations(curves).round(2).to_string(index=False), "\n")
     pools = {design: pool_of(curves, design) for design in DESIGNS}
     print(found_accuracies(pools).round(2).to_string(index=False), "\n")

@@ -18,6 +18,7 @@ from benchmarks.equal_cost import (
     course_of,
     curves_of,
     draw_study,
+    measured_widths,
     pool_of,
     spearman,
     trials_of,
@@ -47,7 +48,7 @@ def tables(noise: float, configurations: int = 27) -> tuple[pd.DataFrame, pd.Dat
 
 
 def test_rungs_that_foretell_the_end_lose_nothing():
-    curves = curves_of(*tables(noise=0.0))
+    curves = curves_of(*tables(noise=0.0), "mixco")
     assert set(curves) == {(4, "none"), (4, "mixco"), (8, "none"), (8, "mixco")}
     assert correlations(curves, 50)["correlation"].to_numpy() == pytest.approx(1)
     early, late = np.random.default_rng(0).integers(5, size=(2, 30)).astype(float)  # with ties
@@ -59,12 +60,12 @@ def test_rungs_that_foretell_the_end_lose_nothing():
 
 
 def test_rungs_that_foretell_nothing_choose_among_the_few_that_go_on():
-    cell = curves_of(*tables(noise=1e6))[8, "mixco"]
+    cell = curves_of(*tables(noise=1e6), "mixco")[8, "mixco"]
     rng = np.random.default_rng(0)
     found = cell.halved(rng, 27, 2000)
     few = cell.full(rng, 6, 2000)  # a third of a third of 27, and those that came too early
     assert found.final.mean() == pytest.approx(few.final.mean(), abs=0.4)
-    assert correlations(curves_of(*tables(noise=1e6)), 50)["correlation"].abs().max() < 0.6
+    assert correlations(curves_of(*tables(noise=1e6), "mixco"), 50)["correlation"].abs().max() < 0.6
 
 
 def test_halving_follows_the_ladder_of_ray():
@@ -94,14 +95,14 @@ def test_halving_follows_the_ladder_of_ray():
 
 
 def test_what_a_design_costs():
-    curves = curves_of(*tables(noise=1.0))
+    curves = curves_of(*tables(noise=1.0), "mixco")
     assert trials_of(pool_of(curves, FULL, 10), FULL) == 16 * 26
     whole = trials_of(pool_of(curves, HALVED, 200), HALVED)
     assert 16 * 3 * 8 < whole < 16 * 3 * 12  # 8 if all 27 waited for each other at the rungs
 
 
 def test_studies_have_the_slope_that_is_given():
-    curves = curves_of(*tables(noise=1.0))
+    curves = curves_of(*tables(noise=1.0), "mixco")
     rng = np.random.default_rng(0)
     for design in (FULL, HALVED):
         pool = pool_of(curves, design, 200)
@@ -125,7 +126,24 @@ def test_no_slope_brings_few_verdicts_and_a_steep_one_many():
 
 def test_a_study_that_is_not_of_two_widths_and_two_arms_is_refused():
     trials, epochs = tables(noise=1.0)
-    with pytest.raises(InputError, match="it takes two widths and two arms"):
-        curves_of(trials[trials["arm"] == "none"], epochs)
+    with pytest.raises(InputError, match="it takes the arms none and mixco at two widths"):
+        curves_of(trials[trials["arm"] == "none"], epochs, "mixco")
     with pytest.raises(InputError, match="9 or more complete tune trials"):
-        curves_of(*tables(noise=1.0, configurations=4))
+        curves_of(*tables(noise=1.0, configurations=4), "mixco")
+
+
+def test_an_arms_correlation_is_the_mean_over_its_widths():
+    found = correlations(curves_of(*tables(noise=3.0), "mixco"), 200)
+    of_arm = found[(found["arm"] == "mixco") & (found["rung"] < 0.2)].set_index("width")
+    assert of_arm.loc[0, "correlation"] == pytest.approx(of_arm.loc[[4, 8], "correlation"].mean())
+    assert of_arm.loc[0, "configurations"] == 54
+    assert (of_arm["low"] < of_arm["correlation"]).all()
+    narrow = of_arm["high"] - of_arm["low"]
+    assert narrow[0] < narrow[[4, 8]].max()
+
+
+def test_each_width_of_a_study_draws_from_a_measured_one():
+    found = Found(np.zeros(1), np.zeros(1))
+    two, five = ({(width, "none"): found for width in range(1, 1 + n)} for n in (2, 5))
+    assert measured_widths(two) == [1, 1, 2, 2]
+    assert measured_widths(five) == [1, 2, 3, 4]
