@@ -12,7 +12,7 @@ import pandas as pd
 from reports.statistics.capacity import with_short_names
 from reports.store.address import public
 from reports.store.files import StoreError
-from reports.store.registration import Registration
+from reports.store.registration import Registration, read_registration
 from reports.store.schema import CONFIG_FIELDS, CONFIRM, EVALUATIONS
 from reports.store.tables import Store, open_store
 from trainables.errors import InputError, cause
@@ -35,7 +35,7 @@ class Tables(NamedTuple):
     notes: list[str]
     """Files that could not be read, and what cannot be counted, a sentence each."""
     registration: Registration | None = None
-    """Of the only results; several that are read as one have no common plan."""
+    """Of one results folder; several that are read as one study have no common plan."""
 
 
 def read_results(results: list[str], waiting: bool = False) -> Tables:
@@ -56,9 +56,10 @@ def read_results(results: list[str], waiting: bool = False) -> Tables:
             store = open_store(uri)
             frame = with_short_names(store.read("trials"))
             evaluations.append(_of_confirm_trials(store, frame))
+            registrations.append(read_registration(store))
         if frame.empty and not waiting:
             why = f" ({damaged[-1]})" if damaged else ""
-            raise InputError(f"{store.name}: no finished trial there{why}")
+            raise InputError(f"{store.name}: no finished trial yet{why}")
         trials.append(frame)
         notes += damaged
     both = pd.concat(trials, ignore_index=True)
@@ -79,7 +80,7 @@ def read_results(results: list[str], waiting: bool = False) -> Tables:
 
 @contextmanager
 def _damaged_files() -> Iterator[list[str]]:
-    """Collects the warnings about damaged files. The list is complete once the block has ended."""
+    """Collect the warnings about damaged files. The list is complete once the block has ended."""
     damaged: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -89,7 +90,7 @@ def _damaged_files() -> Iterator[list[str]]:
 
 @contextmanager
 def _as_input_error(uri: str) -> Iterator[None]:
-    """Turns errors of the file system, or of the URI itself, into one line.
+    """Turn errors of the file system, or of the URI itself, into one line.
 
     A store that is out of reach is no wrong input: its `StoreError` passes.
     """
@@ -109,7 +110,7 @@ def _of_confirm_trials(store: Store, trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_conflicts(trials: pd.DataFrame) -> None:
-    """Refuses results that hold one trial of one study with different settings.
+    """Refuse results that hold one trial of one study with different settings.
 
     Raises:
         InputError: names the trial and the settings.

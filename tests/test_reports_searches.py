@@ -9,6 +9,7 @@ from scipy import stats
 
 from reports.findings import find
 from reports.output.sentences.limits import limits
+from reports.reading import read_results
 from reports.statistics.aggregates import aggregates
 from reports.statistics.compare import compare_gains
 from reports.statistics.equivalence import equivalence_table
@@ -24,7 +25,7 @@ from reports.statistics.trend import trend_table
 from reports.statistics.verdict import CANNOT_TELL, SUPPORTS, steps
 from reports.store.registration import record_look, register
 from reports.store.tables import open_store
-from tests.synthetic_study import Truth, draw_trials
+from tests.synthetic_study import Truth, draw_trials, write_store
 
 TRUTH = Truth(widths=(4, 8, 16), searches=4, seeds=2, luck=0.5, tune_trials=3)
 
@@ -233,6 +234,19 @@ def test_an_extension_without_a_plan_stands_beside_the_verdict(tmp_path):
         "This study was extended without a plan, from 3 to 4 searches."
     )
     assert any("after results could be seen" in note for note in found.sentences.limits)
+
+
+def test_what_was_registered_is_read_with_the_results(tmp_path):
+    truth = replace(TRUTH, tune_trials=0, methods=("moco",), seeds=1)
+    trials = draw_trials(truth, np.random.default_rng(0))
+    store = open_store(write_store(tmp_path / "one", trials))
+    register(store, "until: verdict", 3, 6, searches=0)
+    known = record_look(store, 3, {"mixco": 0.2}, "go on")
+    assert read_results([store.uri]).registration == known
+    other = write_store(tmp_path / "two", trials.assign(study="other", dataset="cifar10"))
+    both = read_results([store.uri, str(other)])
+    assert both.registration is None
+    assert "those of a single look" in both.notes[0]
 
 
 @pytest.mark.parametrize(("widths", "searches", "lines"), [((4, 8, 16), 3, 2), ((4, 16), 6, 1)])
