@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,19 +20,22 @@ from reports.output.sentences.verdict import headline, short_verdict
 from reports.statistics import (
     aggregates,
     batches,
+    comparable,
     control,
+    endings,
     equivalence,
     fairness,
     fixed_recipe,
     gain,
     hierarchy,
+    hyperparameters,
     per_image,
     pooled,
     scaling,
     transfer,
     trend,
 )
-from reports.statistics.capacity import UNITS, Measure, kind_of, with_capacity
+from reports.statistics.capacity import MEASURES, Measure, kind_of, with_capacity
 from reports.statistics.decision import look_of
 from reports.statistics.lines_rule import Lines
 from reports.statistics.looks import Level
@@ -78,7 +81,10 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Tuning:
-    """The searches, their budgets and how trials ended; `fairness` describes the frames."""
+    """The searches and how trials ended.
+
+    `fairness`, `comparable`, `hyperparameters` and `endings` describe the frames.
+    """
 
     searches: pd.DataFrame
     curves: pd.DataFrame
@@ -204,7 +210,7 @@ def find(
     return Findings(
         name=", ".join(sorted({str(s) for s in trials["study"].dropna()} - {""})) or "unnamed",
         kind=kind_of(trials["size"]),
-        measure=UNITS[measure],
+        measure=MEASURES[measure],
         trials=trials,
         selection=selection,
         gains=gains,
@@ -215,21 +221,14 @@ def find(
         recipe=recipe,
         tuning=tuning,
         sentences=Sentences(
-            verdicts=[
-                short_verdict(row) + extension(registration) for _, row in trends.pooled.iterrows()
-            ],
-            headlines=[
-                headline(row) + extension(registration) for _, row in trends.pooled.iterrows()
-            ],
+            verdicts=_verdicts(short_verdict, trends, registration),
+            headlines=_verdicts(headline, trends, registration),
             limits=[
                 *notes,
                 *mixed_words(tuning.mixed, selection.overlaps),
                 *partial(trials, gains.table, gains.unpaired),
                 *look_words(registration, look),
-                *batch_words(batches.seed_batches(selection.confirm)),
-                *limits(gains.table, trends.pooled),
-                *method_words(trends.lines),
-                *ceiling_words(trends.pooled, trends.log_odds_pooled),
+                *_limits(selection, gains, trends),
             ],
             compute=compute_match(gains.pairs),
             equivalence=equivalence_words(capacity.equivalence),
@@ -239,6 +238,24 @@ def find(
             fairness=fairness_words(tuning.searches, tuning.unequal),
         ),
     )
+
+
+def _verdicts(
+    sentence: Callable[[pd.Series], str], trends: Trends, registration: Registration | None
+) -> list[str]:
+    """A sentence on each arm, and whether the study was extended without a plan."""
+    extended = extension(registration)
+    return [sentence(row) + extended for _, row in trends.pooled.iterrows()]
+
+
+def _limits(selection: Selection, gains: Gains, trends: Trends) -> list[str]:
+    """What the design and the size of the study leave open."""
+    return [
+        *batch_words(batches.seed_batches(selection.confirm)),
+        *limits(gains.table, trends.pooled),
+        *method_words(trends.lines),
+        *ceiling_words(trends.pooled, trends.log_odds_pooled),
+    ]
 
 
 def _gains(trials: pd.DataFrame, evaluations: pd.DataFrame, selection: Selection) -> Gains:
@@ -264,7 +281,7 @@ def _trends(pairs: pd.DataFrame, look: Level) -> Trends:
 
 
 def _capacity(selection: Selection, measure: Measure) -> Capacity:
-    by_measure = {name: equivalence.equivalence_table(selection, name) for name in UNITS}
+    by_measure = {name: equivalence.equivalence_table(selection, name) for name in MEASURES}
     fits = scaling.scaling_table(selection)
     return Capacity(
         equivalence=by_measure[measure],
@@ -281,11 +298,11 @@ def _tuning(trials: pd.DataFrame, selection: Selection) -> Tuning:
         curves=fairness.search_curves(trials),
         budgets=fairness.budget_table(trials),
         unequal=fairness.unequal_budgets(trials),
-        mixed=fairness.mixed_runs(selection.confirm),
-        chosen=fairness.chosen_table(trials),
-        importances=fairness.importance_table(trials),
-        endings=fairness.endings_table(trials),
-        errors=fairness.errors_table(trials),
+        mixed=comparable.mixed_runs(selection.confirm),
+        chosen=hyperparameters.chosen_table(trials),
+        importances=hyperparameters.importance_table(trials),
+        endings=endings.endings_table(trials),
+        errors=endings.errors_table(trials),
     )
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from optuna.distributions import FloatDistribution
 
-from reports.statistics.fairness import chosen_table, searched
+from reports.statistics.hyperparameters import chosen_table, searched
 from reports.store.configs import config_of
 from reports.store.tables import Store, open_store
 from search_spaces import space

@@ -8,9 +8,12 @@ from scipy import stats
 from reports.output.tables import write_tables
 from reports.statistics import fairness
 from reports.statistics.capacity import with_capacity
+from reports.statistics.comparable import mixed_runs
 from reports.statistics.compare import compare_gains
+from reports.statistics.endings import endings_table
 from reports.statistics.equivalence import equivalence_table
 from reports.statistics.gain import pairs
+from reports.statistics.hyperparameters import chosen_table, importance_table
 from reports.statistics.scaling import residual_table, scaling_table
 from reports.statistics.selection import select
 from reports.statistics.transfer import transfer_table
@@ -97,7 +100,7 @@ def test_best_so_far_never_falls_and_ignores_what_did_not_complete():
 def test_searches_budgets_and_endings_count_every_trial():
     trials = drawn(Truth(tune_trials=8, seeds=3))
     budgets = fairness.budget_table(trials)
-    assert budgets["trials"].sum() == len(trials) == fairness.endings_table(trials)["trials"].sum()
+    assert budgets["trials"].sum() == len(trials) == endings_table(trials)["trials"].sum()
     ratios = budgets.set_index(["method", "arm", "phase"])["flops_ratio"]
     assert ratios["moco", "mixco", "tune"] == pytest.approx(1.375)
     assert ratios["simclr", "mixco", "confirm"] == pytest.approx(1.5)
@@ -155,7 +158,7 @@ def test_words_are_chosen_too():
     tune = trials["phase"] == "tune"
     trials["mix_batch_norm"] = np.where(trials["number"] == 2, "separate", "shared")
     trials.loc[tune & (trials["number"] == 2), ["status", "accuracy"]] = ["complete", 99.0]
-    chosen = fairness.chosen_table(trials)
+    chosen = chosen_table(trials)
     words = chosen[chosen["hyperparameter"] == "mix_batch_norm"]
     assert set(words["choice"]) == {"separate"}
     assert words["value"].isna().all()
@@ -164,13 +167,11 @@ def test_words_are_chosen_too():
 def test_runs_that_are_not_comparable_are_named():
     trials = drawn(Truth(methods=("moco",), widths=(4, 8)))
     confirm = select(trials).confirm
-    assert fairness.mixed_runs(confirm).empty
+    assert mixed_runs(confirm).empty
     by_arm = confirm.assign(epochs=np.where(confirm["arm"] == "none", 11, 8))
-    assert fairness.mixed_runs(by_arm).empty  # arms matched in compute
+    assert mixed_runs(by_arm).empty  # arms matched in compute
     longer = confirm.assign(epochs=np.where(confirm["width"] == 4, 11, 8))
-    assert fairness.mixed_runs(longer)[["setting", "values"]].values.tolist() == [
-        ["epochs", "8, 11"]
-    ]
+    assert mixed_runs(longer)[["setting", "values"]].values.tolist() == [["epochs", "8, 11"]]
 
 
 def test_a_search_of_another_length_is_found():
@@ -184,7 +185,7 @@ def test_a_search_of_another_length_is_found():
 
 def test_chosen_hyperparameters_are_those_of_the_best_trial_that_were_searched():
     trials = drawn(Truth(tune_trials=6))
-    chosen = fairness.chosen_table(trials)
+    chosen = chosen_table(trials)
     assert set(chosen.loc[chosen["arm"] == "none", "hyperparameter"]) == {
         "learning_rate",
         "temperature",
@@ -203,7 +204,7 @@ def test_the_hyperparameter_that_decides_is_the_important_one():
     tune = trials["phase"].eq("tune") & trials["status"].eq("complete")
     rate = np.log10(trials.loc[tune, "learning_rate"].astype(float))
     trials.loc[tune, "accuracy"] = 80 - 20 * (rate + 1.5) ** 2
-    shares = fairness.importance_table(trials)
+    shares = importance_table(trials)
     assert shares.groupby(["width", "arm"])["importance"].sum().to_numpy() == pytest.approx(1)
     first = shares.sort_values("importance").groupby(["width", "arm"]).tail(1)
     assert set(first["hyperparameter"]) == {"learning_rate"}

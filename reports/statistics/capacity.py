@@ -17,9 +17,11 @@ from trainables.data.naming import short_name
 
 SIZE = ["encoder", "width"]
 """The columns that name an encoder of a line."""
+OF_SIZE = ["size", "capacity", "measure"]
+"""The columns that `with_capacity` adds to say what an encoder is called and how large it is."""
 Measure = Literal["parameters", "flops"]
 """What capacity is."""
-UNITS: dict[Measure, str] = {"parameters": "parameters", "flops": "FLOPs"}
+MEASURES: dict[Measure, str] = {"parameters": "parameters", "flops": "FLOPs"}
 """The measures in words."""
 COLUMNS: dict[Measure, str] = {"parameters": "parameters", "flops": "encoder_flops"}
 """The columns of trials that hold the measures."""
@@ -38,11 +40,11 @@ def with_capacity(
     """``trials`` with the columns that statistics of capacity need.
 
     These are ``line`` (its name), ``size`` (what names the encoder on its line, such as "width 16"
-    or "resnet34"), ``capacity`` (a number) and ``measure`` (`UNITS`).
-    Data sets have their short names.
+    or "resnet34"), ``capacity`` (a number) and ``measure`` (`MEASURES`). Data sets get their short
+    names.
 
     Raises:
-        InputError: a group names no encoder of the results, or leaves one out.
+        InputError: an encoder of the results is in none of the groups of ``lines``.
     """
     sizes = list(trials[SIZE].drop_duplicates().itertuples(index=False, name=None))
     names = line_names(sizes, lines)
@@ -53,7 +55,7 @@ def with_capacity(
         line=pd.Series([names[key] for key in keys], trials.index, dtype=object),
         size=pd.Series([labels[key] for key in keys], trials.index, dtype=object),
         capacity=trials[column].astype(float) if column in trials else np.nan,
-        measure=UNITS[measure],
+        measure=MEASURES[measure],
     )
 
 

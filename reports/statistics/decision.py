@@ -11,13 +11,7 @@ import pandas as pd
 
 from reports.statistics.gain import pairs
 from reports.statistics.intervals import ALPHA
-from reports.statistics.looks import (
-    FUTILE,
-    ONE_LOOK,
-    Level,
-    LookPlan,
-    chance_of_verdict,
-)
+from reports.statistics.looks import FUTILE, ONE_LOOK, Level, LookPlan, chance_of_verdict
 from reports.statistics.pooled import pooled_trend
 from reports.statistics.searches import FEWEST_SEARCHES
 from reports.statistics.selection import CELL, select, with_keys
@@ -71,11 +65,12 @@ def decide(trials: pd.DataFrame, plan: LookPlan) -> Look:
     level = plan.until(searches)
     kept = trials[trials["search"].isin(whole)]
     table = pooled_trend(pairs(select(kept)), brief=True, look=level)
-    p = {str(row["arm"]): float(row["p"]) for row in table.to_dict("records")}
-    decided = [row["verdict"] != CANNOT_TELL for row in table.to_dict("records")]
+    rows = table.to_dict("records")
+    p = {str(row["arm"]): float(row["p"]) for row in rows}
+    decided = [row["verdict"] != CANNOT_TELL for row in rows]
     settled = [
         row["verdict"] != CANNOT_TELL or _hopeless(row["p"], plan, searches, ALPHA / row["tests"])
-        for row in table.to_dict("records")
+        for row in rows
     ]
     if decided and all(decided):
         outcome = Outcome.VERDICT

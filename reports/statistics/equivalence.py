@@ -16,13 +16,14 @@ from scipy import stats
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
-from reports.statistics.capacity import COLUMNS, SIZE, UNITS, Measure
+from reports.statistics.capacity import COLUMNS, MEASURES, SIZE, Measure
 from reports.statistics.intervals import LEVEL, ROUNDING, Floats
 from reports.statistics.selection import BASELINE, LINE, Selection
 from reports.statistics.units import UNIT, by_unit
 
-WITHIN, BEYOND, BELOW = ("within", "beyond", "below")
+WITHIN, BEYOND, BELOW = "within", "beyond", "below"
 GRID = 801
+"""Sizes at which curves are compared, evenly spaced in log2 over the measured range."""
 
 
 def equivalence_table(selection: Selection, measure: Measure = "parameters") -> pd.DataFrame:
@@ -62,7 +63,7 @@ def equivalence_table(selection: Selection, measure: Measure = "parameters") -> 
                 identity = dict(zip(LINE, key, strict=True))
                 rows.append(identity | {"arm": arm, **names[capacity], size: capacity} | row)
     table = pd.DataFrame(rows, columns=[*LINE, "arm", *_NAMES, size, *_COLUMNS])
-    return table.assign(capacity=table[size].astype(float), measure=UNITS[measure])
+    return table.assign(capacity=table[size].astype(float), measure=MEASURES[measure])
 
 
 _NAMES = [*SIZE, "size"]

@@ -91,7 +91,6 @@ def _by_search(pairs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 def _searches(trials: pd.DataFrame) -> pd.DataFrame:
     """Of each search: ``first``, the accuracy of the default configuration, and ``late``."""
     tune = with_keys(trials[trials["phase"] == TUNE])
-    tune = tune.assign(study=tune["study"].fillna(""))
     tune = tune[tune.groupby(["study", "cell"])["width"].transform("nunique") == 1]
     number = tune["number"].astype(float)
     key = [*_SEARCH, "arm"]

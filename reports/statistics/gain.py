@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from reports.statistics.capacity import SIZE
+from reports.statistics.capacity import OF_SIZE, SIZE
 from reports.statistics.intervals import Floats, bca_interval, sign_flip_p, t_interval
 from reports.statistics.selection import BASELINE, LINE, Selection, select, with_keys
 from reports.statistics.units import by_unit
@@ -14,9 +14,6 @@ from reports.store.schema import COMPLETE
 PAIR = [*LINE, *SIZE, "search", "seed"]
 WIDTH = [*LINE, "arm", *SIZE]
 """The columns that name an encoder of a line with one arm."""
-
-
-_OF_SIZE = ["size", "capacity", "measure"]
 
 
 def pairs(selection: Selection) -> pd.DataFrame:
@@ -32,7 +29,7 @@ def pairs(selection: Selection) -> pd.DataFrame:
     baseline = confirm.loc[confirm["arm"] == BASELINE, columns]
     treated = confirm.loc[
         confirm["arm"] != BASELINE,
-        [*columns, "arm", "study", "trial_id", "parameters", "encoder_flops", *_OF_SIZE],
+        [*columns, "arm", "study", "trial_id", "parameters", "encoder_flops", *OF_SIZE],
     ]
     both = treated.merge(baseline, on=PAIR, suffixes=("", "_none"), validate="many_to_one")
     both = both.rename(columns={"accuracy_none": "baseline"})
@@ -60,18 +57,15 @@ def unpaired(trials: pd.DataFrame) -> pd.DataFrame:
     no trial at all of an arm on a line, that arm was not planned there: it does not count as
     missing.
 
-    Columns: dataset, method, encoder, width, arm, search, seed, ``missing`` (the partner's arm) and
-    ``reason`` (how the partner ended, or "not run").
+    Columns: dataset, method, line, encoder, width, arm, search, seed, ``missing`` (the partner's
+    arm) and ``reason`` (how the partner ended, or "not run").
     """
     trials = with_keys(trials)
     selection = select(trials)
     confirm = selection.confirm
     planned: dict[tuple[str, ...], set[str]] = {}
-    for *line, arm in (
-        trials.assign(study=trials["study"].fillna(""))[["study", *LINE, "arm"]]
-        .drop_duplicates()
-        .itertuples(index=False, name=None)
-    ):
+    arms_of_lines = trials[["study", *LINE, "arm"]].drop_duplicates()
+    for *line, arm in arms_of_lines.itertuples(index=False, name=None):
         planned.setdefault(tuple(line), set()).add(arm)
     studies = confirm.drop_duplicates(PAIR).set_index(PAIR)["study"].to_dict()
     present = set(confirm[[*PAIR, "arm"]].itertuples(index=False, name=None))
@@ -116,7 +110,7 @@ def gain_from_pairs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 _SUMMARY = [
-    *_OF_SIZE, "parameters", "encoder_flops", "pairs", "searches", "seeds", "accuracy", "baseline",
+    *OF_SIZE, "parameters", "encoder_flops", "pairs", "searches", "seeds", "accuracy", "baseline",
     "gain", "low", "high", "bca_low", "bca_high", "sd", "p",
     "error_reduction", "error_reduction_low", "error_reduction_high",
     "logit_gain", "logit_gain_low", "logit_gain_high", "compute_ratio",
@@ -128,7 +122,7 @@ def _summarise(group: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, object]:
     low, high = t_interval(gain)
     bca_low, bca_high = bca_interval(gain)
     row: dict[str, object] = {
-        **{name: group[name].iloc[0] for name in _OF_SIZE},
+        **{name: group[name].iloc[0] for name in OF_SIZE},
         "parameters": int(group["parameters"].iloc[0]),
         "encoder_flops": int(group["encoder_flops"].fillna(0).iloc[0]),
         "pairs": len(pairs),
@@ -165,8 +159,8 @@ def accuracy_table(selection: Selection) -> pd.DataFrame:
         low, high = t_interval(scores)
         parameters = int(group["parameters"].iloc[0])
         searches, seeds = group["search"].nunique(), int(group["seeds"].sum())
-        of_size = [group[name].iloc[0] for name in _OF_SIZE]
+        of_size = [group[name].iloc[0] for name in OF_SIZE]
         rows.append((*key, *of_size, parameters, float(scores.mean()), low, high, searches, seeds))
-    columns = [*WIDTH, *_OF_SIZE, "parameters", "accuracy", "low", "high", "searches", "seeds"]
+    columns = [*WIDTH, *OF_SIZE, "parameters", "accuracy", "low", "high", "searches", "seeds"]
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values([*LINE, "arm", "capacity"], kind="stable", ignore_index=True)

@@ -33,7 +33,7 @@ class Line:
     scores: Floats
     seeds_of_search: int | None = None
     measure: str = "parameters"
-    """What the capacities are (`capacity.UNITS`)."""
+    """What the capacities are (`capacity.MEASURES`)."""
 
     @property
     def repeated(self) -> bool:

@@ -68,7 +68,8 @@ def per_image(selection: Selection, pairs: pd.DataFrame, evaluations: pd.DataFra
     Args:
         selection: the confirm rows that count.
         pairs: `gain.pairs` of it.
-        evaluations: the evaluations table, with ``right`` and ``class_images``.
+        evaluations: the evaluations table, each evaluation once, with ``right`` and
+            ``class_images``.
 
     Returns:
         Columns that the tables share: ``runs`` and ``images`` (numbers); ``gain`` (points) or
@@ -120,7 +121,6 @@ def _encoder(rows: pd.DataFrame) -> dict[str, object]:
 def _scored(confirm: pd.DataFrame, evaluations: pd.DataFrame) -> dict[str, Scored]:
     """The images of each confirm trial that recorded them, by trial."""
     kept = evaluations[evaluations["right"].notna() & evaluations["class_images"].notna()]
-    kept = kept.drop_duplicates(["trial_id", "dataset", "protocol"], keep="last")
     own = confirm[["trial_id", "dataset", "probe", "data_fingerprint"]]
     kept = kept.merge(
         own.rename(columns={"probe": "protocol"}), on=["trial_id", "dataset", "protocol"]

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 from scipy.optimize import OptimizeWarning, curve_fit
 
-from reports.statistics.capacity import SIZE
+from reports.statistics.capacity import OF_SIZE, SIZE
 from reports.statistics.intervals import LEVEL, Floats, t_interval
 from reports.statistics.selection import LINE_ARM, Selection
 from reports.statistics.units import UNIT, by_unit
@@ -52,11 +52,11 @@ def residual_table(selection: Selection, fits: pd.DataFrame) -> pd.DataFrame:
     """The difference between the measured error and the fitted power law, at each width.
 
     Returns:
-        Columns dataset, method, encoder, arm, ``width``, ``parameters``, ``error`` (mean over all
-        confirm trials, percent), ``fitted`` (without the offset) and ``residual`` (error minus
+        Columns beside the line's, ``arm`` and the encoder's: ``parameters``, ``error`` (mean over
+        all confirm trials, percent), ``fitted`` (without the offset) and ``residual`` (error minus
         fitted).
     """
-    keys = [*LINE_ARM, *SIZE, "size", "capacity", "measure", "parameters"]
+    keys = [*LINE_ARM, *SIZE, *OF_SIZE, "parameters"]
     means = selection.confirm.groupby(keys)["accuracy"].mean().reset_index()
     means = means.sort_values([*LINE_ARM, "capacity"])
     table = means.merge(fits[[*LINE_ARM, "scale", "exponent"]], on=LINE_ARM)

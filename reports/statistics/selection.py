@@ -26,13 +26,16 @@ _TUNED = ["study", "cell", "width", "search"]
 def with_keys(trials: pd.DataFrame) -> pd.DataFrame:
     """``trials`` with the columns that results do not record, or did not at first.
 
-    These are the number of the search (0 where it was not recorded), and, unless they are there,
-    the line and the capacity of the encoder (`capacity.with_capacity`).
+    These are the number of the search (0 where it was not recorded), the study's name (empty where
+    there is none), and, unless they are there, the line and the capacity of the encoder
+    (`capacity.with_capacity`).
     """
     if "line" not in trials:
         trials = with_capacity(trials)
     searches = trials["search"] if "search" in trials else pd.Series(None, trials.index)
-    return trials.assign(search=pd.to_numeric(searches).fillna(0).astype(int))
+    return trials.assign(
+        search=pd.to_numeric(searches).fillna(0).astype(int), study=trials["study"].fillna("")
+    )
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def select(trials: pd.DataFrame) -> Selection:
     count. In a search without tune rows, all confirm trials count. The rows of one problem come
     from one study: a pair from two studies would also compare their budgets.
     """
-    trials = with_keys(trials).assign(study=trials["study"].fillna(""))
+    trials = with_keys(trials)
     confirm = trials[trials["phase"] == CONFIRM]
     scored = confirm["status"].eq(COMPLETE) & confirm["parameters"].notna()
     scored &= np.isfinite(confirm["accuracy"].astype(float))
@@ -105,11 +108,10 @@ def select(trials: pd.DataFrame) -> Selection:
 
 def _one_study_each(confirm: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """For each problem, the rows of the last study that has any; and the studies left out."""
-    problem = _PROBLEM
-    last = confirm.groupby(problem)["study"].transform("last")
+    last = confirm.groupby(_PROBLEM)["study"].transform("last")
     overlaps = (
         confirm.assign(kept=last)[confirm["study"] != last]
-        .groupby(problem, as_index=False)
+        .groupby(_PROBLEM, as_index=False)
         .agg(kept=("kept", "last"), left_out=("study", lambda s: ", ".join(sorted(set(s)))))
     )
     return confirm[confirm["study"] == last], overlaps

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from reports.statistics.gain import gain_from_pairs, pairs
@@ -13,7 +15,7 @@ def transfer_table(selection: Selection, evaluations: pd.DataFrame) -> pd.DataFr
 
     Args:
         selection: the confirm rows that count.
-        evaluations: the evaluations table.
+        evaluations: the evaluations table, each evaluation once.
 
     Returns:
         The columns of `gain.gain_table`, with ``evaluated_on`` and ``protocol`` in front.
@@ -21,17 +23,15 @@ def transfer_table(selection: Selection, evaluations: pd.DataFrame) -> pd.DataFr
     other = evaluations[evaluations["split"] == "test"][
         ["trial_id", "dataset", "protocol", "top1", "images"]
     ].rename(columns={"dataset": "evaluated_on"})
-    # Two studies may have run the same trial; keep the row of the study that was given last.
-    other = other.drop_duplicates(["trial_id", "evaluated_on", "protocol"], keep="last")
     rows = selection.confirm.merge(other, on="trial_id")
     rows = rows[rows["evaluated_on"] != rows["dataset"]]
     rows = rows.assign(accuracy=rows["top1"], scored_images=rows["images_y"])
     tables = [
-        gain_from_pairs(pairs(Selection(group, 0, 0, selection.unfinished))).assign(
+        gain_from_pairs(pairs(replace(selection, confirm=group))).assign(
             evaluated_on=str(key[0]), protocol=str(key[1])
         )
         for key, group in rows.groupby(["evaluated_on", "protocol"], sort=True)
     ]
-    empty = gain_from_pairs(pairs(Selection(selection.confirm.head(0), 0, 0, selection.unfinished)))
+    empty = gain_from_pairs(pairs(replace(selection, confirm=selection.confirm.head(0))))
     table = pd.concat([empty.assign(evaluated_on="", protocol=""), *tables], ignore_index=True)
     return table[["evaluated_on", "protocol", *empty.columns]]

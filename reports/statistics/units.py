@@ -18,8 +18,11 @@ _SIZES = ["parameters", "encoder_flops", "capacity"]
 
 
 def with_unit(rows: pd.DataFrame) -> pd.DataFrame:
-    """``rows`` with ``unit`` (the search's number or the seed) and ``repeated`` (whether the line
-    was searched twice or more with this arm, so that a unit is a search)."""
+    """``rows`` with the columns ``unit`` and ``repeated``.
+
+    ``repeated`` says whether the line was searched twice or more with this arm. Then ``unit`` is
+    the number of the search, else the seed.
+    """
     repeated = rows.groupby(LINE_ARM)["search"].transform("nunique") > 1
     unit = rows["search"].where(repeated, rows["seed"])
     return rows.assign(unit=unit, repeated=repeated)
@@ -33,8 +36,8 @@ def by_unit(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The columns of ``rows``, with those of `with_unit` and ``seeds`` (confirm seeds in the
-        unit). Of a search with several seeds the measured values
-        are means over these, and every other column is that of its first seed.
+        unit). Of a search with several seeds, measured values are means over the seeds; every other
+        column is that of the first seed.
     """
     rows = with_unit(rows).assign(seeds=1)
     key = [*LINE_ARM, *SIZE, UNIT]

@@ -19,16 +19,14 @@ from reports.output.figures.style import (
     shared_scale,
     told_apart,
 )
-from reports.statistics.capacity import SIZE
-from reports.statistics.selection import CELL, LINE, LINE_ARM
-
-_OF_SIZE = ["size", "capacity", "measure"]
+from reports.statistics.capacity import OF_SIZE, SIZE
+from reports.statistics.selection import CELL, LINE_ARM
 
 
 def gain_figure(
     gains: pd.DataFrame, pairs: pd.DataFrame, trends: pd.DataFrame, chosen: pd.DataFrame
 ) -> alt.FacetChart:
-    """Gain against parameters with intervals: one panel a data set, one colour a method.
+    """Gain against capacity with intervals: a panel for each data set, a colour for each method.
 
     If there are several arms, each arm has panels of its own.
 
@@ -36,7 +34,7 @@ def gain_figure(
         gains: `gain.gain_table`.
         pairs: `gain.pairs`; each seed is drawn as a faint dot.
         trends: `trend.trend_table`; each trend is drawn through the mean gains.
-        chosen: `fairness.chosen_table`; a point shows its configuration in its tooltip.
+        chosen: `hyperparameters.chosen_table`; a point shows its configuration in its tooltip.
     """
     fits = _fitted(gains, trends).assign(kind="trend")
     rows = _gain_rows(gains, pairs, fits, chosen)
@@ -85,10 +83,9 @@ def _gain_rows(
     gains: pd.DataFrame, pairs: pd.DataFrame, fits: pd.DataFrame, chosen: pd.DataFrame
 ) -> pd.DataFrame:
     """Means, single seeds and trends in one frame, since a faceted figure takes only one."""
-    line = LINE_ARM
     marks = gains.merge(_configurations(chosen), on=CELL, how="left")
     marks = marks.assign(kind="mean", config=marks["config"].astype("str").fillna("as configured"))
-    dots = pairs[[*line, *SIZE, *_OF_SIZE, "parameters", "seed", "gain", "trial_id"]].assign(
+    dots = pairs[[*LINE_ARM, *SIZE, *OF_SIZE, "parameters", "seed", "gain", "trial_id"]].assign(
         kind="seed"
     )
     dots["beside"] = 0.5  # a little to the right of the bar, which would hide them
@@ -101,7 +98,7 @@ def _gain_rows(
 
 
 def comparison_figure(ours: pd.DataFrame, theirs: pd.DataFrame) -> alt.FacetChart:
-    """Gain against parameters: a panel for each problem and arm, a colour for each study.
+    """Gain against capacity: a panel for each data set, method and arm, a colour for each study.
 
     Args:
         ours: `gain.gain_table` of the first study, with its name in ``study``.
@@ -131,24 +128,23 @@ def comparison_figure(ours: pd.DataFrame, theirs: pd.DataFrame) -> alt.FacetChar
 
 def _configurations(chosen: pd.DataFrame) -> pd.DataFrame:
     """Each cell's chosen hyperparameters as one line of text, search by search."""
-    keys = CELL
     if chosen.empty:
-        return pd.DataFrame(columns=[*keys, "config"])
+        return pd.DataFrame(columns=[*CELL, "config"])
     text = chosen["hyperparameter"] + " " + chosen["choice"]
-    searches = chosen[[*keys, "search"]].assign(config=text).groupby([*keys, "search"])["config"]
-    lines = searches.agg(", ".join).reset_index()
-    several = lines.groupby(keys)["search"].transform("nunique") > 1
-    numbered = "search " + lines["search"].astype(str) + ": " + lines["config"]
-    lines["config"] = lines["config"].mask(several, numbered)
-    return lines.groupby(keys)["config"].agg("; ".join).reset_index()
+    by_search = chosen[[*CELL, "search"]].assign(config=text).groupby([*CELL, "search"])["config"]
+    found = by_search.agg(", ".join).reset_index()
+    repeated = found.groupby(CELL)["search"].transform("nunique") > 1
+    numbered = "search " + found["search"].astype(str) + ": " + found["config"]
+    found["config"] = found["config"].mask(repeated, numbered)
+    return found.groupby(CELL)["config"].agg("; ".join).reset_index()
 
 
 def _fitted(gains: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
     """The trend lines' values at each encoder, through the centre of the mean gains."""
     fitted = gains.merge(trends[[*LINE_ARM, "slope"]], on=LINE_ARM)
     doublings = fitted["capacity"].astype(float).map(np.log2)
-    by_line = [fitted[column] for column in (*LINE, "arm")]
+    by_line = [fitted[column] for column in LINE_ARM]
     centre = doublings - doublings.groupby(by_line).transform("mean")
     level = fitted["gain"].groupby(by_line).transform("mean")
     fitted["gain"] = level + fitted["slope"] * centre
-    return fitted[[*LINE_ARM, *SIZE, *_OF_SIZE, "parameters", "gain"]].dropna()
+    return fitted[[*LINE_ARM, *SIZE, *OF_SIZE, "parameters", "gain"]].dropna()

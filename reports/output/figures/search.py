@@ -23,9 +23,9 @@ from reports.statistics.selection import CELL
 
 
 def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
-    """Best validation accuracy so far against trials: `fairness.search_curves`, a line a search.
+    """Best validation accuracy so far against trials: `fairness.search_curves`.
 
-    A colour for each encoder, so that the arms of one encoder can be compared.
+    Each search is a line. Each encoder has a colour, so that its arms can be compared.
     """
     cell = [*CELL, "search"]
     known = panelled(curves.dropna(subset=["best"]))
@@ -62,7 +62,7 @@ def _colours(sizes: list[str]) -> alt.Scale:
 
 
 def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
-    """The chosen hyperparameters against capacity: `fairness.chosen_table`, a panel each."""
+    """The chosen hyperparameters against capacity: `hyperparameters.chosen_table`."""
     chosen = chosen[chosen["value"] > 0]  # a logarithmic axis has no place for zero and for text
     color, shape = told_apart("arm", chosen["arm"])
     base = alt.Chart(chosen).encode(

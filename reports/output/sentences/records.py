@@ -10,16 +10,17 @@ from reports.store.schema import CONFIRM, TUNE
 
 
 def mixed_words(mixed: pd.DataFrame, overlaps: pd.DataFrame) -> list[str]:
-    """What makes rows incomparable, from `fairness.mixed_runs` and `Selection.overlaps`."""
+    """What makes rows incomparable, from `comparable.mixed_runs` and `Selection.overlaps`."""
     notes = [
-        f"{row['dataset']} {row['method']} {row['line']}: runs differ in {row['setting']} "
+        f"{row['dataset']} {row['method']} {row['line']}: trials differ in {row['setting']} "
         f"({row['values']}); their accuracies are not comparable."
         for row in mixed.to_dict("records")
     ]
     for (kept, left_out), rows in overlaps.groupby(["kept", "left_out"]):
         notes.append(
-            f"{counted(len(rows), 'problem')} (data set, method, encoder, width) in both {kept} "
-            f"and {left_out}: only {kept} counts, the later given. Use --compare to see both."
+            f"{kept} and {left_out} both hold {counted(len(rows), 'problem')} (data set, method, "
+            f"encoder, width): only {kept}, which was given later, counts. Use --compare to see "
+            "both."
         )
     return notes
 
@@ -32,12 +33,12 @@ def partial(trials: pd.DataFrame, gains: pd.DataFrame, unpaired: pd.DataFrame) -
         noun = "search" if any(search for _, search in tuned | confirmed) else "cell"
         notes.append(
             f"Partial results: of {counted(len(tuned | confirmed), noun)}, "
-            f"{len(tuned - confirmed)} without a confirm run yet."
+            f"{len(tuned - confirmed)} have no confirm trial yet."
         )
     if not unpaired.empty:
         notes.append(
-            f"{counted(len(unpaired), 'confirm run')} without the other half of the pair; left out "
-            "and named below."
+            f"{counted(len(unpaired), 'confirm trial')} left out, because the other half of the "
+            "pair is missing; the table of trials without a partner names each."
         )
     if not gains.empty and gains["pairs"].nunique() > 1:
         notes.append(
