@@ -80,7 +80,7 @@ def test_ids_name_a_trial_within_its_study(tmp_path):
     done = report(*stores, "--json", "--no-exports", "--out", tmp_path / "page")
     found = json.loads(done.stdout)
     assert sum(row["trials"] for row in found["tables"]["endings"]) == 2 * len(trials)
-    assert "only other counts, the later given" in " ".join(found["limits"])
+    assert "only other, which was given later, counts" in " ".join(found["limits"])
     assert [row["pairs"] for row in found["tables"]["gain"]] == [2] * 6
 
 

@@ -183,7 +183,7 @@ def test_a_study_without_confirm_runs_makes_a_partial_report():
     trials = draw_trials(Truth(seeds=2, tune_trials=4), np.random.default_rng(1))
     findings = find(trials[trials["phase"] == "tune"])
     page = render(findings, charts_of(findings))
-    assert "Partial results: of 16 cells, 16 without a confirm run yet." in page
+    assert "Partial results: of 16 cells, 16 have no confirm trial yet." in page
     assert "no gain to report" in page
 
 

@@ -365,7 +365,7 @@ def test_a_fall_that_the_ceiling_makes_is_named_as_such():
     trials.loc[~none, "accuracy"] = 100 / (1 + np.exp(-lifted))
     found = find(trials.assign(scored_images=1_000_000))
     assert found.trends.pooled["verdict"].item() == "supports"
-    assert "it may be the ceiling's" in " ".join(found.sentences.limits)
+    assert "the ceiling may explain the fall" in " ".join(found.sentences.limits)
     steep = find(draw_trials(Truth(seeds=8, slope=-0.4), np.random.default_rng(0)))
     assert "ceiling" not in " ".join(steep.sentences.limits)
 

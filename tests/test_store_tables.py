@@ -141,10 +141,10 @@ def rewrite(path: Path, table: pa.Table, version: int) -> None:
 def test_an_older_schema_is_read_with_nulls_for_what_it_lacks(store: Store) -> None:
     fill(store)
     path = Path(store.root, "trials/t1.parquet")
-    rewrite(path, pq.read_table(path).drop_columns(["peak_memory", "accuracy"]), 0)
+    rewrite(path, pq.read_table(path).drop_columns(["device_memory", "workers"]), 1)
     row = store.read("trials").set_index("trial_id").loc["t1"]
     assert row["status"] == "complete"
-    assert pd.isna(row["accuracy"])
+    assert pd.isna(row["workers"])
 
 
 def test_a_newer_schema_is_refused(store: Store) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -39,10 +37,6 @@ def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
     return table
 
 
-def _line(row: dict[Any, Any]) -> Text:
-    return Text(arm_on_line(row))
-
-
 def _gains(findings: Findings) -> Table:
     """One row for each encoder, in 80 columns at most; the first row of a line names the line."""
     table = _table(
@@ -52,7 +46,7 @@ def _gains(findings: Findings) -> Table:
     )
     before = Text()
     for row in findings.gains.table.to_dict("records"):
-        line = _line(row)
+        line = Text(arm_on_line(row))
         table.add_row(
             line if line != before else "",
             str(row["size"]).removeprefix(f"{findings.kind} "),
@@ -74,7 +68,7 @@ def _trends(findings: Findings) -> Table:
     )
     for row in findings.trends.lines.to_dict("records"):
         table.add_row(
-            _line(row),
+            Text(arm_on_line(row)),
             str(row["widths"]),
             str(row["searches"]),
             str(row["seeds"]),

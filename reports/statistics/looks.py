@@ -3,8 +3,8 @@
 The level is spent as a function of the share of the planned searches that is there (Lan and DeMets
 1983), almost nothing at first and almost all at the end (the type of O'Brien and Fleming), half of
 it on each side. The statistics of the looks are taken as a Brownian motion at these shares, which
-holds for many searches. With few, the level of a look is applied to the p-value of Student's t
-(Jennison and Turnbull 2000, section 11.5), a little reduced (`FEW_SEARCHES`).
+holds for many searches. With few searches, the p-value of Student's t is compared with the level of
+the look (Jennison and Turnbull 2000, section 11.5), which is reduced a little (`FEW_SEARCHES`).
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class LookPlan:
     def until(self, searches: int, taken: Iterable[int] = ()) -> Level:
         """The level of the look at ``searches`` searches, after all that came before it.
 
-        Before it come the planned looks, and those that were ``taken`` beside the plan. A look
-        before the first planned one gets what the spending function gives at its time; a look after
-        the last planned one, all that is left.
+        Looks before it are the planned ones and those that were ``taken`` beside the plan. A look
+        before the first planned one gets what the spending function gives at its share. A look
+        after the last planned one gets all that is left.
         """
         planned = range(self.first, self.last + 1)
         before = {look for look in (*planned, *taken) if look < searches}
@@ -73,7 +73,8 @@ class Level:
     """The level of the last of some looks.
 
     Attributes:
-        shares: of the planned searches that each look had, ascending, above 0 and at most 1.
+        shares: the share of the planned searches that was there at each look, ascending, above 0
+            and at most 1.
     """
 
     shares: tuple[float, ...] = (1.0,)
@@ -180,7 +181,7 @@ def chance_of_verdict(
     """The chance that the last look shows an effect, given the look at ``searches`` searches.
 
     Source: predictive power (Spiegelhalter, Freedman and Blackburn 1986): the effect is as
-    uncertain as the searches so far leave it, with no opinion before them. Both directions count.
+    uncertain as the searches so far leave it, with a flat prior. Both directions count.
 
     Args:
         p: two-sided p-values of this look alone, of any shape.

@@ -81,7 +81,7 @@ def _detectable(spread: float, searches: int, alpha: float) -> float:
         alpha: level of the two-sided test.
     """
     limit = stats.t.isf(alpha / 2, searches - 1)
-    # From the limit on the power is above a half; far above it, it is one.
+    # At the limit the power is about a half; far above the limit it is one.
     excess = brentq(
         lambda over: stats.nct.sf(limit, searches - 1, limit + over) - POWER, -limit, limit + 10
     )
@@ -226,11 +226,6 @@ def seeds_needed(slope: float, sizes: Floats, spread: float, lines: int, alpha: 
     return _fewest(enough, 2)
 
 
-def squares(x: Floats) -> float:
-    """Sum of squares about the mean."""
-    return float(np.sum((x - x.mean()) ** 2))
-
-
 def widths_needed(
     slope: float,
     scatter: float,
@@ -257,7 +252,7 @@ def widths_needed(
 
     def enough(count: int) -> bool:
         freedom = lines * (count - 2)
-        error = scatter / math.sqrt(squares(np.linspace(0, span, count)))
+        error = scatter / math.sqrt(count * float(np.var(np.linspace(0, span, count))))
         error /= math.sqrt(lines if together else 1)
         limit = stats.t.isf(alpha / 2, freedom)
         # The noncentral t underflows far out, where nothing is in doubt.

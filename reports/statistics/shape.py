@@ -67,7 +67,7 @@ class Shape:
 
 def shape_of(lines: Sequence[Line]) -> Shape:
     """The shape of the mean course of ``lines``, each counted once."""
-    fall = over_units(lines, [_ends(len(line.sizes)) / len(lines) for line in lines])
+    fall = over_units(lines, [_step(len(line.sizes), -1, 0) / len(lines) for line in lines])
     counts = {len(line.sizes) for line in lines}
     if len(counts) > 1:
         return Shape(fall, math.nan, "", "", False)
@@ -76,13 +76,6 @@ def shape_of(lines: Sequence[Line]) -> Shape:
     direction = math.copysign(1, fall.value)
     back = any(step.value * direction > 0 and step.p() < HINT for step in steps.values())
     return Shape(fall, _p_straight(lines), name, turn, back)
-
-
-def _ends(count: int) -> Floats:
-    weights = np.zeros(count)
-    weights[0] += 1
-    weights[-1] -= 1
-    return weights
 
 
 def _p_straight(lines: Sequence[Line]) -> float:
@@ -134,6 +127,7 @@ def _named(lines: Sequence[Line], steps: Mapping[tuple[int, int], Estimate]) -> 
 
 
 def _step(count: int, first: int, second: int) -> Floats:
+    """Weights of the sizes in the gain at ``second`` minus the gain at ``first``."""
     weights = np.zeros(count)
     weights[first], weights[second] = -1, 1
     return weights

@@ -181,8 +181,7 @@ def _check_columns(found: pa.Schema, table: str, version: int) -> None:
     missing = [
         field.name
         for field in schema
-        if field.name not in types
-        and (not field.nullable or 1 <= ADDED_IN.get(field.name, 1) <= version)
+        if field.name not in types and ADDED_IN.get(field.name, 1) <= version
     ]
     if missing:
         raise DamagedError(f"no column {listed(missing, 3)}")
@@ -209,8 +208,6 @@ def check_rows(table: str, rows: pa.Table, version: int = SCHEMA_VERSION) -> Non
     for name, allowed in (("phase", PHASES), ("status", STATUSES)):
         if not pc.all(pc.is_in(rows[name], pa.array(allowed))).as_py():
             raise DamagedError(f"{name} is none of {', '.join(allowed)}")
-    if version < 1:
-        return
     for name in ("cell", *REQUIRED_CONFIG):
         if ADDED_IN.get(name, 1) <= version and rows[name].null_count:
             raise DamagedError(f"no value of {name}")

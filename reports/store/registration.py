@@ -101,14 +101,14 @@ def read_registration(store: Files) -> Registration | None:
 
 
 def register(store: Files, spec: str, first: int, last: int, searches: int) -> Registration:
-    """Adds what a run sets out to do, unless the newest plan is the same.
+    """Add what a run sets out to do, unless the newest plan is the same.
 
     Args:
         store: of the study.
-        spec: text of the study's file with all its defaults, of which the hash is kept.
+        spec: text of the study's file with all its defaults; its hash is kept.
         first: searches at the first look; ``last`` where only the end is looked at.
         last: searches at the last look.
-        searches: that are whole already.
+        searches: how many are whole already.
 
     Raises:
         InputError: the file there is damaged.
@@ -128,7 +128,7 @@ def register(store: Files, spec: str, first: int, last: int, searches: int) -> R
 def record_look(
     store: Files, searches: int, p: dict[str, float | None], outcome: str
 ) -> Registration:
-    """Adds a look that a run took; a look at as many searches as the newest replaces it.
+    """Add a look that a run took; a look at as many searches as the newest replaces it.
 
     Raises:
         InputError: nothing was registered, or the file is damaged.
@@ -136,7 +136,7 @@ def record_look(
     """
     known = read_registration(store)
     if known is None:
-        raise InputError(f"{store.name}/{FILE}: there is none, so no look can be recorded")
+        raise InputError(f"{store.name}/{FILE}: is missing, so no look can be recorded")
     look = TakenLook(at=_now(), searches=searches, p=p, outcome=outcome)
     earlier = tuple(taken for taken in known.looks if taken.searches != searches)
     return _write(store, known.model_copy(update={"looks": (*earlier, look)}))

@@ -20,7 +20,7 @@ from reports.output.figures.style import (
 
 
 def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
-    """Accuracy of every arm against parameters: `gain.accuracy_table`, a panel a problem."""
+    """Accuracy of every arm against capacity, from `gain.accuracy_table`."""
     curves = panelled(curves.assign(place=beside_each_other(curves, curves["arm"])))
     color, shape = told_apart("arm", curves["arm"])
     base = alt.Chart(curves).encode(x=capacity(curves, "place"), color=color, detail="line:N")
@@ -40,7 +40,7 @@ def accuracy_figure(curves: pd.DataFrame) -> alt.FacetChart:
 
 
 def scaling_figure(residuals: pd.DataFrame) -> alt.FacetChart:
-    """Error against parameters, both logarithmic: `scaling.residual_table`, with its power laws."""
+    """Error and its power law against capacity, both logarithmic: `scaling.residual_table`."""
     residuals = panelled(residuals)
     color, shape = told_apart("arm", residuals["arm"])
     base = alt.Chart(residuals).encode(x=capacity(residuals), color=color, detail="line:N")

@@ -16,14 +16,15 @@ from reports.output.figures.style import (
     panels,
     points,
 )
+from reports.statistics.equivalence import BELOW, BEYOND, WITHIN
 
 
 def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
-    """Capacity factor at each size: `equivalence.equivalence_table`.
+    """The capacity factor at each encoder, from `equivalence.equivalence_table`.
 
     If the factor is only a bound, a triangle points to the side on which the true factor lies.
     """
-    ends = {"within": "circle", "beyond": "triangle-up", "below": "triangle-down"}
+    ends = {WITHIN: "circle", BEYOND: "triangle-up", BELOW: "triangle-down"}
     seen = [name for name in ends if (table["range"] == name).any()]
     # Infinite ends are drawn to the edge of what is shown.
     least, most = _factors_shown(table)
@@ -46,7 +47,7 @@ def equivalence_figure(table: pd.DataFrame) -> alt.FacetChart:
                 title="range measured",
                 scale=alt.Scale(domain=seen, range=[ends[name] for name in seen]),
             ),
-            tooltip=[*TIP, *map(points, ("factor", "low", "high")), "range:N", "seeds:Q"],
+            tooltip=[*TIP, *map(points, ("factor", "low", "high")), "range:N", "units:Q"],
         ),
     ]
     first = base.transform_filter(f"datum.arm == '{shown['arm'].iloc[0]}'")

@@ -18,17 +18,15 @@ def control_words(found: Control) -> list[str]:
 def _sentence(row: pd.Series) -> str:
     line = arm_on_line(row)
     gains = (
-        f"{line}: gains {signed(row['beyond'])} beyond {row['control']} (mean over {row['kind']}s"
+        f"{line}: gains {signed(row['beyond'])} beyond {row['control']}, which does the same work "
+        f"without mixing (mean over {row['kind']}s"
     )
     if not np.isfinite(row["low"]):
-        return f"{gains}; no interval). {row['control']} does the same work without mixing."
+        return f"{gains}; no interval)."
     if row["low"] > 0:
         verdict = "mixing brings more than the extra compute alone"
     elif row["high"] < 0:
         verdict = "mixing brings less than the extra compute alone"
     else:
         verdict = "mixing is not shown to bring more than the extra compute alone"
-    return (
-        f"{gains}, 95 % interval {span(row['low'], row['high'])}), which does the same work "
-        f"without mixing: {verdict}."
-    )
+    return f"{gains}, 95 % interval {span(row['low'], row['high'])}): {verdict}."

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reports.statistics.equivalence import BELOW, BEYOND, WITHIN
+
 
 def equivalence_words(table: pd.DataFrame) -> str:
-    """The capacity factors in words, a sentence an arm, from `equivalence.equivalence_table`."""
+    """A sentence on each arm, from `equivalence.equivalence_table`."""
     sentences = []
     for arm, rows in table.groupby("arm", sort=True):
-        within = rows.loc[rows["range"] == "within", "factor"]
+        within = rows.loc[rows["range"] == WITHIN, "factor"]
         parts = []
         if len(within):
             low, high = f"{within.min():.2f}", f"{within.max():.2f}"
@@ -19,13 +21,13 @@ def equivalence_words(table: pd.DataFrame) -> str:
                 f"{rows['measure'].iloc[0]}"
             )
         for where, place, bound in (
-            ("beyond", "better than the largest", "lower"),
-            ("below", "worse than the smallest", "upper"),
+            (BEYOND, "better than the largest", "lower"),
+            (BELOW, "worse than the smallest", "upper"),
         ):
             count = int((rows["range"] == where).sum())
             if count:
                 parts.append(
-                    f"at {count} of {len(rows)} points {arm} is {place} baseline measured, so the "
+                    f"in {count} of {len(rows)} cases {arm} is {place} baseline measured, so the "
                     f"factor is only {'an' if bound == 'upper' else 'a'} {bound} bound"
                 )
         text = "; ".join(parts)

@@ -15,7 +15,7 @@ def recipe_words(found: FixedRecipe) -> list[str]:
     notes = []
     for _, row in found.slopes.iterrows():
         of_line = [_slopes(row), _drift(row)]
-        notes += [f"{_line(row)}: {note}" for note in of_line if note]
+        notes += [f"{arm_on_line(row)}: {note}" for note in of_line if note]
     return notes
 
 
@@ -54,7 +54,3 @@ def _drift(row: pd.Series) -> str:
         f"{span(row['late_low'], row['late_high'])}). The searches are not finished there, and "
         "unfinished searches can look like a trend."
     )
-
-
-def _line(row: pd.Series) -> str:
-    return arm_on_line(row)

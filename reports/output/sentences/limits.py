@@ -1,18 +1,17 @@
-"""What a study cannot show, and why a verdict is missing."""
+"""What the design and the size of a study leave open."""
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
-from reports.output.numbers import counted, needed, probability, signed, span
+from reports.output.numbers import counted, probability, signed, span
+from reports.output.sentences.missing_verdict import missing_verdict
 from reports.output.sentences.verdict import course
 from reports.statistics.capacity import kind_of
 from reports.statistics.intervals import ALPHA, smallest_sign_flip_p
 from reports.statistics.selection import LINE_ARM
 from reports.statistics.shape import DIP, HUMP, TURNS
-from reports.statistics.verdict import CANNOT_TELL, SUPPORTS
+from reports.statistics.verdict import SUPPORTS
 
 
 def limits(gains: pd.DataFrame, pooled: pd.DataFrame) -> list[str]:
@@ -23,10 +22,10 @@ def limits(gains: pd.DataFrame, pooled: pd.DataFrame) -> list[str]:
         pooled: `pooled.pooled_trend`.
     """
     if gains.empty:
-        return ["No pair of confirm runs is complete yet, so there is no gain to report."]
+        return ["No pair of confirm trials is complete yet, so there is no gain to report."]
     notes = [*_few_units(gains), *_few_widths(gains)]
     for _, row in pooled.iterrows():
-        of_arm = [*_records(row), *_unit(row), *_missing_verdict(row), *_shape(row), *_others(row)]
+        of_arm = [*_records(row), *_unit(row), *missing_verdict(row), *_shape(row), *_others(row)]
         notes += [f"{row['arm']}: {note}" for note in of_arm]
     return notes
 
@@ -53,8 +52,8 @@ def _few_widths(gains: pd.DataFrame) -> list[str]:
     kind = kind_of(gains["size"])
     if sizes.min() < 2:
         return [
-            f"One {kind} has no trend: a study needs two {kind}s or more, and the searches of "
-            "every cell repeated."
+            f"One {kind} has no trend: a study needs two {kind}s or more, and several searches "
+            "of every cell."
         ]
     if (sizes[lines["searches"].max() == 1] == 2).any():
         return [
@@ -77,15 +76,15 @@ def _unit(row: pd.Series) -> list[str]:
     else:
         notes.append(
             f"every cell was searched once. A lucky search at one {row['kind']} and an effect of "
-            f"the {row['kind']} look the same then. A verdict takes it that the true course is "
-            f"straight and that luck is as large at every {row['kind']}; with several searches "
-            "(searches: 3) it need not."
+            f"the {row['kind']} look the same then. A verdict assumes that the true course is "
+            f"straight and that luck is equally large at every {row['kind']}. Several searches "
+            "(searches: 3) need neither assumption."
         )
     if row["left_out"]:
         verb = "that was" if row["left_out"] == 1 else "that were"
         notes.append(
             f"{counted(row['left_out'], 'line')} {verb} searched once cannot count in the slope of "
-            "all lines, since the luck of one search has no error."
+            "all lines, since one search does not show how large its luck is."
         )
     return notes
 
@@ -98,84 +97,6 @@ def _records(row: pd.Series) -> list[str]:
     return [
         f"{int(row['lost'])} {lost} missing. Each cell counts with what it has, and the errors are "
         "taken cell by cell."
-    ]
-
-
-def _missing_verdict(row: pd.Series) -> list[str]:
-    """Why there is no verdict, from a row of `pooled.pooled_trend` that has none."""
-    if row["verdict"] != CANNOT_TELL:
-        return []
-    if not math.isfinite(row["p_holm"]):
-        return [_no_error(row)]
-    notes = []
-    if row["deciding_width"]:
-        notes.append(
-            f"there is no verdict, because {row['deciding_width']} alone decides: "
-            f"without it the slope is {signed(row['deciding_slope'])}, which is less than one "
-            "standard error from zero or of the other sign. Luck in the search of this one "
-            f"{row['kind']} would look the same."
-        )
-    elif row["p"] < ALPHA <= row["p_holm"]:
-        notes.append(
-            "the interval of this arm excludes 0, but the arms are tested together: after Holm's "
-            f"adjustment p is {probability(row['p_holm'])}."
-        )
-    elif row["p_seeds"] < ALPHA <= row["p_widths"]:
-        notes.append(
-            f"the seeds agree on a slope (p {probability(row['p_seeds'])}), but the "
-            f"{row['kind']}s scatter about a straight line. Either the course is curved, or some "
-            f"searches had luck: one search for each {row['kind']} cannot tell these apart. More "
-            "searches, not more seeds, would settle it."
-        )
-    return notes + _takes(row)
-
-
-def _no_error(row: pd.Series) -> str:
-    """Why the slope has no p-value."""
-    if row["searches"] > 1:
-        return (
-            "there is no verdict, because the slope has no interval over searches: on some line no "
-            f"{row['kind']} has two searches with a pair, or all searches gave the same gains."
-        )
-    if row["seeds"] < 2:
-        return (
-            "there is no verdict, because there is one seed. A slope has no error over seeds then. "
-            "A verdict takes two searches or more of every cell, or two seeds or more."
-        )
-    if not math.isfinite(row["p_seeds"]):
-        return (
-            "there is no verdict, because the slope has no interval over seeds: on some line no "
-            f"{row['kind']} has two pairs, or all seeds gave the same gains."
-        )
-    return (
-        f"there is no verdict, because two {row['kind']}s cannot show the luck of a single search."
-    )
-
-
-def _takes(row: pd.Series) -> list[str]:
-    """What a new study would need. It does not invite to add seeds to this study."""
-    parts = []
-    if not math.isnan(row["seeds_needed"]):
-        parts.append(
-            f"{needed(row['seeds_needed'])} seeds for each line (now {int(row['seeds'])}), if no "
-            "search is lucky"
-        )
-    if not math.isnan(row["widths_needed"]):
-        parts.append(
-            f"{needed(row['widths_needed'])} {row['kind']}s over the same range (now "
-            f"{int(row['widths'])}) or more data sets, if {row['kind']}s scatter as here"
-        )
-    if not math.isnan(row["searches_needed"]):
-        parts.append(
-            f"{needed(row['searches_needed'])} searches of every cell (now {int(row['searches'])})"
-        )
-    if not parts:
-        return []
-    return [
-        f"a new study that is to show a slope of {signed(row['slope'])} with 80 % power would "
-        f"take {'; and '.join(parts)}. Plan it with mixco study plan, or with looks as it grows "
-        "(until: verdict). Do not add seeds or searches to this study and look again: each look "
-        "that was not planned is another chance of a false verdict."
     ]
 
 
@@ -203,8 +124,8 @@ def _others(row: pd.Series) -> list[str]:
     if not row["like_p"] < ALPHA and row["verdict"] == SUPPORTS:
         return [
             f"the verdict holds for these {row['datasets']} data sets. For others like them the "
-            f"slope may be anywhere from {span(row['like_low'], row['like_high'])}, so they cannot "
-            "tell."
+            f"slope may be anywhere from {span(row['like_low'], row['like_high'])}, so its sign is "
+            "not known."
         ]
     return []
 
@@ -219,7 +140,8 @@ def ceiling_words(pooled: pd.DataFrame, log_odds: pd.DataFrame) -> list[str]:
             notes.append(
                 f"{row['arm']}: in log odds, which the ceiling at 100 % does not shrink, the fall "
                 f"is not shown ({signed(slope['slope'], 3)} per doubling, 95 % interval "
-                f"{span(slope['low'], slope['high'], 3)}): it may be the ceiling's."
+                f"{span(slope['low'], slope['high'], 3)}): the ceiling may explain the "
+                "fall in points."
             )
     return notes
 
@@ -231,7 +153,9 @@ def method_words(trends: pd.DataFrame) -> list[str]:
         slopes = rows.groupby("method", sort=True)["slope"].mean().dropna()
         if len(slopes) > 1 and slopes.min() < 0 < slopes.max():
             each = ", ".join(f"{signed(slope)} with {name}" for name, slope in slopes.items())
-            notes.append(f"{arm}: methods differ in sign ({each}); the slope above is their mean.")
+            notes.append(
+                f"{arm}: methods differ in sign ({each}); the slope of all lines is their mean."
+            )
     return notes
 
 
@@ -243,9 +167,9 @@ def batch_words(batches: list[list[int]]) -> list[str]:
     added = counted(sum(map(len, later)), "confirm seed")
     return [
         f"This study was extended: {added} ({_listed([s for batch in later for s in batch])}) "
-        f"started only after all trials of {_listed(first)} had ended. If someone looked at "
-        "the verdict before, and would have stopped there, a false verdict is more likely than the "
-        "5 % that the intervals claim."
+        f"started only after all trials of {_listed(first)} had ended. If a verdict "
+        "would have ended the study earlier, a false verdict is more likely than the 5 % that the "
+        "intervals claim."
     ]
 
 

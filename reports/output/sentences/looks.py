@@ -19,22 +19,22 @@ def extension(registration: Registration | None) -> str:
 
 
 def look_words(registration: Registration | None, look: Level) -> list[str]:
-    """How the looks at a study change its intervals, from `looks.look_of`."""
+    """How the looks at a study change its intervals, from `decision.look_of`."""
     notes = []
     if look != ONE_LOOK:
         level = 1 - look.nominal()
         notes.append(
-            f"This is look {len(look.shares)} at a study that is looked at while it grows. So that "
-            f"all looks together are wrong in {percent(1 - LEVEL)} of studies "
-            f"without a trend, the interval of a slope at this look is at {percent(level)}, and p "
-            "is adjusted for the looks."
+            f"This is look {len(look.shares)} at a study that is looked at while it grows. All "
+            f"looks together may be wrong in {percent(1 - LEVEL)} of studies without a trend. The "
+            f"interval of a slope at this look therefore has the level {percent(level)}, and p is "
+            "adjusted for the looks."
         )
     if registration is not None and registration.extended_to is not None:
         planned = counted(registration.planned.last, "search")
         notes.append(
             f"This study was extended without a plan: {planned} of every cell before the first "
             f"trial, {counted(registration.extended_to, 'search')} after results could be seen. If "
-            "someone would have stopped at a verdict, a false verdict is "
-            f"more likely than the {percent(1 - LEVEL)} that the intervals claim."
+            "a verdict would have ended the study earlier, a false verdict is more likely than the "
+            f"{percent(1 - LEVEL)} that the intervals claim."
         )
     return notes

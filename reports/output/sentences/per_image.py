@@ -45,13 +45,12 @@ def _noise(arm: str, gains: pd.DataFrame) -> list[str]:
         "from which images the test split holds, the rest from training. For other images of the "
         f"same kind the intervals are {np.median(wider):.2f} times as wide (median)."
     ]
-    lost = (_excludes_zero(judged, "runs_low", "runs_high")) & ~_excludes_zero(
-        judged, "low", "high"
-    )
+    on_these = _excludes_zero(judged, "runs_low", "runs_high")
+    lost = on_these & ~_excludes_zero(judged, "low", "high")
     if lost.any():
         notes.append(
-            f"{arm}: at {int(lost.sum())} of {counted(len(judged), 'point')} the gain's interval "
-            "excludes 0 for these test images, but not for others."
+            f"{arm}: the intervals of {int(lost.sum())} of {counted(len(judged), 'gain')} exclude "
+            "0 for these test images, but not for others."
         )
     return notes
 
@@ -64,8 +63,8 @@ def _slope(row: pd.Series) -> str:
     if not np.isfinite(row["low"]):
         return ""
     return (
-        f"{_line(row)}: slope {signed(row['slope'])} per doubling; 95 % interval over training "
-        f"{span(row['runs_low'], row['runs_high'])} on these test images, "
+        f"{arm_on_line(row)}: slope {signed(row['slope'])} per doubling; 95 % interval over "
+        f"training {span(row['runs_low'], row['runs_high'])} on these test images, "
         f"{span(row['low'], row['high'])} on others."
     )
 
@@ -77,12 +76,8 @@ def _classes(rows: pd.DataFrame) -> str:
     least, most = by_gain.iloc[0], by_gain.iloc[-1]
     differ = (rows["family_low"] > rows["overall"]) | (rows["family_high"] < rows["overall"])
     return (
-        f"{_line(most)}: gains most in class {most['class']} ({signed(most['gain'])}) and least in "
-        f"class {least['class']} ({signed(least['gain'])}), mean over {most['kind']}s. In "
+        f"{arm_on_line(most)}: gains most in class {most['class']} ({signed(most['gain'])}) and "
+        f"least in class {least['class']} ({signed(least['gain'])}), mean over {most['kind']}s. In "
         f"{int(differ.sum())} of {counted(len(rows), 'class')} the interval (95 %, Bonferroni, "
         f"other images) does not contain the gain over all classes ({signed(most['overall'])})."
     )
-
-
-def _line(row: pd.Series) -> str:
-    return arm_on_line(row)

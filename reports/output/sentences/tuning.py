@@ -21,7 +21,7 @@ def compute_match(pairs: pd.DataFrame) -> str:
         cost = (
             f"{ratio:.3g} times the baseline's training FLOPs"
             if math.isfinite(ratio)
-            else ("training FLOPs not recorded")
+            else "training FLOPs not recorded"
         )
         parts.setdefault(f"on {method}: {match}, {cost}", []).append(str(arm))
     equal = pairs["compute_ratio"].between(0.98, 1.02).all()
@@ -33,14 +33,16 @@ def compute_match(pairs: pd.DataFrame) -> str:
 def fairness_words(searches: pd.DataFrame, unequal: pd.DataFrame) -> list[str]:
     """Whether the searches were fair, from `fairness.search_table` and `unequal_budgets`."""
     if searches.empty:
-        return ["No tune trial completed: what was confirmed ran as configured."]
+        return [
+            "No tune trial is complete: confirm trials have the configuration of the study's file."
+        ]
     notes = []
     if unequal.empty:
         notes.append("Every arm had as many tune trials as the baseline on the same problem.")
     else:
         notes.append(
             f"In {counted(len(unequal), 'search')} an arm and its baseline had different numbers "
-            "of tune trials: their gains are not to be trusted until both searches are finished."
+            "of tune trials: do not trust their gains until both searches are finished."
         )
     late = searches[searches["late"]].groupby("arm").size()
     if len(late):
