@@ -1,5 +1,5 @@
 """What may be varied: one search space for each method and arm, as data."""
 
-from search_spaces.spaces import SPACES, Space, narrow, own_parameters, parse_distribution, space
+from search_spaces.spaces import Space, narrow, own_parameters, parse_distribution, space
 
-__all__ = ["SPACES", "Space", "narrow", "own_parameters", "parse_distribution", "space"]
+__all__ = ["Space", "narrow", "own_parameters", "parse_distribution", "space"]

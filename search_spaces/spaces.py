@@ -75,11 +75,6 @@ def own_parameters(method: str, arm: str) -> Declared:
     }
 
 
-SPACES: dict[tuple[str, str], Space] = {
-    (method, arm): space(method, arm) for method in METHODS for arm in ARMS
-}
-"""The shipped spaces by (method, arm)."""
-
 SEARCHABLE = fields_with(Role.HYPERPARAMETER)
 """The fields that a search may vary."""
 
@@ -88,7 +83,7 @@ def narrow(
     shipped: Space,
     changes: Mapping[str, Any],
     arm: str,
-    here: Collection[str] = (),
+    declared: Collection[str] = (),
     own: Mapping[str, Parameter] | None = None,
 ) -> Space:
     """``shipped`` with a study's changes: ranges replaced, parameters added or left out.
@@ -98,11 +93,11 @@ def narrow(
     another arm or method of the study declares.
 
     Args:
-        shipped: as of `space`.
-        changes: by name.
+        shipped: the result of `space`.
+        changes: the study's, by name.
         arm: whose space this is.
-        here: the names of the own parameters of this arm and method.
-        own: those of all arms and methods of the study.
+        declared: the names of the own parameters that this arm and its method declare.
+        own: the own parameters of all arms and methods of the study, by name.
 
     Raises:
         InputError: a change is malformed or names a field that is never tuned.
@@ -111,7 +106,7 @@ def narrow(
     for name, value in changes.items():
         parameter = (own or {}).get(name)
         distribution = None if value is False else parse_distribution(name, value, parameter)
-        if parameter is not None and name not in here:
+        if parameter is not None and name not in declared:
             continue
         if name in _OF_ARMS and name not in ARMS.find(arm).fields:
             continue
@@ -204,8 +199,8 @@ def telling_values(distribution: BaseDistribution) -> list[Any]:
     """
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
-    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
-    step = distribution.step  # type: ignore[attr-defined]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high, step = distribution.low, distribution.high, distribution.step
     second = min(low + step, high) if step else low
     return list(dict.fromkeys((low, second, high)))
 

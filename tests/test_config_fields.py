@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
-from search_spaces.spaces import SEARCHABLE, SPACES
+from search_spaces.spaces import SEARCHABLE, space
 from study.commands.trial import _options
 from trainables.arms import ARMS
 from trainables.config import Role, TrialConfig, choices, fields_with, parse_config, value_types
@@ -37,8 +38,8 @@ def test_roles_say_what_names_a_cell_what_is_searched_and_what_a_machine_chooses
         "colour_strength", "batch_size", "learning_rate", "sgd_momentum", "weight_decay",
         "warmup_epochs",
     )  # fmt: skip
-    for space in SPACES.values():
-        assert set(space) <= set(SEARCHABLE)
+    for method, arm in itertools.product(METHODS, ARMS):
+        assert set(space(method, arm)) <= set(SEARCHABLE)
 
 
 @pytest.mark.parametrize(
