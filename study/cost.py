@@ -20,6 +20,7 @@ from study.resources import Allotment
 from study.spec import StudySpec
 from study.step_speeds import StepSpeeds
 from trainables.config import TrialConfig
+from trainables.data.naming import short_name
 from trainables.data.sources import find_source
 from trainables.data.survey import cache_folder, remembered_survey, survey_path
 from trainables.data_dir import default_data_dir
@@ -93,7 +94,7 @@ class TrialCosts:
         """Whether recorded trials gave the hours of a cell."""
         self._known: dict[str, Work] = {}
         self._asked: dict[str, TrialConfig] = {}
-        """A configuration of each data set of the cells asked for so far."""
+        """A configuration of each data set of the cells asked for so far, by its short name."""
 
     def of(self, cell: Cell) -> Work:
         """The work of one trial of ``cell``, the same in all its searches. Pruning is not counted.
@@ -101,7 +102,7 @@ class TrialCosts:
         Raises:
             InputError: a data set is missing.
         """
-        self._asked.setdefault(cell.config.dataset, cell.config)
+        self._asked.setdefault(short_name(cell.config.dataset), cell.config)
         if cell.name not in self._known:
             self._known[cell.name] = self._recorded(cell) or self._measured(cell)
         return self._known[cell.name]
@@ -243,11 +244,11 @@ def _by_cell(trials: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
 
 
 def _test_images(trials: pd.DataFrame | None) -> dict[str, int]:
-    """The test images of each data set that has recorded confirm trials."""
+    """The test images of each data set that has recorded confirm trials, by its short name."""
     if trials is None:
         return {}
     confirm = trials[trials["phase"] == CONFIRM].dropna(subset=["scored_images"])
-    found = confirm.groupby("dataset")["scored_images"].min()
+    found = confirm.groupby(confirm["dataset"].map(short_name))["scored_images"].min()
     return {str(dataset): int(images) for dataset, images in found.items()}
 
 
@@ -316,10 +317,14 @@ def encoder_sizes(configs: Iterable[TrialConfig], trials: pd.DataFrame) -> list[
     Those that ``trials`` has recorded are read from it; the others are counted.
     """
     rows = trials[["dataset", "encoder", "width", "stem", "parameters"]].dropna()
-    recorded = {tuple(key): int(size) for *key, size in rows.itertuples(index=False, name=None)}
+    recorded = {
+        (short_name(dataset), *key): int(size)
+        for dataset, *key, size in rows.itertuples(index=False, name=None)
+    }
     sizes = set()
     for config in configs:
-        size = recorded.get((config.dataset, config.encoder, config.width, config.stem))
+        key = (short_name(config.dataset), config.encoder, config.width, config.stem)
+        size = recorded.get(key)
         if size is None:
             from trainables.device.flops import encoder_parameters
 

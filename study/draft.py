@@ -20,21 +20,16 @@ class Answers:
     datasets: tuple[str, ...] = ("cifar10",)
     methods: tuple[str, ...] = ("moco", "simclr")
     encoders: tuple[str, ...] = ("resnet18",)
-    chosen_widths: tuple[int, ...] = ()
-    """Empty: the default ones."""
+    widths: tuple[int, ...] | None = None
+    """None: `default_widths`."""
     arms: tuple[str, ...] = ("none", "mixco")
     gpus: bool = False
     """Whether trials run on GPUs."""
 
     @property
-    def widths(self) -> tuple[int, ...]:
-        """The widths of the study; none if all its encoders come in one size."""
-        return self.chosen_widths or (_WIDTHS if self.have_widths else ())
-
-    @property
-    def have_widths(self) -> bool:
-        """Whether an encoder of the study comes in any width."""
-        return any(ENCODERS.find(name).has_widths for name in self.encoders)
+    def default_widths(self) -> tuple[int, ...]:
+        """Widths for the encoders of the study; none if all of them come in one size."""
+        return _WIDTHS if any(ENCODERS.find(name).has_widths for name in self.encoders) else ()
 
 
 class Design(NamedTuple):
@@ -86,9 +81,9 @@ def study_yaml(answers: Answers, design: Design) -> str:
         _row("methods", answers.methods),
         _row("encoders", answers.encoders),
     ]
-    if answers.widths:
+    if widths := answers.default_widths if answers.widths is None else answers.widths:
         comment = "# channels of the first stage; 64: a standard ResNet"
-        lines.append(f"{_row('widths', answers.widths)}  {comment}")
+        lines.append(f"{_row('widths', widths)}  {comment}")
     lines += [
         _row("arms", answers.arms),
         "",

@@ -202,7 +202,7 @@ def confirm_trial(cell: Cell, best: TrialConfig, tuned_from: str, seed: int) -> 
     """The cell's best configuration on a fresh seed, scored on the test split.
 
     The configuration's digest is part of the id: once more tuning finds a better one, the old
-    confirm runs are not mistaken for its own.
+    confirm trials are not mistaken for its own.
     """
     config, error = _changed(best, {"seed": seed})
     name = f"{cell.search_id}-confirm-s{seed}-{config.digest()}"

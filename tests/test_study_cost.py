@@ -13,8 +13,9 @@ import pytest
 from reports.statistics.gain import pairs
 from reports.statistics.selection import select
 from study.agenda import Agenda
-from study.cost import TrialCosts
+from study.cost import TrialCosts, encoder_sizes
 from study.designs import designs
+from study.plan import cells
 from study.spec import parse_spec
 from study.spread import expected_spread, gain_spread, spread_of
 from study.step_speeds import StepSpeeds
@@ -106,6 +107,23 @@ def test_recorded_trials_of_one_arm_tell_the_hours_of_the_other() -> None:
     assert other.cpu_hours == pytest.approx(other.flops / 3e9)
     assert costs.from_rows
     assert not costs.from_steps
+
+
+def test_a_named_data_set_that_moved_is_known_from_its_recorded_trials() -> None:
+    text = "{name: a, datasets: [few=parquet:/PLACE], methods: [moco], widths: [4], arms: [none]}"
+    agenda = Agenda(parse_spec(text.replace("PLACE", "old"), "a"))
+    due = agenda.next()
+    assert due is not None
+    ended = {
+        **due.identity(), "status": "complete", "phase": "confirm", "flops": 5.0, "seconds": 9.0,
+        "parameters": 77, "scored_images": 90,
+    }  # fmt: skip
+    moved = parse_spec(text.replace("PLACE", "new"), "a")
+    costs = TrialCosts(moved, None, trials=pd.DataFrame([ended]))
+    (cell,) = cells(moved)
+    assert costs.of(cell).flops == 5.0
+    assert costs.test_images() == 90  # nothing is read: there is no such folder
+    assert encoder_sizes([cell.config], pd.DataFrame([ended])) == [77]
 
 
 def test_the_spread_is_the_users_the_results_or_that_of_the_test_images() -> None:

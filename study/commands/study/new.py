@@ -54,8 +54,7 @@ def new(
     if path.exists():
         raise InputError(f"{path}: is there already; edit it, or choose another name")
     given = {
-        "datasets": dataset, "methods": method, "encoders": encoder, "chosen_widths": width,
-        "arms": arm,
+        "datasets": dataset, "methods": method, "encoders": encoder, "widths": width, "arms": arm,
     }  # fmt: skip
     known = {field: tuple(values) for field, values in given.items() if values}
     answers: Answers = replace(draft.Answers(name, gpus=_has_gpus()), **known)  # type: ignore[arg-type]
@@ -91,7 +90,7 @@ _QUESTIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "datasets": ("Data sets (`mixco data list`)", str),
     "methods": ("Methods (moco, simclr)", str),
     "encoders": ("Encoders", str),
-    "chosen_widths": ("Widths", int),
+    "widths": ("Widths", int),
     "arms": ("Arms; gains are measured against none", str),
 }
 
@@ -99,10 +98,11 @@ _QUESTIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
 def _asked(answers: Answers, fields: list[str]) -> Answers:
     """``answers`` with the user's own for ``fields``; what makes no study is asked again."""
     for field in fields:
-        if field == "chosen_widths" and not answers.have_widths:
-            continue
+        known = answers.default_widths if field == "widths" else getattr(answers, field)
+        if not known:
+            continue  # no encoder of the study has a width
         question, kind = _QUESTIONS[field]
-        default = ", ".join(map(str, getattr(answers, field.removeprefix("chosen_"))))
+        default = ", ".join(map(str, known))
         while True:
             text = typer.prompt(question, default=default, err=True)
             try:
