@@ -13,19 +13,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import ray
 
+from benchmarks.machine import MIXCO, conditions, spent_by
 from reports.store.tables import Store, open_store
 from study.on_ray.driver import run_study
 from study.spec import StudySpec
@@ -38,18 +35,8 @@ WAYS_BACK = {
     "run again, nothing missing": "from study.on_ray.driver import run_study\n"
     "from study.spec import load_spec\nfrom reports.store.tables import open_store\n"
     "run_study(load_spec(sys.argv[1] + '/study.yaml'), open_store(sys.argv[1]))",
-    "mixco study status": "from study.commands.main import main\n"
-    "sys.argv = ['mixco', 'study', 'status', sys.argv[1]]\nmain()",
+    "mixco study status": "sys.argv[1:1] = ['study', 'status']\n" + MIXCO,
 }
-
-_PEAK = """
-import atexit, sys
-from pathlib import Path
-def peak():
-    status = Path("/proc/self/status").read_text().splitlines()
-    sys.stderr.write(next(line for line in status if "VmHWM" in line))
-atexit.register(peak)
-"""
 
 
 def spec_of(trials: int, slots: int) -> StudySpec:
@@ -116,22 +103,6 @@ class Parts:
 _ROW = "{:>8} {:>20.1f} {:>12.1f} {:>18.0f}"
 
 
-def come_back(code: str, results: Path) -> str:
-    """Seconds, CPU seconds and peak memory of a process of its own."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", _PEAK + code, str(results)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    seconds, peak = time.perf_counter() - start, int(done.stderr.split()[-2]) / 1024
-    return f"{seconds:.1f} s ({cpu:.1f} s of CPU), peak {peak:.0f} MiB"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=10_000)
@@ -141,10 +112,9 @@ def main() -> None:
 
     spec = spec_of(options.trials, options.slots)
     planned = 2 * len(spec.widths) * (spec.trials + CONFIRM_SEEDS)
-    packages = ", ".join(f"{name} {version(name)}" for name in ("ray", "optuna", "pyarrow"))
     print(
-        f"{planned} trials of {options.seconds:g} s, {options.slots} slots; {packages}, Python "
-        f"{platform.python_version()}; {os.cpu_count()} x {platform.machine()}; one run"
+        f"{planned} trials of {options.seconds:g} s, {options.slots} slots; "
+        f"{conditions('ray', 'optuna', 'pyarrow')}; one run"
     )
     print("  stored    driver CPU, ms a trial  trials a s  driver memory, MiB", flush=True)
     ray.init("local", num_cpus=options.slots, include_dashboard=False, log_to_driver=False)
@@ -165,7 +135,7 @@ def main() -> None:
             f"included; peak memory {peak:.0f} MiB"
         )
         for name, code in WAYS_BACK.items():
-            print(f"{name}: {come_back(code, results)}")
+            print(f"{name}: {spent_by(code, str(results))}")
 
 
 if __name__ == "__main__":

@@ -12,16 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import random
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.machine import MIXCO, conditions, spent_by
 from reports.store.tables import Store, open_store
 from study import provenance
 from study.agenda import Agenda
@@ -70,23 +66,13 @@ def append(store: Store, agenda: Agenda, trials: int) -> None:
         agenda.record(row)
 
 
-def cpu_seconds(*arguments: str) -> float:
-    """CPU seconds of one `mixco` command, imports included."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, "-m", "study.commands.main", *arguments], check=True, capture_output=True
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-
-
 def look(root: Path, spec: Path, runs: int, name: str) -> None:
     """Prints a line for each command."""
     for command, arguments in (
         ("status", ("study", "status", str(root))),
         ("plan", ("study", "plan", str(spec), "--results", str(root))),
     ):
-        found = [cpu_seconds(*arguments) for _ in range(runs)]
+        found = [spent_by(MIXCO, *arguments).cpu_seconds for _ in range(runs)]
         print(
             f"{command:<8} {name:<28} {runs:>4} {statistics.median(found):>9.2f} "
             f"{min(found):>7.2f} {max(found):>7.2f}",
@@ -100,10 +86,8 @@ def main() -> None:
     parser.add_argument("--singles", type=int, nargs="*", default=[63, 255])
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    packages = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "pandas"))
     print(
-        f"{options.trials} trials; {packages}, Python {platform.python_version()}; "
-        f"{os.cpu_count()} x {platform.machine()}, load {os.getloadavg()[0]:.1f}"
+        f"{options.trials} trials; {conditions('pyarrow', 'pandas')}, load {os.getloadavg()[0]:.1f}"
     )
     study = spec_of(options.trials + max(options.singles, default=0))
     with tempfile.TemporaryDirectory() as folder:

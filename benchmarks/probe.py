@@ -19,10 +19,11 @@ from pathlib import Path
 import torch
 from torch.nn.functional import cross_entropy
 
-from benchmarks.rounds import conditions
+from benchmarks.machine import conditions
 from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.data.dataset import Split
+from trainables.device.runtime import cpu_name
 from trainables.evaluation import features
 from trainables.evaluation.features import Accuracy, Features, accuracy
 from trainables.evaluation.linear import linear
@@ -103,7 +104,7 @@ def main() -> None:
     def sgd() -> Accuracy:
         return linear_sgd(encoder, data, data.test, runtime, config.seed, options.epochs)
 
-    print(conditions(options.threads, "torch"))
+    print(f"{cpu_name()}, {options.threads} threads; {conditions('torch')}")
     print(
         f"{config.encoder}, width {config.width}, {config.method} with arm {config.arm}, "
         f"{0 if options.untrained else trial.epoch} epochs on {config.dataset}; probes: "

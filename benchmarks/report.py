@@ -1,6 +1,6 @@
 """Time and memory of `mixco report` on a large study.
 
-    python benchmarks/report.py [TRIALS] [EPOCHS]
+    python -m benchmarks.report [TRIALS] [EPOCHS]
 
 The program writes and compacts a synthetic store (10,000 trials of 200 epochs). A second process
 then makes the report, with and without exported figures and tables. Limits: 10 s and 1 GB on two
@@ -10,12 +10,7 @@ cores.
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
+from benchmarks.machine import MIXCO, conditions, spent_by
 from reports.store.schema import EPOCHS
 from tests.synthetic_study import Truth, draw_trials, write_store, write_table
 
@@ -45,33 +39,17 @@ def write(root: Path, trials: int, epochs: int) -> int:
     return len(table)
 
 
-def measure(root: Path, *options: str) -> dict[str, float]:
-    """Seconds, processor seconds and peak memory (MB) of one report."""
-    code = "from study.commands.main import main; main()"
-    command = [sys.executable, "-c", code, "report", str(root), *options]
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {
-        "seconds": round(time.perf_counter() - started, 1),
-        "cpu_seconds": round(spent, 1),
-        "peak_mb": round(after.ru_maxrss / 1024),
-    }
-
-
 def main() -> None:
-    """Print one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("trials", nargs="?", type=int, default=10_000)
     parser.add_argument("epochs", nargs="?", type=int, default=200)
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        written = write(root, arguments.trials, arguments.epochs)
-        page = measure(root, "--no-exports")
-        found = {"trials": written, "page": page, "with_exports": measure(root)}
-    print(json.dumps(found))
+        written = write(root, options.trials, options.epochs)
+        print(f"{written} trials of {options.epochs} epochs; {conditions('pandas')}; one run")
+        print(f"page: {spent_by(MIXCO, 'report', str(root), '--no-exports')}")
+        print(f"page, figures and tables: {spent_by(MIXCO, 'report', str(root))}")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,10 @@ allocator, compiled code) do not affect the others.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import platform
 import statistics
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 Turn = Callable[[], float]
@@ -39,38 +37,52 @@ class Score(NamedTuple):
         return statistics.median(self.rates)
 
 
+class _Running(NamedTuple):
+    """A contestant in its process."""
+
+    contestant: Contestant
+    process: BaseProcess
+    connection: Connection
+    warm: float
+    """The rate of its first turn."""
+
+    def turn(self) -> float:
+        self.connection.send(True)
+        return float(self.connection.recv())
+
+    def stop(self) -> None:
+        self.connection.send(False)
+        self.process.join()
+
+
 def race(contestants: Sequence[Contestant], rounds: int, threads: int) -> list[Score]:
     """Warm every contestant up by one turn, keep the best of each name, then take turns."""
-    context = multiprocessing.get_context("spawn")
-    running: dict[str, tuple[Contestant, Any, Connection, float]] = {}
-
-    def stop(name: str) -> None:
-        _, process, connection, _ = running.pop(name)
-        connection.send(False)
-        process.join()
-
+    running: dict[str, _Running] = {}
     for contestant in contestants:
-        name = contestant.name
-        connection, far = context.Pipe()
-        process = context.Process(target=_serve, args=(far, contestant, threads))
-        process.start()
-        far.close()  # so that the end of a process that fails is seen here
-        warm = connection.recv()
-        if name in running and running[name][3] >= warm:
-            connection.send(False)
-            process.join()
+        new = _start(contestant, threads)
+        old = running.get(contestant.name)
+        if old is not None and old.warm >= new.warm:
+            new.stop()
             continue
-        if name in running:
-            stop(name)
-        running[name] = (contestant, process, connection, warm)
-    scores = {name: Score(entry[0], []) for name, entry in running.items()}
+        if old is not None:
+            old.stop()
+        running[contestant.name] = new
+    scores = {name: Score(one.contestant, []) for name, one in running.items()}
     for _ in range(rounds):
-        for name, (_, _, connection, _) in running.items():
-            connection.send(True)
-            scores[name].rates.append(connection.recv())
-    for name in list(running):
-        stop(name)
+        for name, one in running.items():
+            scores[name].rates.append(one.turn())
+    for one in running.values():
+        one.stop()
     return list(scores.values())
+
+
+def _start(contestant: Contestant, threads: int) -> _Running:
+    context = multiprocessing.get_context("spawn")
+    connection, far = context.Pipe()
+    process = context.Process(target=_serve, args=(far, contestant, threads))
+    process.start()
+    far.close()  # so that the end of a process that fails is seen here
+    return _Running(contestant, process, connection, connection.recv())
 
 
 def _serve(connection: Connection, contestant: Contestant, threads: int) -> None:
@@ -81,18 +93,6 @@ def _serve(connection: Connection, contestant: Contestant, threads: int) -> None
     connection.send(turn())
     while connection.recv():
         connection.send(turn())
-
-
-def conditions(threads: int, *packages: str) -> str:
-    """Machine and versions, in one line."""
-    from trainables.device.runtime import _cpu_name
-
-    versions = ", ".join(f"{package} {version(package)}" for package in packages)
-    cores = len(os.sched_getaffinity(0))
-    return (
-        f"{_cpu_name()}, {cores} cores, {threads} threads; Python {platform.python_version()}, "
-        f"{versions}"
-    )
 
 
 def table(scores: Sequence[Score], unit: str) -> str:

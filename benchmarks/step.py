@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.machine import conditions
 from benchmarks.peers import Images, lightly_moco, published
-from benchmarks.rounds import Contestant, Turn, conditions, race, table
+from benchmarks.rounds import Contestant, Turn, race, table
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset, Split, load_dataset
 from trainables.device import runtime as runtime_module
-from trainables.device.runtime import Runtime
+from trainables.device.runtime import Runtime, cpu_name
 from trainables.native import batch_norm
 from trainables.pretraining import Pretraining
 
@@ -140,7 +141,7 @@ def main() -> None:
     rows = contestants(images, options.width, options.batch, options.workers, options.ladder)
     scores = race(rows, options.rounds, options.threads)
     packages = [name for name in ("torch", "torchvision", "lightly") if find_spec(name)]
-    print(conditions(options.threads, *packages))
+    print(f"{cpu_name()}, {options.threads} threads; {conditions(*packages)}")
     if "lightly" not in packages:
         print("lightly is not installed here (pip install -e '.[bench]')")
     last = rows[-1].arguments

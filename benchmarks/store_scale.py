@@ -9,17 +9,15 @@ each in a process of its own. Limit: 3 s to read 10,000 trials of 200 epochs, in
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.machine import conditions
 from reports.store.tables import open_store
 from trainables.config import TrialConfig
 
@@ -88,11 +86,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    packages = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "pandas"))
-    print(
-        f"{options.trials} trials of {options.epochs} epochs; {packages}, Python "
-        f"{platform.python_version()}; {os.cpu_count()} x {platform.machine()}"
-    )
+    print(f"{options.trials} trials of {options.epochs} epochs; {conditions('pyarrow', 'pandas')}")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "results"
         print(f"append: {write(root, options.trials, options.epochs):.1f} ms a trial")

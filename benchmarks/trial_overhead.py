@@ -10,17 +10,15 @@ and storing. Limit: 1 s more than in the plain loop, from the second trial of a 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 import ray
 
+from benchmarks.machine import conditions
 from reports.store.configs import config_of
 from reports.store.tables import open_store
 from study.on_ray.driver import run_study
@@ -85,10 +83,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "ray", "optuna"))
     print(
-        f"{options.rounds} rounds of {options.trials} trials; {packages}, Python "
-        f"{platform.python_version()}; {os.cpu_count()} x {platform.machine()}, CPU, one worker"
+        f"{options.rounds} rounds of {options.trials} trials; "
+        f"{conditions('torch', 'ray', 'optuna')}, one worker"
     )
     ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     found: dict[str, list[float]] = {"bare": [], "in a study": [], "overhead": []}

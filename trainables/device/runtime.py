@@ -109,7 +109,7 @@ class Runtime:
         use += ["fused batch norm"] * self.fused
         if self.on_cpu:
             threads = torch.get_num_threads()
-            return f"{_cpu_name()}, {threads} thread{'s' * (threads > 1)}, {', '.join(use)}"
+            return f"{cpu_name()}, {threads} thread{'s' * (threads > 1)}, {', '.join(use)}"
         return f"{torch.cuda.get_device_name(self.device)}, {', '.join(use)}"
 
 
@@ -164,7 +164,8 @@ def _cpu_has_bf16() -> bool:
 
 
 @functools.cache
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's model, or its architecture where the kernel does not say the model."""
     with contextlib.suppress(OSError), Path("/proc/cpuinfo").open() as lines:
         for line in lines:
             if line.startswith("model name"):
