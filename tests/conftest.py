@@ -58,7 +58,7 @@ def head() -> Iterator["Head"]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """torch computes with one thread."""
     import torch

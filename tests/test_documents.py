@@ -15,12 +15,14 @@ import pytest
 from reports.store.schema import EPOCHS
 from tests.synthetic_study import Truth, draw_trials, write_store, write_table
 
-DOCS = Path(__file__).parent.parent / "docs"
-MODULES = (
-    "reports.statistics.best_trial", "reports.statistics.looks", "reports.store.address",
-    "study.spread", "trainables.errors", "trainables.own_parameters", "trainables.data.naming",
-    "trainables.data.sources",
-)  # fmt: skip
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+MODULES = sorted(
+    path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    for package in ("trainables", "search_spaces", "reports", "study")
+    for path in (ROOT / package).rglob("*.py")
+    if ">>> " in path.read_text(encoding="utf-8")
+)
 TRUTH = Truth(
     methods=("moco",), widths=(4, 8, 16), searches=3, seeds=2, luck=0.3, tune_trials=4, study="demo"
 )

@@ -18,6 +18,7 @@ from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.trial import Trial
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 FUZZ = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -25,14 +26,6 @@ JUNK = st.sampled_from([
     None, -1, 7, 10**30, 0.5, float("nan"), float("inf"), "x", "", [], [1], {}, {"x": 1}, True,
     torch.zeros(3), torch.zeros(2, 2).to_sparse(),
 ])  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -99,8 +99,6 @@ columns = st.dictionaries(
 names = st.none() | st.lists(st.sampled_from(["a", "b", "", "[/x]"]), max_size=4)
 FILE_NAMES = """train test val train-00000-of-00002 data/train-0 x/train/0 train/test y/test/0
 test-00000-of-00001-0123456789ab -of-00001 train-99999999-of-99999999"""
-FILE_NAMES = """train test val train-00000-of-00002 data/train-0 x/train/0 train/test y/test/0
-test-00000-of-00001-0123456789ab -of-00001 train-99999999-of-99999999"""
 files = st.dictionaries(
     st.sampled_from(FILE_NAMES.split()),
     st.tuples(columns, names),

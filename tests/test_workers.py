@@ -6,7 +6,6 @@ Real processes with a process group; all that they compute is computed in one st
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from trainables.methods.moco import MoCo
 from trainables.pretraining import Pretraining
 from trainables.trial import Trial
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CASES = list(product(("moco", "simclr"), ARMS))
 SHARED = ("simclr", "mixco", "shared")  # the statistics that are not this method's default
 OWN = {"arm": "mixco", "sync_batch_norm": False}  # statistics of each worker
@@ -174,21 +174,13 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("workers")
 
 
 @pytest.fixture(scope="module")
-def one(data_dir: Path, folder: Path, one_thread: None) -> dict[str, Any]:
+def one(data_dir: Path, folder: Path) -> dict[str, Any]:
     """A trial of one worker; its checkpoint after the first epoch is ``one.pt``."""
     return whole_trial(data_dir, folder / "one.pt", arm="mixco")
 
