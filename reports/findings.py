@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -120,7 +120,7 @@ class Sentences:
 
 @dataclass(frozen=True)
 class Findings:
-    """The finished frames and sentences of one report."""
+    """The finished frames of one report, and its sentences."""
 
     name: str
     kind: str
@@ -136,7 +136,37 @@ class Findings:
     control: control.Control
     recipe: fixed_recipe.FixedRecipe
     tuning: Tuning
-    sentences: Sentences
+    look: Level
+    """The level of the look that this report is."""
+    registration: Registration | None
+    """What was planned for the study, and the looks that were taken."""
+    notes: Sequence[str]
+    """Sentences on further limits, such as files that could not be read."""
+
+    @cached_property
+    def sentences(self) -> Sentences:
+        """The findings in words."""
+        pooled, extended = self.trends.pooled, extension(self.registration)
+        return Sentences(
+            verdicts=[short_verdict(row) + extended for _, row in pooled.iterrows()],
+            headlines=[headline(row) + extended for _, row in pooled.iterrows()],
+            limits=[
+                *self.notes,
+                *mixed_words(self.tuning.mixed, self.selection.overlaps),
+                *partial(self.trials, self.gains.table, self.gains.unpaired),
+                *look_words(self.registration, self.look),
+                *batch_words(batches.seed_batches(self.selection.confirm)),
+                *limits(self.gains.table, pooled),
+                *method_words(self.trends.lines),
+                *ceiling_words(pooled, self.trends.log_odds_pooled),
+            ],
+            compute=compute_match(self.gains.pairs),
+            equivalence=equivalence_words(self.capacity.equivalence),
+            images=image_words(self.images),
+            control=control_words(self.control),
+            recipe=recipe_words(self.recipe),
+            fairness=fairness_words(self.tuning.searches, self.tuning.unequal),
+        )
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables that a report exports, by file name without its ending."""
@@ -201,12 +231,6 @@ def find(
     selection = select(trials)
     gains = _gains(trials, evaluations, selection)
     look = look_of(trials, registration)
-    trends = _trends(gains.pairs, look)
-    capacity = _capacity(selection, measure)
-    images = per_image.per_image(selection, gains.pairs, evaluations)
-    over_control = control.against_control(selection, gains.table)
-    recipe = fixed_recipe.fixed_recipe(gains.pairs, trials)
-    tuning = _tuning(trials, selection)
     return Findings(
         name=", ".join(sorted({str(s) for s in trials["study"].dropna()} - {""})) or "unnamed",
         kind=kind_of(trials["size"]),
@@ -214,48 +238,16 @@ def find(
         trials=trials,
         selection=selection,
         gains=gains,
-        trends=trends,
-        capacity=capacity,
-        images=images,
-        control=over_control,
-        recipe=recipe,
-        tuning=tuning,
-        sentences=Sentences(
-            verdicts=_verdicts(short_verdict, trends, registration),
-            headlines=_verdicts(headline, trends, registration),
-            limits=[
-                *notes,
-                *mixed_words(tuning.mixed, selection.overlaps),
-                *partial(trials, gains.table, gains.unpaired),
-                *look_words(registration, look),
-                *_limits(selection, gains, trends),
-            ],
-            compute=compute_match(gains.pairs),
-            equivalence=equivalence_words(capacity.equivalence),
-            images=image_words(images),
-            control=control_words(over_control),
-            recipe=recipe_words(recipe),
-            fairness=fairness_words(tuning.searches, tuning.unequal),
-        ),
+        trends=_trends(gains.pairs, look),
+        capacity=_capacity(selection, measure),
+        images=per_image.per_image(selection, gains.pairs, evaluations),
+        control=control.against_control(selection, gains.table),
+        recipe=fixed_recipe.fixed_recipe(gains.pairs, trials),
+        tuning=_tuning(trials, selection),
+        look=look,
+        registration=registration,
+        notes=notes,
     )
-
-
-def _verdicts(
-    sentence: Callable[[pd.Series], str], trends: Trends, registration: Registration | None
-) -> list[str]:
-    """A sentence on each arm, and whether the study was extended without a plan."""
-    extended = extension(registration)
-    return [sentence(row) + extended for _, row in trends.pooled.iterrows()]
-
-
-def _limits(selection: Selection, gains: Gains, trends: Trends) -> list[str]:
-    """What the design and the size of the study leave open."""
-    return [
-        *batch_words(batches.seed_batches(selection.confirm)),
-        *limits(gains.table, trends.pooled),
-        *method_words(trends.lines),
-        *ceiling_words(trends.pooled, trends.log_odds_pooled),
-    ]
 
 
 def _gains(trials: pd.DataFrame, evaluations: pd.DataFrame, selection: Selection) -> Gains:
@@ -304,26 +296,3 @@ def _tuning(trials: pd.DataFrame, selection: Selection) -> Tuning:
         endings=endings.endings_table(trials),
         errors=endings.errors_table(trials),
     )
-
-
-def as_json(findings: Findings) -> dict[str, object]:
-    """The report as plain lists and numbers for JSON; None replaces NaN and infinity."""
-    return {
-        "study": findings.name,
-        "verdict": findings.sentences.headlines,
-        "limits": findings.sentences.limits,
-        "compute": findings.sentences.compute,
-        "tables": {name: records(table) for name, table in findings.tables().items()},
-        "superseded": findings.selection.superseded,
-        "duplicates": findings.selection.duplicates,
-    }
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, object]]:
-    """The rows as plain values; None replaces missing and infinite values."""
-    plain = frame.astype(object).where(frame.notna() & ~frame.isin([math.inf, -math.inf]), None)
-    return [{str(k): _plain(v) for k, v in row.items()} for row in plain.to_dict("records")]
-
-
-def _plain(value: object) -> object:
-    return value.item() if hasattr(value, "item") else value

@@ -152,7 +152,7 @@ def _check_writable(folder: Path) -> None:
 def _print(findings: Findings, folder: Path, as_json: bool) -> None:
     import json
 
-    from reports.findings import as_json as plain
+    from reports.output.plain import plain
     from reports.output.summary import print_summary
 
     news_of(str(folder), data=as_json)
