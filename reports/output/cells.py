@@ -10,24 +10,32 @@ from reports.output import numbers
 
 
 def cell(row: Mapping[Any, Any], kind: str) -> str:
-    """The text of one cell. ``kind`` is a format and its columns, for example ``span low high``."""
+    """The text of one cell. ``kind`` is a style and its columns, for example ``span low high``.
+
+    A style that is none of the named ones is a format of Python, such as ``.2f``.
+    """
     style, *names = kind.split()
     values = [row[name] for name in names]
-    if style == "text":
-        return "" if values[0] is None or values[0] != values[0] else str(values[0])
-    if style == "yes":
-        return "yes" if values[0] else ""
-    if style == "span":
-        return numbers.span(*values)
-    if style == "factors":
-        return numbers.factor_span(*values)
-    value = float(values[0])
-    if style == "width":
-        return f"{value:.0f}" if value else "–"  # an encoder that comes in one size
-    if style == "p":
-        return numbers.probability(value)
-    if style == "signed":
-        return numbers.signed(value)
+    match style:
+        case "text":
+            return "" if values[0] is None or values[0] != values[0] else str(values[0])
+        case "yes":
+            return "yes" if values[0] else ""
+        case "span":
+            return numbers.span(*values)
+        case "factors":
+            return numbers.factor_span(*values)
+        case "width":
+            return f"{values[0]:.0f}" if values[0] else "–"  # an encoder that comes in one size
+        case "p":
+            return numbers.probability(float(values[0]))
+        case "signed":
+            return numbers.signed(float(values[0]))
+        case _:
+            return _formatted(float(values[0]), style)
+
+
+def _formatted(value: float, style: str) -> str:
     if not math.isfinite(value):
         return "–"
     return format(int(value) if style.endswith("d") else value, style).replace("-", "−")

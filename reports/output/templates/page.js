@@ -11,11 +11,8 @@
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const print = matchMedia("print");
-  // The same hues for both grounds, told apart with every common kind of colour blindness.
-  const PALETTE = {
-    light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"],
-    dark: ["#56b4e9", "#f08a3c", "#2e9e6b", "#e2a1c6", "#f0e442", "#9a86ff"],
-  };
+  // For a dark ground; told apart with every common kind of colour blindness, as the figures' own.
+  const DARK_PALETTE = ["#56b4e9", "#f08a3c", "#2e9e6b", "#e2a1c6", "#f0e442", "#9a86ff"];
   const hidden = { dataset: new Set(), method: new Set() };
   const shown = (row) => !hidden.dataset.has(row.dataset) && !hidden.method.has(row.method);
 
@@ -27,7 +24,7 @@
     return {
       ...config,
       background: "transparent",
-      range: { category: PALETTE[night ? "dark" : "light"] },
+      range: night ? { category: DARK_PALETTE } : config.range,
       rule: { color: ink },
       axis: { ...config.axis, labelColor: ink, titleColor: ink, gridColor: ink, gridOpacity: 0.12,
               domainColor: ink, tickColor: ink },
@@ -68,6 +65,10 @@
     document.body.dataset.drawn = "yes";
   }
 
+  function filterRows() {
+    for (const row of document.querySelectorAll("tr[data-dataset], tr[data-method]")) row.hidden = !shown(row.dataset);
+  }
+
   function values(field) {
     const rows = Object.values(specs).flatMap((spec) => Object.values(spec.datasets).flat());
     return [...new Set(rows.map((row) => row[field]))].sort();
@@ -89,7 +90,7 @@
       box.value = name;
       box.addEventListener("change", () => {
         hidden[field][box.checked ? "delete" : "add"](name);
-        for (const row of document.querySelectorAll("tr[data-dataset], tr[data-method]")) row.hidden = !shown(row.dataset);
+        filterRows();
         remember();
         drawAll();
       });
@@ -112,7 +113,7 @@
       for (const [name, value] of JSON.parse(sessionStorage.getItem(KEY) ?? "[]")) hidden[name].add(value);
     } catch { /* the same */ }
     for (const box of form.elements) if (box.name) box.checked = !hidden[box.name].has(box.value);
-    for (const row of document.querySelectorAll("tr[data-dataset], tr[data-method]")) row.hidden = !shown(row.dataset);
+    filterRows();
   }
 
   choices("dataset", "data sets");
