@@ -1,4 +1,4 @@
-"""Memory: what a trial needs is a true lower bound, and who cannot fit is told how much."""
+"""Memory: what a trial needs is a true lower bound, and a trial that cannot fit is refused."""
 
 from __future__ import annotations
 

@@ -7,8 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.arms import ARMS
-from trainables.arms.extra_crop import unmixed
 from trainables.arms.i_mix import i_mix
 from trainables.arms.mixco import mixco
 from trainables.arms.mixture import Mixture
@@ -172,20 +170,3 @@ def test_mix_batch_norm_decides_whose_statistics_are_used() -> None:
 def test_batch_norm_defaults_to_what_the_paper_ran() -> None:
     assert TrialConfig(method="moco").mix_statistics == "shared"
     assert TrialConfig(method="simclr").mix_statistics == "separate"
-
-
-@pytest.mark.parametrize("arm", ARMS)
-@pytest.mark.parametrize("method", ["moco", "simclr"])
-def test_gradients_reach_every_weight_of_the_trained_encoder(
-    method: str, arm: str, device: str
-) -> None:
-    model = build(device, method=method, arm=arm).train()
-    makers = {"i-mix": i_mix, "un-mix": un_mix}
-
-    def draw(view: Tensor) -> Mixture:
-        if arm == "extra-crop":
-            return unmixed(view[: N // 2])
-        return makers.get(arm, mixco)(view, 1.0, stream(0, "mixing", device=view.device))
-
-    model(*views(device), None if arm == "none" else draw).total.backward()
-    assert all(p.grad is not None and p.grad.any() for p in model.embedding.parameters())

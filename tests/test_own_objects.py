@@ -57,17 +57,17 @@ def write(path: Path, text: str = ARM) -> None:
 
 def refused(arm: str) -> str:
     with pytest.raises(InputError) as raised:
-        TrialConfigOf(arm)
+        config_of(arm)
     return str(raised.value)
 
 
-def TrialConfigOf(arm: str) -> TrialConfig:  # noqa: N802
+def config_of(arm: str) -> TrialConfig:
     return parse_config({"arm": arm}, "options")
 
 
 def test_a_class_in_the_current_folder_is_an_arm(folder: Path) -> None:
     write(folder / "one_arm.py")
-    config = TrialConfigOf("one_arm:Own")
+    config = config_of("one_arm:Own")
     assert config.mixes
     arm = ARMS.find(config.arm)
     assert isinstance(arm, Arm)
@@ -156,7 +156,7 @@ def test_an_entry_point_of_an_installed_package_has_a_plain_name(
 def test_a_folder_that_no_name_asks_for_is_not_taken_for_a_library(folder: Path) -> None:
     write(folder / "one_arm.py")
     (folder / "results_of_a_tracker").mkdir()
-    TrialConfigOf("one_arm:Own")
+    config_of("one_arm:Own")
     assert importlib.util.find_spec("results_of_a_tracker") is None
 
 
@@ -192,7 +192,7 @@ def test_the_source_of_an_object_is_all_code_of_its_package(folder: Path) -> Non
     write(folder / "ideas" / "__init__.py", '__version__ = "1.2"')
     write(folder / "ideas" / "pasted.py")
     write(folder / "ideas" / "notes.txt", "of no account")
-    TrialConfigOf("ideas.pasted:Own")
+    config_of("ideas.pasted:Own")
     first = source_of("ideas.pasted:Own")
     assert first.version == "1.2"
     write(folder / "ideas" / "notes.txt", "changed")
@@ -231,6 +231,6 @@ def test_a_changed_source_under_recorded_rows_is_named(
 
 
 def test_no_module_is_imported_before_a_name_asks_for_it() -> None:
-    TrialConfigOf("none")
+    config_of("none")
     assert own_objects._FOLDERS.wanted == set()
     assert modules_in_folders() == []

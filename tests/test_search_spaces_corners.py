@@ -23,7 +23,7 @@ from trainables.errors import InputError
 from trainables.methods import METHODS
 
 
-@pytest.mark.parametrize(("method", "arm"), itertools.product(METHODS, ARMS))
+@pytest.mark.parametrize(("method", "arm"), [*itertools.product(METHODS, ARMS)])
 def test_every_corner_of_every_space_builds_a_valid_config(method: str, arm: str) -> None:
     distributions = space(method, arm)
     ends = [telling_values(distribution) for distribution in distributions.values()]
