@@ -6,13 +6,12 @@ import json
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from study.commands.main import main
+from tests.in_process import mixco
 
 MIXCO = Path(sys.executable).with_name("mixco")
 QUICK = [
@@ -21,27 +20,16 @@ QUICK = [
 ]  # fmt: skip
 
 
-def mixco(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def installed(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The installed command, in a process of its own."""
     return subprocess.run([MIXCO, *arguments], cwd=cwd, capture_output=True, text=True, timeout=200)
 
 
 @pytest.fixture
-def here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The same command line in this process: no seconds of imports for each call."""
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        monkeypatch.setattr(sys, "argv", ["mixco", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as exit:
-            main()
-        said = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, exit.value.code or 0, said.out, said.err)
-
-    return run
+    return tmp_path
 
 
 def cpu_seconds() -> float:
@@ -64,7 +52,7 @@ def test_help_imports_neither_torch_nor_ray_and_answers_within_half_a_second(
     seconds = []
     for _ in range(5):
         start = cpu_seconds()
-        result = mixco("--help", cwd=tmp_path)
+        result = installed("--help", cwd=tmp_path)
         seconds.append(cpu_seconds() - start)
     assert result.returncode == 0
     assert "report" in result.stdout
@@ -104,82 +92,75 @@ def test_help_imports_neither_torch_nor_ray_and_answers_within_half_a_second(
 def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(
     arguments: list[str],
     said: str,
-    tmp_path: Path,
-    here: Callable[..., subprocess.CompletedProcess[str]],
+    here: Path,
 ) -> None:
-    (tmp_path / "bad.yaml").write_text("width: [1\n")
-    (tmp_path / "latin.yaml").write_bytes(b"\xff")
-    (tmp_path / "typo.yaml").write_text("widht: 8\n")
-    (tmp_path / "empty").mkdir()
-    before = sorted(tmp_path.rglob("*"))
-    result = here(*arguments)
-    assert result.returncode == 2, result.stderr
-    assert result.stderr.startswith("mixco: ")
-    assert result.stderr.count("\n") == 1
-    assert said in result.stderr
-    assert result.stdout == ""
-    assert sorted(tmp_path.rglob("*")) == before
+    (here / "bad.yaml").write_text("width: [1\n")
+    (here / "latin.yaml").write_bytes(b"\xff")
+    (here / "typo.yaml").write_text("widht: 8\n")
+    (here / "empty").mkdir()
+    before = sorted(here.rglob("*"))
+    ended = mixco(*arguments)
+    assert ended.code == 2, ended.err
+    assert ended.err.startswith("mixco: ")
+    assert ended.err.count("\n") == 1
+    assert said in ended.err
+    assert ended.out == ""
+    assert sorted(here.rglob("*")) == before
 
 
-def test_a_results_folder_that_cannot_be_made_is_found_before_training(
-    tmp_path: Path, here: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
-    (tmp_path / "taken").write_text("a file")
-    result = here(*QUICK, "--results", "taken", "--json")
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("mixco: taken") and result.stderr.count("\n") == 1
+def test_a_results_folder_that_cannot_be_made_is_found_before_training(here: Path) -> None:
+    (here / "taken").write_text("a file")
+    ended = mixco(*QUICK, "--results", "taken", "--json")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("mixco: taken") and ended.err.count("\n") == 1
 
 
 def test_the_installed_command_shows_no_traceback(tmp_path: Path) -> None:
-    result = mixco("space", "show", "moco", "nope", cwd=tmp_path)
+    result = installed("space", "show", "moco", "nope", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("mixco: ") and result.stderr.count("\n") == 1
 
 
-def test_a_trial_is_recorded_once_repeated_exactly_and_goes_on_after_a_kill(
-    tmp_path: Path, here: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
-    first = here(*QUICK, "--json")
-    assert first.returncode == 0, first.stderr
-    *epochs, row = [json.loads(line) for line in first.stdout.splitlines()]
+def test_a_trial_is_recorded_once_repeated_exactly_and_goes_on_after_a_kill(here: Path) -> None:
+    first = mixco(*QUICK, "--json")
+    assert first.code == 0, first.err
+    *epochs, row = [json.loads(line) for line in first.out.splitlines()]
     assert [epoch["epoch"] for epoch in epochs] == [1, 2]
     assert row["status"] == "complete"
     assert row["split"] == "test"
-    again = here(*QUICK, "--json")
-    assert "recorded" in again.stderr
-    assert json.loads(again.stdout)["accuracy"] == row["accuracy"]
+    again = mixco(*QUICK, "--json")
+    assert "recorded" in again.err
+    assert json.loads(again.out)["accuracy"] == row["accuracy"]
     threads = torch.get_num_threads()
     torch.set_num_threads(threads % 2 + 1)  # other sums, if it were to repeat with so many
     try:
-        repeated = here("trial", "--repeat", row["trial_id"])
-        assert "repeated exactly" in repeated.stderr
+        repeated = mixco("trial", "--repeat", row["trial_id"])
+        assert "repeated exactly" in repeated.err
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(threads)
 
     killed = subprocess.Popen(
         [MIXCO, *QUICK, "--results", "killed", "--json"],
-        cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+        cwd=here, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert killed.stdout is not None
     killed.stdout.readline()  # the first epoch's row, printed after its checkpoint
     killed.kill()
     killed.wait()
-    resumed = mixco(*QUICK, "--results", "killed", "--json", cwd=tmp_path)
+    resumed = installed(*QUICK, "--results", "killed", "--json", cwd=here)
     assert "continuing after" in resumed.stderr or "recorded" in resumed.stderr
     assert json.loads(resumed.stdout.splitlines()[-1])["accuracy"] == row["accuracy"]
 
 
-def test_a_plan_names_what_is_missing_and_writes_nothing(
-    here: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_plan_names_what_is_missing_and_writes_nothing(here: Path) -> None:
     spec = (
         "name: planned\ndatasets: [digits]\nmethods: [moco]\nwidths: [4, 8]\ntrials: 3\nseeds: 2\n"
     )
-    (tmp_path / "planned.yaml").write_text(spec + "base: {epochs: 2, batch_size: 64}\n")
-    result = here("study", "plan", "planned.yaml", "--untimed")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("digits-moco-resnet18-w") == 4
-    total = next(line for line in result.stdout.splitlines() if line.startswith("missing in all"))
+    (here / "planned.yaml").write_text(spec + "base: {epochs: 2, batch_size: 64}\n")
+    ended = mixco("study", "plan", "planned.yaml", "--untimed")
+    assert ended.code == 0, ended.err
+    assert ended.out.count("digits-moco-resnet18-w") == 4
+    total = next(line for line in ended.out.splitlines() if line.startswith("missing in all"))
     assert total.split()[3:5] == ["20", "40"]
-    assert [path.name for path in tmp_path.iterdir()] == ["planned.yaml"]
+    assert [path.name for path in here.iterdir()] == ["planned.yaml"]
