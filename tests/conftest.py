@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 # another thread, and so takes the core that the other one needs: a trial of two epochs beside other
 # tests then takes four times as much CPU. Child processes inherit this setting.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+with suppress(ImportError):  # Tests on a GPU can do without hypothesis.
+    from hypothesis import settings
+
+    # No deadline for an example: on a machine that others use, too, any of them may take a second.
+    settings.register_profile("tests", deadline=None)
+    settings.load_profile("tests")
 
 
 # The files that take longest, longest first: a process that starts one of them last would work on

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trainables.native import colour as native
@@ -18,7 +18,6 @@ compiled = pytest.mark.skipif(not native.is_available(), reason="no C++ compiler
 
 
 @compiled
-@settings(deadline=None)
 @example(n=2, size=10, seed=85, levels=2)
 @given(
     n=st.integers(1, 13), size=st.integers(1, 40), seed=st.integers(0, 99), levels=st.integers(1, 9)

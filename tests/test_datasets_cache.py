@@ -76,7 +76,7 @@ def test_every_altered_byte_is_harmless_or_found(written: Path) -> None:
     assert harmless < len(places) / 2  # padding
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_cut_or_lengthened_file_is_found(tmp_path_factory: pytest.TempPathFactory, data) -> None:
     path = tmp_path_factory.mktemp("cut") / "some.images"

@@ -296,7 +296,7 @@ def test_parquet_split_missing_or_no_parquet(tmp_path: Path) -> None:
 # IDX and CIFAR
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=3, max_dims=3, min_side=0)), st.data())
 def test_idx_is_read_whole_or_refused(tmp_path_factory, values: np.ndarray, data) -> None:
     path = tmp_path_factory.mktemp("idx") / "images"

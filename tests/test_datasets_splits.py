@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.image_trees import make_image_folder
@@ -21,7 +21,6 @@ GOLDEN = ("51852397afe9f3e1", [4034674555, 2166294062])
 counts = st.lists(st.integers(1, 40), min_size=1, max_size=8)
 
 
-@settings(deadline=None)
 @given(counts, st.text(max_size=5), st.floats(0, 1))
 def test_a_share_is_cut_from_every_class(per_class: list[int], seed: str, share: float) -> None:
     labels = np.repeat(np.arange(len(per_class)), per_class)

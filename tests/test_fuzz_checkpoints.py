@@ -19,9 +19,7 @@ from trainables.errors import InputError
 from trainables.trial import Trial
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-FUZZ = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FUZZ = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 JUNK = st.sampled_from([
     None, -1, 7, 10**30, 0.5, float("nan"), float("inf"), "x", "", [], [1], {}, {"x": 1}, True,
     torch.zeros(3), torch.zeros(2, 2).to_sparse(),

@@ -20,7 +20,6 @@ from trainables.errors import InputError
 
 bounded = settings(
     max_examples=40,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -139,9 +139,7 @@ def used(spec: StudySpec) -> None:
         missing_work(agenda, TrialCosts(spec, None, timed=False))
 
 
-QUICK = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+QUICK = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 @QUICK

@@ -53,7 +53,7 @@ def test_one_look_is_the_plain_test():
     assert math.isnan(LookPlan(3, 5).until(4).adjusted(math.nan))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(p=st.floats(1e-8, 0.999), searches=st.integers(2, 7))
 def test_the_repeated_p_value_is_below_the_level_exactly_where_the_look_shows_an_effect(
     p, searches

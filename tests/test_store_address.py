@@ -75,7 +75,7 @@ def test_a_folder_without_permission_is_one_line(tmp_path: Path) -> None:
     scheme=st.sampled_from(["s3", "gs", "abfs", "S3"]),
     query=st.sampled_from(["", "?region=us-east-1", "?secret_key=", "?x=1&client_secret="]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_secret_of_a_uri_is_printed(key: str, secret: str, scheme: str, query: str) -> None:
     hidden = secret if query.endswith("=") else ""
     uri = f"{scheme}://{key}:{secret}@bucket/x{query}{hidden}"

@@ -19,7 +19,7 @@ from study.spec import parse_spec
 from tests.in_process import mixco
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.text(

@@ -249,7 +249,7 @@ SPECS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SPECS)
 def test_every_study_that_loads_comes_back_equal_from_its_own_dump(values: dict[str, Any]) -> None:
     spec = parse_spec(dump_yaml(values), "generated")

@@ -112,7 +112,7 @@ def same_texts(value: Any) -> bool:
     return isinstance(value, list) and any(same_texts(inner) for inner in value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example({"<": "\x85"})
 @given(st.dictionaries(st.text("abc<~", min_size=1, max_size=5), VALUES, min_size=1, max_size=3))
 def test_what_is_dumped_is_read_back_equal(values: dict[str, Any]) -> None:
