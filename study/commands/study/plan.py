@@ -64,13 +64,14 @@ def plan(
     changes = differences(store, study) if len(trials) else ""
     for line in [*_warnings(study, changes), *_misfits(agenda)]:
         out.print(line, soft_wrap=True)
-    if timed and (load := other_load()):
-        out.print(load, soft_wrap=True)
+    load = other_load()  # before the timed steps, which are load, too
     costs = cost.TrialCosts(study, data.absolute() if data else None, timed, trials)
     work = cost.missing_work(agenda, costs)
     out.print(_missing_table(work, timed))
     if timed and not agenda.finished:
         out.print(_hours_line(_sum(work), costs, agenda), soft_wrap=True)
+        if load and costs.from_steps:
+            out.print(load, soft_wrap=True)
     for line in _further_searches(agenda):
         out.print(line, soft_wrap=True)
     images = trials["scored_images"].where(trials["phase"] == "confirm").min()
