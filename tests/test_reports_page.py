@@ -13,6 +13,7 @@ from reports.findings import find
 from reports.output.charts import charts_of
 from reports.output.embed import script_json
 from reports.output.page import render
+from reports.output.paper_tables import PAPER
 from study.commands.report import app
 from tests.synthetic_study import Truth, draw_trials, write_store
 
@@ -167,11 +168,11 @@ def test_every_figure_is_exported_three_times(report):
             assert len(data) > 2000
 
 
-def test_every_table_is_exported_four_times(report):
+def test_every_table_is_exported_three_times_and_those_of_a_paper_as_latex_too(report):
     names = {path.stem for path in (report / "tables").iterdir()}
     assert {"gain", "trend", "equivalence_parameters", "scaling", "budgets", "endings"} <= names
     for name in names:
-        for kind in ("csv", "parquet", "tex", "md"):
+        for kind in ("csv", "parquet", "md", *(["tex"] if name in PAPER else [])):
             assert (report / "tables" / f"{name}.{kind}").stat().st_size
 
 

@@ -102,5 +102,20 @@ PAPER: dict[str, Columns] = {
         "FLOPs": ".3g flops", "over none's": ".3f flops_ratio", "hours": ".2f hours",
         "GPU-hours": ".2f gpu_hours",
     },
+    "scaling_residuals": {
+        **_LINE, **_SIZE, CAPACITY: ".0f capacity", "error": ".2f error", "fitted": ".2f fitted",
+        "residual": "signed residual",
+    },
+    "searches": {
+        **_OF_ENCODER, "search": "d search", "trials": "d trials", "first trial": ".2f first",
+        "best": ".2f best", "lift": "signed lift", "found at": "d found_at",
+    },
+    "importances": {
+        **_OF_ENCODER, "hyperparameter": "text hyperparameter", "importance": ".2f importance",
+    },
+    "endings": {
+        **_METHOD_ARM, **_SIZE, "complete": "d complete", "pruned": "d pruned",
+        "diverged": "d diverged", "failed": "d failed", "diverged, %": ".1f diverged_share",
+    },
 }  # fmt: skip
 """The tables that LaTeX and Markdown get with these columns. CSV and Parquet have all columns."""
