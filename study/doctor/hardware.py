@@ -31,7 +31,7 @@ def other_load() -> str:
         return ""
     return (
         f"other programs use the {usable} CPUs here (load {load:.1f}): trials take longer, "
-        "and so do estimates"
+        "and estimates are less sure"
     )
 
 

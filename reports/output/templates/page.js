@@ -46,6 +46,10 @@
     const width = Math.max(180, Math.min(widest, Math.floor(room / columns) - 78));
     spec.spec.width = width;
     spec.spec.height = Math.max(spec.spec.height, Math.min(380, Math.round(width / 2)));
+    // Two legends side by side are wider than a phone.
+    if (room < 500) {
+      spec.config.legend = { ...spec.config.legend, columns: 3, layout: { top: { direction: "vertical" } } };
+    }
     spec.config.header = { ...spec.config.header, labelLimit: width };  // a long name would push panels out
   }
 
