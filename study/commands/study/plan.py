@@ -153,7 +153,10 @@ def _hours_line(missing: Work, costs: TrialCosts, agenda: Agenda) -> str:
         *(["the recorded trials"] if costs.from_rows else []),
         *(["a few timed steps"] if costs.from_steps else []),
     ]
-    basis = f"estimated from {' and '.join(sources)}, right within a factor of {doubt:g}"
+    basis = (
+        f"estimated from {' and '.join(sources)}, right within a factor of {doubt:g} if nothing "
+        "else runs here"
+    )
     no_gpu = missing.gpu_hours and not machine.gpus
     if no_gpu or os.environ.get("RAY_ADDRESS"):  # `run` uses that cluster
         return f"hours: {basis}"
