@@ -121,6 +121,7 @@ def test_the_installed_command_shows_no_traceback(tmp_path: Path) -> None:
     assert result.stderr.startswith("mixco: ") and result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_trial_is_recorded_once_repeated_exactly_and_goes_on_after_a_kill(here: Path) -> None:
     first = mixco(*QUICK, "--json")
     assert first.code == 0, first.err

@@ -58,6 +58,7 @@ def shown_example() -> str:
     return str(example)
 
 
+@pytest.mark.slow
 def test_program_and_module_give_the_trials_features_where_this_package_is_not(
     results: Path, tmp_path: Path
 ) -> None:

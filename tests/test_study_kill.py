@@ -90,12 +90,13 @@ def run_until(
 
 @pytest.mark.slow
 def test_interrupting_ends_cleanly_and_a_second_driver_is_refused(tmp_path: Path) -> None:
-    driver = run_until(tmp_path, 1, seconds=2)  # slow trials: work is left when the second asks
+    driver = run_until(tmp_path, 2, seconds=2)  # slow trials: work is left when the second asks
     second, _ = start(tmp_path, "killed", cpus=0).communicate(timeout=200)
     assert "error:" in second and f"process {driver.pid} " in second
     driver.send_signal(signal.SIGINT)
     output, _ = driver.communicate(timeout=150)
     assert output.splitlines()[-1] == "interrupted"
+    assert len(list((tmp_path / "killed" / "trials").iterdir())) == 1  # merged
     assert not (tmp_path / "killed" / "driver.lock").exists()
     assert not (tmp_path / "killed" / ".tune").exists()
 

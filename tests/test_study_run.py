@@ -329,6 +329,7 @@ class DieWhenReused(MakeSynthetic):
         return trial
 
 
+@pytest.mark.slow
 def test_a_worker_killed_between_two_trials_costs_nothing(
     store: Store, tmp_path: Path, undisturbed: Undisturbed
 ) -> None:
@@ -397,6 +398,7 @@ def test_provenance_lies_beside_the_tables(undisturbed: Undisturbed) -> None:
     assert record["packages"]["optuna"]
 
 
+@pytest.mark.slow
 def test_tune_forgets_trials_that_have_ended(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails where a new Ray keeps its trials in another way than `tune_memory` knows."""
     from ray.tune.experiment import Trial

@@ -33,7 +33,7 @@ def process(data_dir: Path) -> tune.TrialTrainable:
     assignment: Assignment = {
         "trial_id": "t", "cell": "c", "search": 0, "phase": "tune", "number": 0,
         "split": "validation", "config": CONFIG.model_dump(mode="json"), "runner": "reused",
-        "workers": 1, "cpus": 1.0, "gpus": 0.0,
+        "workers": 1, "cpus": 1.0, "gpus": 0.0, "checkpoint": None,
     }  # fmt: skip
     made = tune.TrialTrainable.__new__(tune.TrialTrainable)
     made.setup({"assignment": assignment}, make_trial=local_trial, data_dir=data_dir)

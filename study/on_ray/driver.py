@@ -164,6 +164,8 @@ def _run(
             )
             if not halt.over:
                 _fit(tuner, halt, store)
+    if interruption.requested:
+        store.compact()  # a study may rest here for long: leave few files to copy
     halt.check(store.name)
 
 
