@@ -313,6 +313,31 @@ def test_a_killed_worker_costs_nothing(
 
 
 @dataclass
+class MakeWithOtherImages(MakeSynthetic):
+    """Trials that saw other contents of the data set."""
+
+    def __call__(self, *arguments: Any) -> SyntheticTrial:
+        trial = super().__call__(*arguments)
+        summary = trial.summary
+        trial.summary = lambda: {**summary(), "data_fingerprint": "fp-others"}  # type: ignore[method-assign]
+        return trial
+
+
+def test_trials_that_saw_other_images_are_not_mixed_with_the_recorded_ones(store: Store) -> None:
+    small = spec_of(widths=(4,), arms=("none",), trials=1, seeds=1, resources=ONE_AT_A_TIME)
+    assert run(store, small)
+    recorded = store.ids()
+    grown = spec_of(widths=(4,), arms=("none",), trials=1, seeds=2, resources=ONE_AT_A_TIME)
+    with pytest.raises(
+        StudyError, match=r"fp-other.* are not those of the recorded trials .fp-digi"
+    ):
+        run(store, grown, make_trial=MakeWithOtherImages())
+    assert store.ids() == recorded
+    assert run(store, grown, make_trial=MakeWithOtherImages(), accept_mixed=True)
+    assert len(store.ids()) == len(recorded) + 1
+
+
+@dataclass
 class DieWhenReused(MakeSynthetic):
     """The first process that is to run a further trial dies before it starts that."""
 

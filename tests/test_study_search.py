@@ -299,6 +299,7 @@ def test_the_searcher_records_a_wrong_suggestion_and_goes_on(tmp_path: Path) -> 
     from study.on_ray.interruption import Interruption
     from study.on_ray.recorder import Recorder
     from study.on_ray.searcher import AgendaSearcher
+    from study.on_ray.seen_images import SeenImages
 
     spec = StudySpec.model_validate(
         {**spec_of("random").model_dump(), "space": {"batch_size": [256, 255]}}
@@ -308,7 +309,9 @@ def test_the_searcher_records_a_wrong_suggestion_and_goes_on(tmp_path: Path) -> 
     with StudyLock(store) as lock:
         halt, admission = Halt(lock, Interruption(lambda: None)), Admission(spec, [])
         carried = Carried(store)
-        recorder = Recorder(agenda, store, admission, halt, StudyDisplay(agenda), carried)
+        recorder = Recorder(
+            agenda, store, admission, halt, StudyDisplay(agenda), carried, SeenImages([])
+        )
         searcher = AgendaSearcher(agenda, admission, recorder, halt, carried)
         for number in range(40):
             suggestion = searcher.suggest(str(number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,10 @@ def test_damaged_and_foreign_checkpoints_are_refused(data_dir: Path, tmp_path: P
     path.write_bytes(whole)
     with pytest.raises(InputError, match="width is 4 in the checkpoint, 8 in this trial"):
         make(data_dir, width=8).restore(path)
+    other = make(data_dir)
+    other.data = replace(other.data, fingerprint="0123456789")  # the folder's images have changed
+    with pytest.raises(InputError, match=r"contents of .* have changed .*now 01234567.; delete it"):
+        other.restore(path)
     with pytest.raises(InputError, match="no such checkpoint"):
         make(data_dir).restore(tmp_path / "missing.pt")
 

@@ -37,6 +37,8 @@ class _Part(BaseModel):
 class _Images(_Part):
     channels: Annotated[int, Field(ge=1, le=4)]
     size: Annotated[int, Field(ge=1, le=4096)]
+    fingerprint: str | None = None
+    """Of the data set's contents; older checkpoints lack it."""
     mean: list[float]
     std: list[Annotated[float, Field(gt=0)]]
 
@@ -115,6 +117,26 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     except ValidationError as error:
         raise _damaged(path, describe(error, _Checkpoint)) from None
     return state
+
+
+def check_images(state: dict[str, Any], path: Path, dataset: str, fingerprint: str) -> None:
+    """Whether the checkpoint's trial saw the images that are there now.
+
+    Args:
+        state: of `load`.
+        path: of the checkpoint, for the error.
+        dataset: name of the data set, for the error.
+        fingerprint: of the data set's contents now.
+
+    Raises:
+        InputError: the contents of the data set were others.
+    """
+    was = state["images"].get("fingerprint")
+    if was is not None and was != fingerprint:
+        raise InputError(
+            f"{path}: the contents of {shown(dataset)} have changed since this checkpoint "
+            f"(fingerprint {was[:8]}, now {fingerprint[:8]}){_REMEDY}"
+        )
 
 
 def check_fits(

@@ -220,6 +220,7 @@ class Trial:
                 "images": {  # an exported encoder needs these to read its input
                     "channels": self.data.channels,
                     "size": self.data.image_size,
+                    "fingerprint": self.data.fingerprint,
                     "mean": list(self.data.mean),
                     "std": list(self.data.std),
                 },
@@ -244,6 +245,7 @@ class Trial:
                     f"{path}: checkpoint of another trial ({field} is "
                     f"{saved[field]!r} in the checkpoint, {own!r} in this trial)"
                 )
+        checkpoint.check_images(state, path, self.config.dataset, self.data.fingerprint)
         training = self.pretraining
         checkpoint.check_fits(state, path, self.config.epochs, training.method, training.optimizer)
         checkpoint.check_begun(state, path, training.steps_per_epoch, training.begin())

@@ -34,6 +34,7 @@ from study.on_ray.halt import Halt, HaltStopper, StudyError
 from study.on_ray.interruption import Interruption, interrupted_line
 from study.on_ray.recorder import MAX_FAILURES, Recorder, assignment_of
 from study.on_ray.searcher import AgendaSearcher
+from study.on_ray.seen_images import SeenImages
 from study.on_ray.stopping import SearchLadders
 from study.on_ray.trackers import check_usable
 from study.on_ray.trackers.feed import feeds
@@ -99,7 +100,8 @@ def run_study(
             register_plan(store, spec, rows)
             take_look(agenda, store, say)
         if not agenda.finished:
-            _run(agenda, rows, store, lock, address, data_dir, make_trial)
+            images = SeenImages([] if accept_mixed else rows)
+            _run(agenda, rows, store, lock, address, data_dir, make_trial, images)
         provenance.write(store, spec)
         pareto.write(store, agenda)
         store.compact()
@@ -119,6 +121,7 @@ def _run(
     address: str | None,
     data_dir: Path | None,
     make_trial: MakeTrial,
+    images: SeenImages,
 ) -> None:
     """Runs the agenda until it is finished or the run must end.
 
@@ -143,7 +146,7 @@ def _run(
             _silent_tune(),
         ):
             admission = Admission(agenda.spec, rows)
-            recorder = Recorder(agenda, store, admission, halt, display, carried)
+            recorder = Recorder(agenda, store, admission, halt, display, carried, images)
             interruption.farewell = lambda: _leave(lock, store, recorder, display)
             callbacks = [
                 recorder,

@@ -22,6 +22,7 @@ from study.looks import take_look
 from study.on_ray.admission import Admission
 from study.on_ray.carried import Carried
 from study.on_ray.halt import Halt
+from study.on_ray.seen_images import SeenImages
 from study.plan import DueTrial
 from trainables.errors import InputError
 from trainables.on_ray.steps import Assignment, Row, StepReport, remove_group
@@ -43,11 +44,13 @@ class Recorder(tune.Callback):
         halt: Halt,
         display: StudyDisplay,
         carried: Carried,
+        images: SeenImages,
     ) -> None:
         self.writing = threading.Lock()
         """Held while a trial is written to the results."""
         self._agenda, self._store, self._admission = agenda, store, admission
         self._halt, self._display, self._carried = halt, display, carried
+        self._images = images
         self._complete = agenda.count(COMPLETE)
         self._failed = 0
         self._epochs: dict[str, dict[int, Row]] = {}
@@ -166,6 +169,9 @@ class Recorder(tune.Callback):
             "study": self._agenda.spec.name,
             "status": status,
         }
+        if difference := self._images.difference(row):
+            self._halt.stop(difference)
+            return
         try:
             with self.writing:
                 self._store.append(row, [epochs[epoch] for epoch in sorted(epochs)], evaluations)
