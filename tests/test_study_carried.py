@@ -52,11 +52,12 @@ def test_a_trial_reports_its_earlier_epochs_and_trains_the_rest(
 ) -> None:
     monkeypatch.setattr(tune, "this_node_leaves", lambda: False)  # Ray does not run here
     whole = [step["row"] for step in reports(None, [])]
-    trained: list[int] = []
-    steps = reports(saved_after(2, tmp_path / "trial.pt"), trained)
-    assert [step["row"] for step in steps] == whole
-    assert trained == [3, 4]
-    assert steps[-1]["status"] == "complete"
+    for epochs in (2, 4):
+        trained: list[int] = []
+        steps = reports(saved_after(epochs, tmp_path / "trial.pt"), trained)
+        assert [step["row"] for step in steps] == whole
+        assert trained == [3, 4][epochs - 2 :]
+        assert steps[-1]["status"] == "complete"
 
 
 @pytest.mark.parametrize("kind", ["of another trial", "gone"])

@@ -98,7 +98,7 @@ class TrialTrainable(Trainable):
         report |= {"epoch": row["epoch"], "row": dict(row)}
         if row.get("knn_accuracy") is not None:
             report["knn_accuracy"] = row["knn_accuracy"]
-        if trial.done:
+        if trial.done and not self._earlier:
             result = trial.finish()
             report["status"] = "complete"
             report["trial"] = dict(result.trial)
