@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from reports.store.schema import COMPLETE, CONFIRM
 from study.agenda import Agenda
-from study.doctor.hardware import other_load
 from study.plan import Cell
 from study.resources import Allotment
 from study.spec import StudySpec
-from study.step_speeds import StepSpeeds
+from study.step_timing import step_speed
 from trainables.config import TrialConfig
 from trainables.data.naming import short_name
 from trainables.data.sources import find_source
-from trainables.data.survey import cache_folder, remembered_survey, survey_path
-from trainables.data_dir import default_data_dir
-from trainables.device.cpus import default_threads
+from trainables.data.survey import remembered_survey, survey_path
+from trainables.data_dir import cache_folder, default_data_dir
 
 if TYPE_CHECKING:
     from trainables.data.dataset import Dataset
 
-_WARM_UP, _TIMED = 1, 3
 _TRIAL_OVER_STEPS = 1.5
 """A trial's seconds over those of its training steps: it is also loaded and scored. The means of
 25 cells (222 short trials, digits and CIFAR-10) were 1.3 to 2.8; long trials are nearer to 1."""
@@ -47,13 +41,9 @@ class Work:
     cpu_hours: float = 0.0
     gpu_hours: float = 0.0
 
-    def __iadd__(self, other: Work) -> Work:
-        self.trials += other.trials
-        self.epochs += other.epochs
-        self.flops += other.flops
-        self.cpu_hours += other.cpu_hours
-        self.gpu_hours += other.gpu_hours
-        return self
+    def __add__(self, other: Work) -> Work:
+        names = [field.name for field in fields(self)]
+        return Work(*(getattr(self, name) + getattr(other, name) for name in names))
 
     def __mul__(self, times: int) -> Work:
         return Work(*(times * getattr(self, field.name) for field in fields(self)))
@@ -64,7 +54,7 @@ class TrialCosts:
 
     Recorded trials of the cell say it. Without them torch counts the operations, and recorded
     trials of other cells with the same encoder say how long these take. An encoder without recorded
-    trials is timed once; what was timed on a quiet machine is kept for later (`StepSpeeds`).
+    trials is timed once (`step_speed`).
     """
 
     def __init__(
@@ -87,7 +77,6 @@ class TrialCosts:
         self._spec, self._data_dir, self.timed = spec, data_dir, timed
         self._complete, self._confirm = _by_cell(trials), _test_images(trials)
         self._recorded_speeds = _speeds(self._complete.values())
-        self._kept = StepSpeeds(data_dir)
         self._speeds: dict[tuple[str, str, int], float] = {}
         """Of the encoders that were timed."""
         self.from_rows = False
@@ -201,24 +190,10 @@ class TrialCosts:
             self.from_rows = True
             return self._recorded_speeds[key] / allotment.workers
         if key not in self._speeds:
-            # Time with as many threads as the study gives to a trial.
-            with _threads(min(max(1, int(allotment.cpus)), default_threads())):
-                self._speeds[key] = self._step_speed(config) / _TRIAL_OVER_STEPS
+            threads = max(1, int(allotment.cpus))  # as many as the study gives to a trial
+            step = step_speed(config, threads, self._data_dir)
+            self._speeds[key] = step / _TRIAL_OVER_STEPS
         return self._speeds[key]
-
-    def _step_speed(self, config: TrialConfig) -> float:
-        """Training FLOPs for each second of a training step."""
-        from trainables.device.runtime import Runtime
-
-        # Do not compile: that would take longer than all the steps that are timed.
-        config = config.model_copy(update={"compile": "off"})
-        hardware = Runtime(config).hardware()
-        speed = self._kept.find(config, hardware)
-        if speed is None:
-            speed = _flops_per_second(config, self._data_dir)
-            if not other_load():
-                self._kept.keep(config, hardware, speed)
-        return speed
 
 
 def _speeds(cells: Iterable[pd.DataFrame]) -> dict[tuple[str, str, int], float]:
@@ -261,54 +236,11 @@ def missing_work(agenda: Agenda, costs: TrialCosts) -> dict[str, Work]:
     found: dict[str, Work] = {}
     for state in agenda.searches.values():
         planned = agenda.spec.trials + agenda.planned_confirms(state)
-        missing = found.setdefault(state.cell.name, Work())
+        missing = found.get(state.cell.name, Work())
         if trials := planned - agenda.done_in(state):
             missing += costs.of(state.cell) * trials
+        found[state.cell.name] = missing
     return found
-
-
-class _TimedEnoughError(Exception):
-    pass
-
-
-@contextlib.contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """So many torch threads within the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _flops_per_second(config: TrialConfig, data_dir: Path | None) -> float:
-    """Training FLOPs per second, from the median time of a few steps."""
-    import torch
-
-    from trainables.device.flops import training_flops
-    from trainables.trial import Trial
-
-    trial = Trial(config, "validation", data_dir)
-    # Other programs do not lengthen the CPU time of one thread, as they do the time on the wall.
-    alone = not torch.cuda.is_available() and torch.get_num_threads() == 1
-    clock = time.process_time if alone else time.perf_counter
-    ends: list[float] = []
-
-    def note(step: int, steps: int) -> None:
-        ends.append(clock())
-        if len(ends) > _WARM_UP + _TIMED or step == steps:
-            raise _TimedEnoughError
-
-    start = clock()
-    with contextlib.suppress(_TimedEnoughError):
-        trial.advance(note)
-    times = np.diff([start, *ends])
-    seconds = float(np.median(times[_WARM_UP:] if len(times) > _WARM_UP else times))
-    per_image = training_flops(config, trial.data.image_size, trial.data.channels)
-    return per_image * config.batch_size / seconds
 
 
 def encoder_sizes(configs: Iterable[TrialConfig], trials: pd.DataFrame) -> list[int]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from trainables.atomic_write import atomic_write
 from trainables.config import TrialConfig
-from trainables.data.survey import cache_folder
-from trainables.data_dir import default_data_dir
+from trainables.data_dir import cache_folder, default_data_dir
 
 
 class StepSpeeds:

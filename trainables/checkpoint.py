@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from trainables.atomic_write import atomic_file
 from trainables.begun_epoch import BegunEpoch
 from trainables.config import describe
+from trainables.data.fingerprint import changed
 from trainables.errors import InputError, cause, shown
 
 _KIND = "mixco-study checkpoint 2"
@@ -132,10 +133,10 @@ def check_images(state: dict[str, Any], path: Path, dataset: str, fingerprint: s
         InputError: the contents of the data set were others.
     """
     was = state["images"].get("fingerprint")
-    if was is not None and was != fingerprint:
+    if was is not None and (change := changed(was, fingerprint)):
         raise InputError(
             f"{path}: the contents of {shown(dataset)} have changed since this checkpoint "
-            f"(fingerprint {was[:8]}, now {fingerprint[:8]}){_REMEDY}"
+            f"({change}){_REMEDY}"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from trainables.data.fingerprint import changed
 from trainables.errors import shown
 
 
@@ -27,11 +28,9 @@ class SeenImages:
         dataset, now = str(row["dataset"]), row.get("data_fingerprint")
         if not now:
             return None
-        was = self._known.setdefault(dataset, str(now))
-        if was == now:
-            return None
-        return (
-            f"{shown(dataset)}: its contents (fingerprint {str(now)[:8]}) are not those of the "
-            f"recorded trials ({was[:8]}), so the trial {shown(str(row['trial_id']))} is not "
-            "recorded: put the earlier files back, or pass --accept-mixed"
+        change = changed(self._known.setdefault(dataset, str(now)), str(now))
+        return change and (
+            f"{shown(dataset)}: its contents are not those of the recorded trials ({change}), so "
+            f"the trial {shown(str(row['trial_id']))} is not recorded: put the earlier files back, "
+            "or pass --accept-mixed"
         )

@@ -35,13 +35,12 @@ from trainables.data.splits import stratified_order, training_images, validation
 from trainables.data.survey import Progress as Progress
 from trainables.data.survey import (
     Survey,
-    cache_folder,
     make_survey,
     remember_survey,
     remembered_survey,
     survey_path,
 )
-from trainables.data_dir import default_data_dir
+from trainables.data_dir import cache_folder, default_data_dir
 from trainables.errors import InputError, cause, listed, shown
 
 _KEPT_LOADED = 8

@@ -40,11 +40,6 @@ class Survey:
     """Files that lie among the images and are not read ("6 .gif")."""
 
 
-def cache_folder(data_dir: Path) -> Path:
-    """The folder of surveys and decoded splits."""
-    return data_dir / "cache"
-
-
 def survey_path(source: LocatedData, cache_dir: Path) -> Path:
     """The file that remembers the survey of ``source`` as its files are now."""
     text = f"{_VERSION}\n{source.name}\n{source.stamp}"

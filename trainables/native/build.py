@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables.atomic_write import atomic_write
-from trainables.data_dir import default_data_dir
+from trainables.data_dir import cache_folder, default_data_dir
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +54,7 @@ def _cached(source: Path, compiler: str) -> Path:
     """The compiled library. Its name is a hash of the source, the compiler and the processor."""
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
     key = hashlib.sha256(source.read_bytes() + version + " ".join(FLAGS).encode() + _processor())
-    folder = default_data_dir() / "cache"
+    folder = cache_folder(default_data_dir())
     path = folder / f"{source.stem}-{key.hexdigest()[:16]}.so"
     if not path.exists():
         with tempfile.TemporaryDirectory() as place:

@@ -10,7 +10,7 @@ from study.commands.study.options import Data, Results, Spec
 from study.console import console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import pandas as pd
     from rich.table import Table
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from study.agenda import Agenda
     from study.cost import TrialCosts, Work
     from study.designs import Design
-    from study.plan import Cell
     from study.spec import StudySpec
     from study.spread import Spread
 
@@ -69,7 +68,7 @@ def plan(
     work = cost.missing_work(agenda, costs)
     out.print(_missing_table(work, timed))
     if timed and not agenda.finished:
-        out.print(_hours_line(_sum(work), costs, agenda), soft_wrap=True)
+        out.print(_hours_line(_sum_of(work.values()), costs, agenda), soft_wrap=True)
         if load and costs.from_steps:
             out.print(load, soft_wrap=True)
     for line in _further_searches(agenda):
@@ -127,18 +126,15 @@ def _missing_table(work: Mapping[str, Work], timed: bool) -> Table:
     for name, cell in work.items():
         table.add_row(name, str(cell.trials), str(cell.epochs), *_compute(cell, hours))
     table.add_section()
-    total = _sum(work)
+    total = _sum_of(work.values())
     table.add_row("missing in all", str(total.trials), str(total.epochs), *_compute(total, hours))
     return table
 
 
-def _sum(work: Mapping[str, Work]) -> Work:
+def _sum_of(works: Iterable[Work]) -> Work:
     from study.cost import Work
 
-    total = Work()
-    for cell in work.values():
-        total += cell
-    return total
+    return sum(works, Work())
 
 
 def _hours_line(missing: Work, costs: TrialCosts, agenda: Agenda) -> str:
@@ -222,7 +218,10 @@ def _design_table(
     on_line = [one for one in configs if line_of[one.encoder, one.width] == line]
     sizes = encoder_sizes(on_line, trials)
     all_designs = list(designs(agenda.spec))
-    works = [_work(design, cells.values(), costs) for design in all_designs] if costs else None
+    works = costs and [
+        _sum_of(costs.of(cell) * (design.trials // len(cells)) for cell in cells.values())
+        for design in all_designs
+    ]
     hours = _hour_columns(works) if works and costs and costs.timed else []
     table = Table(box=None, pad_edge=False)
     table.add_column(f"design, {line}", overflow="fold")
@@ -237,16 +236,6 @@ def _design_table(
             _slopes(design, sizes, spread, lucky=True),
         )
     return table
-
-
-def _work(design: Design, cells: Collection[Cell], costs: TrialCosts) -> Work:
-    """The work of all trials of a design."""
-    from study.cost import Work
-
-    work = Work()
-    for cell in cells:
-        work += costs.of(cell) * (design.trials // len(cells))
-    return work
 
 
 def _slopes(design: Design, sizes: list[int], spread: Spread, lucky: bool) -> str:
