@@ -91,7 +91,9 @@ class Runtime:
         and trials with another value could not take that code from the cache.
         """
         if self.compiled:
-            module.compile(dynamic=False)
+            # torch's compiler would choose channels-last for itself where it is not safe.
+            keep = self.memory_format is not torch.channels_last
+            module.compile(dynamic=False, options={"layout_optimization": False} if keep else None)
 
     def peak_memory(self) -> int:
         """Peak bytes since this trial began: of the device on a GPU, of the process on a CPU."""
