@@ -158,6 +158,31 @@ class TestInChromium:
         assert label.get_attribute("fill") == "#ececf0"
         dark.close()
 
+    def test_figures_are_drawn_for_paper_before_the_page_is_divided_into_sheets(
+        self, browser, report
+    ):
+        """What grows after that is cut at the end of the last sheet."""
+        dark = browser.new_page(color_scheme="dark", viewport={"width": 1400, "height": 900})
+        dark.goto(f"file://{report / 'index.html'}")
+        dark.wait_for_selector("body[data-drawn=yes]", timeout=60_000)
+        label = dark.locator(".chart[data-figure=gain] .role-axis-title text").first
+        for event, ink in (("beforeprint", "#1c1c1e"), ("afterprint", "#ececf0")):
+            dark.evaluate(f"dispatchEvent(new Event('{event}'))")
+            # All is drawn once the listener has returned: the browser waits for nothing else.
+            assert dark.evaluate("document.body.dataset.drawn") == "yes"
+            assert label.get_attribute("fill") == ink
+            widths = dark.locator(".chart svg").evaluate_all(
+                "all => all.map(one => one.clientWidth)"
+            )
+            assert (max(widths) <= 720) == (event == "beforeprint")
+        height = "document.body.scrollHeight"
+        dark.evaluate("dispatchEvent(new Event('beforeprint'))")
+        dark.emulate_media(media="print")
+        before = dark.evaluate(height)
+        dark.wait_for_timeout(300)
+        assert dark.evaluate(height) == before
+        dark.close()
+
 
 def test_every_figure_is_exported_three_times(report):
     signatures = {"svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG"}

@@ -10,7 +10,8 @@
   }
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const print = matchMedia("print");
+  const PAPER = 700;  // pixels of text on A4 and US Letter
+  let printing = false;
   // For a dark ground; told apart with every common kind of colour blindness, as the figures' own.
   const DARK_PALETTE = ["#56b4e9", "#f08a3c", "#2e9e6b", "#e2a1c6", "#f0e442", "#9a86ff"];
   const hidden = { dataset: new Set(), method: new Set() };
@@ -18,8 +19,8 @@
 
   function themed(spec) {
     const styles = getComputedStyle(document.body);
-    const ink = styles.getPropertyValue("--ink").trim();
-    const night = dark.matches && !print.matches;
+    const ink = styles.getPropertyValue(printing ? "--ink-on-paper" : "--ink").trim();
+    const night = dark.matches && !printing;
     const config = spec.config;
     return {
       ...config,
@@ -56,7 +57,8 @@
   async function draw(element) {
     const spec = structuredClone(specs[element.dataset.figure]);
     spec.config = themed(spec);
-    fitted(spec, element.clientWidth || main.clientWidth);  // closed parts have no width
+    const room = element.clientWidth || main.clientWidth;  // closed parts have no width
+    fitted(spec, printing ? Math.min(room, PAPER) : room);
     for (const name of Object.keys(spec.datasets)) spec.datasets[name] = spec.datasets[name].filter(shown);
     if (element.view) element.view.finalize();
     const result = await vegaEmbed(element, spec, { renderer: "svg", actions: false, tooltip: { theme: dark.matches ? "dark" : "light" } });
@@ -124,9 +126,15 @@
   choices("method", "methods");
   recall();
   dark.addEventListener("change", drawAll);
-  print.addEventListener("change", drawAll);
+  // Before the browser divides the page into sheets: what grows later is cut at the end.
   addEventListener("beforeprint", () => {
     for (const part of document.querySelectorAll("details")) part.open = true;
+    printing = true;
+    drawAll();
+  });
+  addEventListener("afterprint", () => {
+    printing = false;
+    drawAll();
   });
   let waiting, width = innerWidth;
   addEventListener("resize", () => {
