@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 
+DIVERGES_FROM = 0.05
+"""The learning rate above which `diverge_at_high_rates` ends a trial."""
+
 
 class SyntheticResult(NamedTuple):
     """What a finished trial found."""
@@ -130,3 +133,8 @@ class MakeSynthetic:
 
             trial.advance = advance_or_not  # type: ignore[method-assign]
         return trial
+
+
+def diverge_at_high_rates(config: TrialConfig, epoch: int) -> None:
+    if config.learning_rate > DIVERGES_FROM and epoch == 2:
+        raise FloatingPointError("loss is nan in epoch 2")

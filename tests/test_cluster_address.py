@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from study.on_ray import cluster
 from tests.local_head import Head, free_ports
 from trainables.errors import InputError
 
+EXAMPLE = Path(__file__).parent.parent / "examples" / "own_encoder"
 SPEC = """
 name: tiny
 datasets: [digits]
@@ -156,37 +158,29 @@ client.internal_kv_put(key, json.dumps(data).encode(), True, space)
 
 
 @pytest.mark.slow
-def test_a_study_on_the_cluster_names_its_dashboard(head: Head, spec: str, tmp_path: Path) -> None:
-    place = tmp_path / "there"
-    code, out, err = ended(
-        head.mixco("study", "run", spec, "--results", str(place), "--address", head.address)
-    )
-    assert code == 0, err
-    assert f"Ray's dashboard: {head.dashboard}" in out
-    assert list(open_store(place).read("trials")["status"]) == ["complete"] * 2
-
-
-@pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_through_ray_client_the_driver_runs_there_and_gives_the_same(
-    head: Head, spec: str, tmp_path: Path
+def test_by_address_and_through_ray_client_an_own_encoder_gives_the_same(
+    head: Head, tmp_path: Path
 ) -> None:
-    run = ("study", "run", spec, "--address", head.client)
-    code, _, err = ended(head.mixco(*run))
+    """The encoder's module lies beside the study's file, and nowhere on the cluster."""
+    shutil.copy(EXAMPLE / "plain.py", tmp_path)
+    spec = tmp_path / "plain.yaml"
+    spec.write_text(f'{SPEC}encoders: ["plain:PlainNet"]\n')
+    run = ("study", "run", str(spec), "--address")
+    code, _, err = ended(head.mixco(*run, head.client))
     assert code == 2
     assert "give --results a URI (s3://bucket/prefix) or the absolute path" in err
-    code, out, err = ended(head.mixco(*run, "--results", str(tmp_path / "client")))
-    assert code == 0, err
-    assert "complete" in out
-    code, _, err = ended(
-        head.mixco("study", "run", spec, "--results", str(tmp_path / "local"), RAY_AUTH_MODE=None)
-    )
-    assert code == 0, err
-    columns = ["trial_id", "status", "accuracy", "loss"]
-    pd.testing.assert_frame_equal(
-        open_store(tmp_path / "client").read("trials", columns),
-        open_store(tmp_path / "local").read("trials", columns),
-    )
+    outs = {}
+    for name, address in (("client", head.client), ("address", head.address)):
+        process = head.mixco(*run, address, "--results", str(tmp_path / name))
+        code, outs[name], err = ended(process)
+        assert code == 0, err
+        assert "complete" in outs[name]
+    assert f"Ray's dashboard: {head.dashboard}" in outs["address"]
+    columns = ["trial_id", "status", "encoder", "accuracy", "loss"]
+    found = open_store(tmp_path / "address").read("trials", columns)
+    assert list(found["status"]) == ["complete"] * 2
+    pd.testing.assert_frame_equal(open_store(tmp_path / "client").read("trials", columns), found)
 
 
 def kill_first_server(head: Head) -> None:

@@ -54,10 +54,14 @@ def command(where: Path, *arguments: str, **environment: str) -> str:
     return ended.stdout + ended.stderr
 
 
-def check_report(results: Path, own: str) -> None:
+def check_trials(results: Path, own: str) -> None:
     trials = open_store(results).read("trials")
     assert set(trials["status"]) == {"complete"}
     assert own in set(trials["arm"]) | set(trials["method"]) | set(trials["encoder"])
+
+
+def check_report(results: Path, own: str) -> None:
+    check_trials(results, own)
     assert own in command(results.parent, "report", str(results))
     assert own in (results / "report" / "index.html").read_text()
 
@@ -72,39 +76,20 @@ def test_an_arm_of_ones_own_runs_on_a_local_ray_and_is_reported(tmp_path: Path) 
 
 @pytest.mark.parametrize("example", ["own_arm", "own_method", "own_encoder"])
 def test_the_study_of_each_example_is_valid_as_it_ships(example: str) -> None:
-    # Its smallest version runs: own_arm above, own_encoder on a head. Of own_method a trial runs.
+    # Its smallest version runs: own_arm above, own_encoder on a head. Of own_method a trial runs
+    # in tests/test_trial_workers.py.
     spec = load_spec(str(EXAMPLES / example / "digits.yaml"))
     assert len(spec.widths) == 3  # what a slope takes
     assert any(OWN_NAME.fullmatch(name) for name in (*spec.arms, *spec.methods, *spec.encoders))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_an_example_runs_on_two_workers(tmp_path: Path) -> None:
-    there = copied("own_method", tmp_path, SMALLEST)
-    results = tmp_path / "results"
-    options = {
-        "method": "byol:BYOL", "arm": "i-mix", "dataset": "digits", "encoder": "resnet10",
-        "width": 2, "epochs": 1, "batch-size": 64, "projection-dim": 16, "workers": 2,
-    }  # fmt: skip
-    given = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    command(there, "trial", *given, "--results", str(results))
-    (trial,) = open_store(results).read("trials").to_dict("records")
-    assert (trial["method"], trial["workers"], trial["status"]) == ("byol:BYOL", 2, "complete")
-
-
-@pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("how", ["address", "job"])
-def test_an_example_runs_on_a_ray_head_that_lacks_its_module(
-    how: str, head: Head, tmp_path: Path
+def test_an_example_runs_as_a_job_of_a_ray_that_lacks_its_module(
+    head: Head, tmp_path: Path
 ) -> None:
     there = copied("own_encoder", tmp_path, SMALLEST)
     results = tmp_path / "results"
-    spec = str(there / "digits.yaml")
-    where = {
-        "address": ("run", spec, "--address", head.address),
-        "job": ("submit", spec, "--address", head.dashboard),
-    }[how]
-    command(tmp_path, "study", *where, "--results", str(results), **head.environment)
-    check_report(results, "plain:PlainNet")
+    place = ("--address", head.dashboard, "--results", str(results))
+    command(tmp_path, "study", "submit", str(there / "digits.yaml"), *place, **head.environment)
+    check_trials(results, "plain:PlainNet")

@@ -117,7 +117,7 @@ def test_sigterm_to_the_process_group_ends_a_run_soon_with_a_line(tmp_path: Path
     assert before <= recorded(tmp_path)
 
 
-KILLS = 8
+KILLS = 5
 
 
 @pytest.mark.slow

@@ -24,13 +24,13 @@ methods: [moco]
 widths: [4]
 arms: [none, mixco]
 base: {epochs: 3}
-trials: 2
+trials: 1
 seeds: 1
 search: {startup_trials: 2}
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     import ray
 
@@ -54,16 +54,22 @@ def epochs_of(store: Store, trial_id: str) -> list[float]:
     return list(epochs.sort_values("epoch")["knn_accuracy"])
 
 
-def test_tensorboard_and_mlflow_hold_each_trial_under_its_id(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+def tracked(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The results of a study with all trackers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("WANDB_MODE", "offline")
+        return run(tmp_path_factory.mktemp("tracked"), "tensorboard", "mlflow", "wandb")
+
+
+@pytest.mark.slow
+def test_tensorboard_and_mlflow_hold_each_trial_under_its_id(tracked: Store) -> None:
     from mlflow import MlflowClient
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    store = run(tmp_path, "tensorboard", "mlflow")
-    trials = store.read("trials").set_index("trial_id")
-    folder = tmp_path / "results" / "trackers"
+    trials = tracked.read("trials").set_index("trial_id")
+    folder = Path(tracked.root, "trackers")
     assert {path.name for path in (folder / "tensorboard").iterdir()} == set(trials.index)
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("tracked")
@@ -74,7 +80,7 @@ def test_tensorboard_and_mlflow_hold_each_trial_under_its_id(
         events = EventAccumulator(str(folder / "tensorboard" / str(trial_id))).Reload()
         knn = events.Scalars("ray/tune/knn_accuracy")
         assert [event.step for event in knn] == [1, 2, 3]
-        assert [event.value for event in knn] == pytest.approx(epochs_of(store, str(trial_id)))
+        assert [event.value for event in knn] == pytest.approx(epochs_of(tracked, str(trial_id)))
         assert events.Scalars("ray/tune/accuracy")[-1].value == pytest.approx(row["accuracy"])
         hparams = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
         assert b"learning_rate" in hparams
@@ -86,7 +92,7 @@ def test_tensorboard_and_mlflow_hold_each_trial_under_its_id(
         history = client.get_metric_history(run_of.info.run_id, "knn_accuracy")
         assert [(point.step, point.value) for point in history] == [
             (epoch, pytest.approx(value))
-            for epoch, value in enumerate(epochs_of(store, str(trial_id)), 1)
+            for epoch, value in enumerate(epochs_of(tracked, str(trial_id)), 1)
         ]
 
 
@@ -107,14 +113,12 @@ def leveldb_records(content: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.slow
-def test_wandb_offline_holds_each_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_offline_holds_each_trial(tracked: Store) -> None:
     from wandb.proto import wandb_internal_pb2
 
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    store = run(tmp_path, "wandb")
-    trials = store.read("trials").set_index("trial_id")
+    trials = tracked.read("trials").set_index("trial_id")
     seen: dict[str, dict[str, Any]] = {}
-    for path in (tmp_path / "results/trackers/wandb").glob("wandb/offline-run-*/run-*.wandb"):
+    for path in Path(tracked.root, "trackers/wandb").glob("wandb/offline-run-*/run-*.wandb"):
         name, config, history = "", {}, []
         for data in leveldb_records(path.read_bytes()):
             record = wandb_internal_pb2.Record()
@@ -131,12 +135,13 @@ def test_wandb_offline_holds_each_trial(tmp_path: Path, monkeypatch: pytest.Monk
         found = seen[str(trial_id)]
         assert float(found["config"]["learning_rate"]) == pytest.approx(row["learning_rate"])
         knn = [float(point["knn_accuracy"]) for point in found["history"]]
-        assert knn == pytest.approx(epochs_of(store, str(trial_id)))
+        assert knn == pytest.approx(epochs_of(tracked, str(trial_id)))
         assert float(found["history"][-1]["accuracy"]) == pytest.approx(row["accuracy"])
 
 
+@pytest.mark.slow
 def test_a_broken_tracker_does_not_end_the_study(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////dev/null/all.db")
     with pytest.warns(UserWarning, match="tracker mlflow stopped, the study goes on"):

@@ -136,24 +136,6 @@ def test_two_workers_go_on_after_one_was_killed(tmp_path: Path, data_dir: Path) 
     assert_nothing_is_left()
 
 
-def diverge(config: TrialConfig, epoch: int) -> None:
-    if epoch == 2:
-        raise FloatingPointError("loss is nan in epoch 2")
-
-
-@pytest.mark.slow
-def test_divergence_ends_a_trial_by_name(tmp_path: Path) -> None:
-    trial = TrainTrial(setup(tmp_path, make_trial=MakeSynthetic(trouble=diverge)))
-    try:
-        assert trial.advance()["epoch"] == 1
-        with pytest.raises(FloatingPointError, match="loss is nan in epoch 2"):
-            trial.advance()
-        assert trial.summary()["epochs_done"] == 1
-    finally:
-        trial.close()
-    assert_nothing_is_left()
-
-
 @pytest.mark.slow
 def test_wrong_input_is_no_matter_of_attempts(tmp_path: Path) -> None:
     config = TrialConfig(**{**SMALL, "dataset": f"imagefolder:{tmp_path}/nowhere"})

@@ -14,16 +14,18 @@ from reports.store.tables import open_store
 from study import local_trial
 from trainables import checkpoint
 
+EXAMPLE = Path(__file__).parent.parent / "examples" / "own_method"
 TRIAL = [
-    "--dataset=digits", "--encoder=resnet10", "--width=4", "--batch-size=64", "--epochs=2",
-    "--queue-size=100", "--projection-dim=8", "--learning-rate=0.01", "--device=cpu", "--json",
+    "--method=byol:BYOL", "--dataset=digits", "--encoder=resnet10", "--width=4",
+    "--batch-size=64", "--epochs=2", "--projection-dim=16", "--learning-rate=0.01",
+    "--device=cpu", "--json",
 ]  # fmt: skip
 
 
 def mixco(*arguments: object) -> subprocess.CompletedProcess[str]:
     code = "from study.commands.main import main; main()"
     command = [sys.executable, "-c", code, "trial", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280)
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=EXAMPLE)
 
 
 def test_one_process_is_not_several_workers() -> None:
@@ -37,6 +39,7 @@ def test_one_process_is_not_several_workers() -> None:
 def test_a_trial_of_two_workers_is_recorded_and_goes_on_from_one_workers_checkpoint(
     tmp_path: Path,
 ) -> None:
+    """With a method that is not part of this package, and that the workers must be given."""
     where = ("--results", tmp_path / "results", "--data", tmp_path / "data")
     done = mixco(*TRIAL, "--workers", 2, *where)
     assert done.returncode == 0, done.stderr
