@@ -368,6 +368,7 @@ def test_a_worker_killed_between_two_trials_costs_nothing(
 ASHA = {"stopping": {"rule": "asha", "grace_epochs": 1, "reduction_factor": 2.0}}
 
 
+@pytest.mark.slow
 def test_asha_prunes_within_cells_and_resumes_to_the_same_table(
     store: Store, tmp_path: Path
 ) -> None:

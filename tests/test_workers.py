@@ -25,7 +25,7 @@ from trainables.methods.moco import MoCo
 from trainables.pretraining import Pretraining
 from trainables.trial import Trial
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 CASES = list(product(("moco", "simclr"), ARMS))
 SHARED = ("simclr", "mixco", "shared")  # the statistics that are not this method's default
 OWN = {"arm": "mixco", "sync_batch_norm": False}  # statistics of each worker
