@@ -98,7 +98,7 @@ def test_a_job_is_left_running_and_followed_again_to_its_exit_code(
 
 @pytest.mark.slow
 def test_after_its_head_died_a_study_goes_on_on_the_next(
-    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    head: Head, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path(spec).write_text(SPEC.replace("epochs: 4", "epochs: 8").replace("seeds: 2", "seeds: 3"))
     results = tmp_path / "results"
@@ -106,9 +106,9 @@ def test_after_its_head_died_a_study_goes_on_on_the_next(
     work.mkdir()
     monkeypatch.chdir(work)
 
-    def submit(head: Head, *more: str) -> subprocess.Popen[str]:
-        where = ("--address", head.dashboard, "--results", str(results))
-        return head.mixco("study", "submit", spec, *where, *more)
+    def submit(there: Head, *more: str) -> subprocess.Popen[str]:
+        where = ("--address", there.dashboard, "--results", str(results))
+        return there.mixco("study", "submit", spec, *where, *more)
 
     with local_head() as first:
         submit(first, "--detach").communicate(timeout=150)
@@ -117,8 +117,7 @@ def test_after_its_head_died_a_study_goes_on_on_the_next(
             time.sleep(0.2)
             before = open_store(results).ids() if results.exists() else set()
     assert len(before) < 4
-    with local_head() as second:
-        out, err = (process := submit(second)).communicate(timeout=200)
+    out, err = (process := submit(head)).communicate(timeout=200)
     assert process.returncode == 0, out + err
     trials = open_store(results).read("trials")
     assert list(trials["status"]) == ["complete"] * 4

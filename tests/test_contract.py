@@ -123,12 +123,6 @@ def test_a_broken_point_of_an_arm_is_one_line(
     assert "test_contract.py, line" in problem or broken is not Raises
 
 
-@pytest.mark.slow
-def test_two_worker_processes_are_compared_with_one() -> None:
-    points = of_arm.points("mixco")
-    assert problems(points, "two workers compute what one computes (moco)") == {}
-
-
 class Careless(ContrastiveMethod):
     """A method that counts wrong, keeps state beside its buffers, and forgets a head."""
 
@@ -304,7 +298,7 @@ KINDS: list[tuple[Points, str]] = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("points", "name"), KINDS, ids=[name for _, name in KINDS])
 def test_what_ships_keeps_to_the_contract(points: Points, name: str) -> None:
-    # Two workers are compared with one, for every method and arm, in tests/test_workers.py.
+    # Two workers are compared with one in tests/test_workers.py, and for the examples below.
     alone = [point for point in points(name) if not point.name.startswith("two workers")]
     assert [found for found in run(alone) if found.problem] == list[Verdict]()
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests import simulated_coverage
 from tests.simulated_coverage import (
     OF_SEARCHES,
-    STUDIES,
     factor_coverage,
     gain_coverage,
     pooled_coverage,
@@ -19,10 +19,12 @@ from tests.simulated_coverage import (
 from tests.synthetic_study import Truth
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+STUDIES = simulated_coverage.STUDIES // 2
+"""A half of those of the table: enough to see a fault, in half of the time."""
 SEEDS = pytest.mark.parametrize("seeds", [3, 10])
-MARGIN = 1.5
-HALF_MARGIN = 2.1  # the same number of standard errors, for half as many studies
-QUARTER_MARGIN = 3.0  # and for a quarter
+MARGIN = 2.1
+HALF_MARGIN = 3.0  # the same number of standard errors, for half as many studies
+QUARTER_MARGIN = 4.2  # and for a quarter
 ONE_LINE = Truth(methods=("moco",), widths=(4, 8, 16, 32), slope=0.0)
 
 
@@ -82,6 +84,6 @@ FALSE = [name for name in OF_SEARCHES if name.startswith(("flat", "hump 0, 1, 1,
 @pytest.mark.parametrize("setting", FALSE)
 def test_verdicts_over_three_searches_are_wrong_in_one_study_of_twenty(setting):
     truth, trouble = OF_SEARCHES[setting]
-    found = verdicts(replace(truth, searches=3, seeds=1), trouble, STUDIES // 4)
-    assert found["supports"] + found["contradicts"] <= 5 + QUARTER_MARGIN
-    assert found["coverage"] >= 95 - QUARTER_MARGIN
+    found = verdicts(replace(truth, searches=3, seeds=1), trouble, STUDIES // 2)
+    assert found["supports"] + found["contradicts"] <= 5 + HALF_MARGIN
+    assert found["coverage"] >= 95 - HALF_MARGIN
