@@ -12,6 +12,7 @@ from scipy import stats
 from benchmarks.equal_cost import (
     FULL,
     HALVED,
+    RUNGS,
     Curves,
     Found,
     correlations,
@@ -54,6 +55,7 @@ def test_rungs_that_foretell_the_end_lose_nothing():
     early, late = np.random.default_rng(0).integers(5, size=(2, 30)).astype(float)  # with ties
     assert spearman(early, late) == pytest.approx(stats.spearmanr(early, late).statistic)
     cell = curves[4, "none"]
+    assert cell.rungs == pytest.approx(cell.final[:, None] - 9 + [1, 3])  # after epochs 1 and 3
     rng, same = np.random.default_rng(3), np.random.default_rng(3)
     drawn = same.integers(27, size=(200, 27))
     assert cell.halved(rng, 27, 200).final == pytest.approx(cell.final[drawn].max(axis=1))
@@ -133,17 +135,24 @@ def test_a_study_that_is_not_of_two_widths_and_two_arms_is_refused():
 
 
 def test_an_arms_correlation_is_the_mean_over_its_widths():
-    found = correlations(curves_of(*tables(noise=3.0), "mixco"), 200)
-    of_arm = found[(found["arm"] == "mixco") & (found["rung"] < 0.2)].set_index("width")
-    assert of_arm.loc[0, "correlation"] == pytest.approx(of_arm.loc[[4, 8], "correlation"].mean())
-    assert of_arm.loc[0, "configurations"] == 54
-    assert (of_arm["low"] < of_arm["correlation"]).all()
-    narrow = of_arm["high"] - of_arm["low"]
-    assert narrow[0] < narrow[[4, 8]].max()
+    curves = curves_of(*tables(noise=3.0), "mixco")
+    found = correlations(curves, 200)
+    cells = [curves[width, "mixco"] for width in (4, 8)]
+    for place, share in enumerate(RUNGS):
+        rows = found[(found["arm"] == "mixco") & (found["rung"] == share)].set_index("width")
+        each = [stats.spearmanr(cell.rungs[:, place], cell.final).statistic for cell in cells]
+        assert rows["correlation"].loc[[4, 8, 0]].tolist() == pytest.approx([*each, np.mean(each)])
+        assert rows["configurations"].loc[[4, 8, 0]].tolist() == [27, 27, 54]
+        assert rows["correlation"].between(rows["low"], rows["high"]).all()
+        spread = rows["high"] - rows["low"]  # of a mean of two independent values
+        assert spread[0] == pytest.approx(np.hypot(spread[4], spread[8]) / 2, rel=0.12)
 
 
 def test_each_width_of_a_study_draws_from_a_measured_one():
     found = Found(np.zeros(1), np.zeros(1))
-    two, five = ({(width, "none"): found for width in range(1, 1 + n)} for n in (2, 5))
-    assert measured_widths(two) == [1, 1, 2, 2]
-    assert measured_widths(five) == [1, 2, 3, 4]
+    two, five = (
+        {(width, arm): found for width in widths for arm in ("none", "mixco")}
+        for widths in ((16, 4), (64, 16, 8, 4, 32))
+    )
+    assert measured_widths(two) == [4, 4, 16, 16]
+    assert measured_widths(five) == [4, 8, 16, 32]
