@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,33 @@ from reports.store.tables import open_store
 from study import lock
 from study.lock import StudyLock, read_owner, running
 from trainables.errors import InputError
+
+ROOT = Path(__file__).parent.parent
+
+
+def python(code: str, results: Path, *before: str) -> subprocess.Popen[str]:
+    """A process that runs Python code on a results folder, perhaps below another command."""
+    return subprocess.Popen(
+        [*before, sys.executable, "-c", code, str(results)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """The next line that the process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+_HOLDS = """
+import sys
+from reports.store.tables import open_store
+from study import lock
+lock.HEARTBEAT_SECONDS = 0.2
+with lock.StudyLock(open_store(sys.argv[1], create=True)):
+    print("held", flush=True)
+    sys.stdin.read()  # until the test ends this process
+"""
 
 
 def test_a_second_driver_is_refused_until_the_first_is_done(tmp_path: Path) -> None:
@@ -31,20 +59,8 @@ def test_a_second_driver_is_refused_until_the_first_is_done(tmp_path: Path) -> N
 
 
 def test_a_killed_driver_does_not_hold_the_lock(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from study.lock import StudyLock\n"
-        "from reports.store.tables import open_store\n"
-        "with StudyLock(open_store(sys.argv[1], create=True)): print('held', flush=True);"
-        " time.sleep(60)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parent.parent,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
+    process = python(_HOLDS, tmp_path)
+    assert line_of(process) == "held"
     store = open_store(tmp_path)
     assert running(store)
     process.kill()
@@ -64,46 +80,47 @@ def test_a_lock_that_could_not_be_deleted_holds_nobody_up(tmp_path: Path) -> Non
         pass
 
 
+_SIX = """
+import os, sys
+from reports.store.tables import open_store
+from study.lock import StudyLock
+store = open_store(sys.argv[1], create=True)
+started, start = os.pipe()
+for _ in range(6):
+    if os.fork() == 0:
+        os.close(start)
+        os.read(started, 1)  # returns once every process has closed `start`
+        try:
+            with StudyLock(store):
+                print("holds", flush=True)
+                sys.stdin.read()  # until all six have had their answer
+        except Exception as error:
+            print(error, flush=True)
+        os._exit(0)
+os.close(start)
+for _ in range(6):
+    os.wait()
+"""
+
+
 def test_of_drivers_started_at_the_same_moment_one_runs(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from study.lock import StudyLock\n"
-        "from reports.store.tables import open_store\n"
-        "from trainables.errors import InputError\n"
-        "store = open_store(sys.argv[1], create=True)\n"
-        "print('ready', flush=True); sys.stdin.readline()\n"
-        "try:\n"
-        "    with StudyLock(store): time.sleep(3)\n"
-        "    print('ran')\n"
-        "except InputError as error: print(error)"
-    )
-    drivers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parent.parent,
-        )
-        for _ in range(6)
-    ]
-    for driver in drivers:
-        assert driver.stdout is not None
-        assert driver.stdout.readline() == "ready\n"
-    for driver in drivers:
-        assert driver.stdin is not None
-        driver.stdin.write("\n")
-        driver.stdin.flush()
-    said = [driver.communicate(timeout=150)[0].strip() for driver in drivers]
-    assert said.count("ran") == 1
+    drivers = python(_SIX, tmp_path)
+    said = [line_of(drivers) for _ in range(6)]
+    drivers.communicate()
+    assert said.count("holds") == 1
     assert sum("another driver runs this study" in line for line in said) == 5
+
+
+def write_owner(results: Path, owner: dict[str, Any]) -> None:
+    """The lock file of another driver, in one piece as a driver writes it."""
+    (results / ".new").write_text(json.dumps(owner))
+    (results / ".new").rename(results / "driver.lock")
 
 
 def owner_elsewhere(tmp_path: Path, clock: float) -> None:
     """A heartbeat of another machine, whose clock is so many seconds ahead of ours."""
     owner = {"token": "t", "host": "elsewhere", "pid": 1, "since": "then", "process_started": 0.0}
-    text = json.dumps({**owner, "heartbeat": time.time() + clock})
-    (tmp_path / ".new").write_text(text)
-    (tmp_path / ".new").rename(tmp_path / "driver.lock")
+    write_owner(tmp_path, {**owner, "heartbeat": time.time() + clock})
 
 
 @pytest.mark.parametrize("clock", [-3600, 0, 3600])
@@ -152,9 +169,7 @@ def test_a_process_id_of_another_namespace_says_nothing(
     owner |= {"pid": 2**22 + 1, "token": "t", "pid_namespace": owner["pid_namespace"] + 1}
 
     def beat() -> None:
-        text = json.dumps({**owner, "heartbeat": time.time()})
-        (tmp_path / ".new").write_text(text)
-        (tmp_path / ".new").rename(tmp_path / "driver.lock")
+        write_owner(tmp_path, {**owner, "heartbeat": time.time()})
 
     beat()
     assert running(store)
@@ -172,24 +187,11 @@ def test_a_live_driver_in_another_process_namespace_keeps_its_lock(
     inside = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
     if shutil.which("unshare") is None or subprocess.run([*inside, "true"]).returncode:
         pytest.skip("unshare is missing, or not permitted here")
-    code = (
-        "import sys, time; from study import lock\n"
-        "from reports.store.tables import open_store\n"
-        "lock.HEARTBEAT_SECONDS = 0.2\n"
-        "with lock.StudyLock(open_store(sys.argv[1], create=True)): print('held', flush=True);"
-        " time.sleep(60)"
-    )
-    driver = subprocess.Popen(
-        [*inside, sys.executable, "-c", code, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parent.parent,
-    )
+    driver = python(_HOLDS, tmp_path, *inside)
     monkeypatch.setattr(lock, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(lock, "STALE_SECONDS", 10.0)
     try:
-        assert driver.stdout is not None
-        assert driver.stdout.readline() == "held\n"
+        assert line_of(driver) == "held"
         store = open_store(tmp_path)
         assert running(store)
         with pytest.raises(InputError, match="another driver runs this study"), StudyLock(store):
