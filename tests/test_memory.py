@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -19,7 +20,7 @@ from trainables.errors import InputError
 from trainables.trial import Trial
 
 STEP = """
-import json, resource, sys
+import json, os, resource, sys
 from pathlib import Path
 import torch
 from trainables.device import memory
@@ -29,30 +30,26 @@ from trainables.trial import Trial
 
 torch.set_num_threads(1)
 config = TrialConfig(
-    dataset="digits", image_size=16, encoder="resnet10", width=16, batch_size=1024, epochs=1,
+    dataset="digits", image_size=16, encoder="resnet10", width=16, batch_size=512, epochs=1,
     knn_every=0, precision="fp32", compile="off",
 )
 trial = Trial(config, split="validation", data_dir=Path(sys.argv[1]))
 trial.pretraining.steps_per_epoch = 1
-before = trial.runtime.peak_memory()
-if len(sys.argv) > 2:
+if os.fork() == 0:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]), -1))
+    resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20), -1))
     try:
         trial.advance()
     except InputError as error:
-        print(error)
-else:
-    trial.pretraining.advance()
-    needed = memory.needed(trial.config, trial.data, trial.runtime)
-    print(json.dumps([sum(needed.values()), trial.runtime.peak_memory() - before]))
+        print(json.dumps(str(error)), flush=True)
+    finally:
+        os._exit(0)
+os.wait()
+before = trial.runtime.peak_memory()
+trial.pretraining.advance()
+needed = memory.needed(trial.config, trial.data, trial.runtime)
+print(json.dumps([sum(needed.values()), trial.runtime.peak_memory() - before]))
 """
-
-
-def step(data_dir: Path, *arguments: str) -> str:
-    """One real step in a process of its own, whose memory nothing else has touched."""
-    command = [sys.executable, "-c", STEP, str(data_dir), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +57,34 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-def test_a_real_step_takes_what_is_needed_and_not_much_more(data_dir: Path) -> None:
-    needed, taken = json.loads(step(data_dir))
-    assert needed <= taken <= 2 * needed
+class Steps(NamedTuple):
+    """What became of the same step with too little memory and with enough."""
+
+    said: str
+    needed: int
+    taken: int
 
 
-def test_a_step_that_runs_out_of_memory_says_what_it_needs(data_dir: Path) -> None:
-    said = step(data_dir, str(64 << 20))
+@pytest.fixture(scope="module")
+def steps(data_dir: Path) -> Steps:
+    """Two real steps, each in a process of its own, whose memory nothing else has touched."""
+    command = [sys.executable, "-c", STEP, str(data_dir)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    said, (needed, taken) = map(json.loads, done.stdout.splitlines())
+    return Steps(said, needed, taken)
+
+
+def test_a_real_step_takes_what_is_needed_and_not_much_more(steps: Steps) -> None:
+    assert steps.needed <= steps.taken <= 2 * steps.needed
+
+
+def test_a_step_that_runs_out_of_memory_says_what_it_needs(steps: Steps) -> None:
     assert re.match(
         r"memory: ran out on this machine; the trial needs at least [1-9][\d.]+ MiB "
         r"\(activations [1-9][\d.]+ MiB, ",
-        said,
-    ), said
-    assert said.count("\n") == 1
+        steps.said,
+    ), steps.said
+    assert "\n" not in steps.said
 
 
 def test_a_trial_that_can_never_fit_is_refused_before_it_is_built(data_dir: Path) -> None:
