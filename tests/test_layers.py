@@ -6,6 +6,7 @@ import ast
 import graphlib
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,22 @@ def module_name(path: Path) -> str:
 FILES = {module_name(path): path for package in OWN for path in (ROOT / package).rglob("*.py")}
 
 
-def imports(path: Path) -> set[str]:
-    """Every module that the file imports, at its top or within a function, by its full name."""
+def parts(node: ast.AST, loading: bool) -> Iterator[ast.AST]:
+    """The node and all below it; if ``loading``, only what runs as the file is loaded."""
+    yield node
+    below: Iterable[ast.AST] = ast.iter_child_nodes(node)
+    if loading and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        return
+    if loading and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        below = node.orelse
+    for child in below:
+        yield from parts(child, loading)
+
+
+def imports(path: Path, loading: bool = False) -> set[str]:
+    """Every module that the file imports, by its full name; if ``loading``, when it is loaded."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in parts(ast.parse(path.read_text()), loading):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -56,19 +69,27 @@ def test_no_module_imports_itself_through_others() -> None:
     tuple(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the circle
 
 
+USES_RAY = {name for name, path in FILES.items() if str(path.relative_to(ROOT)).startswith(RAY)}
+
+
 def test_ray_is_imported_only_where_trials_are_launched() -> None:
     users = {
-        str(path.relative_to(ROOT))
-        for path in FILES.values()
-        if any(name.split(".")[0] == "ray" for name in imports(path))
+        name
+        for name, path in FILES.items()
+        if any(imported.split(".")[0] == "ray" for imported in imports(path))
     }
-    assert not [user for user in users if not user.startswith(RAY)]
+    assert users
+    assert users <= USES_RAY
 
 
+def test_what_uses_ray_is_imported_only_when_it_is_called() -> None:
+    for name in FILES.keys() - USES_RAY:
+        assert not imports(FILES[name], loading=True) & USES_RAY, name
+
+
+@pytest.mark.slow
 def test_the_core_the_store_and_the_reports_work_without_ray() -> None:
-    modules = sorted(
-        name for name, path in FILES.items() if not str(path.relative_to(ROOT)).startswith(RAY)
-    )
+    """Every other module can be loaded; importing them all takes a while."""
     code = f"""
 import importlib, sys
 class NoRay:
@@ -76,7 +97,7 @@ class NoRay:
         if name.split('.')[0] == 'ray':
             raise ModuleNotFoundError(f'blocked: {{name}}')
 sys.meta_path.insert(0, NoRay())
-for name in {modules!r}:
+for name in {sorted(FILES.keys() - USES_RAY)!r}:
     importlib.import_module(name)
 assert 'ray' not in sys.modules
 """
