@@ -73,6 +73,22 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
+@pytest.fixture(scope="module")
+def url(store: Store) -> Iterator[str]:
+    """Where `mixco study dashboard` serves the study; a Ctrl-C must end it without an error."""
+    command = [sys.executable, "-m", "study.commands.main", "study", "dashboard", store.name]
+    process = subprocess.Popen(
+        [*command, "--port", "0"],
+        stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[0]
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
 def test_each_cell_is_an_optuna_study_of_its_tune_trials(store: Store) -> None:
     storage = cell_studies(store)
     rows = store.read("trials").set_index("trial_id")
@@ -157,29 +173,6 @@ def test_a_damaged_row_is_named_in_one_line(store: Store, tmp_path: Path) -> Non
     provenance.write(damaged, spec)
     with pytest.raises(InputError, match=rf"trial {row['trial_id']} is damaged"):
         cell_studies(damaged)
-
-
-@pytest.fixture
-def url(store: Store) -> Iterator[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "study.commands.main",
-        "study",
-        "dashboard",
-        store.name,
-        "--port",
-        "0",
-    ]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
-    )
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[0]
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
 
 
 @pytest.mark.browser
