@@ -10,6 +10,7 @@ import pytest
 
 from reports.findings import find
 from reports.output.charts import charts_of
+from reports.output.figures.gain import gain_figure
 from reports.statistics.capacity import with_capacity
 from reports.statistics.decision import decide
 from reports.statistics.gain import pairs
@@ -70,7 +71,10 @@ def test_a_report_names_its_encoders_in_words_and_figures() -> None:
     (headline,) = found.sentences.headlines
     assert "4 encoders" in headline
     assert "width" not in headline
-    text = str(charts_of(found)["gain"])
+    gains = gain_figure(
+        found.gains.table, found.gains.pairs, found.trends.lines, found.tuning.chosen
+    )
+    text = str(gains.to_dict(validate=False))
     assert all(f"'size': '{name}'" in text for name in ("test_vit", "resnet10", "convnext_atto"))
     by_flops = find(renamed(trials, MIXED), measure="flops")
     assert "per doubling of the FLOPs" in by_flops.sentences.headlines[0]

@@ -81,7 +81,7 @@ def drive(
         store.append(row)
         agenda.record(row)
         limit -= 1
-        if limit:  # else it is killed between the trial and the look
+        if limit:  # at 0 the driver is killed between the trial and the look
             take_look(agenda, store, said.append)
     return said
 
