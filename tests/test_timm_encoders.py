@@ -128,7 +128,7 @@ def test_a_trial_continues_bit_for_bit(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
 
 
-@pytest.mark.parametrize("name", [SMALL[0], SMALL[2]])
+@pytest.mark.parametrize("name", [pytest.param(SMALL[0], marks=pytest.mark.slow), SMALL[2]])
 def test_an_export_loads_into_timm(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
