@@ -60,7 +60,10 @@ def prepare(
     allocator: bool = True,
     fused: bool = True,
 ) -> Pretraining:
-    """A trial's training on ``images``, with or without three of its ingredients."""
+    """A trial's training on ``images``, with or without three of its ingredients.
+
+    An ingredient that is left out is missing in the whole process from then on.
+    """
     if not fused:
         batch_norm.is_available = lambda: False
     if not allocator:

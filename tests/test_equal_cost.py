@@ -12,19 +12,14 @@ from scipy import stats
 from benchmarks.equal_cost import (
     FULL,
     HALVED,
-    RUNGS,
-    Curves,
-    Found,
-    correlations,
     course_of,
-    curves_of,
     draw_study,
     measured_widths,
     pool_of,
-    spearman,
     trials_of,
     verdicts,
 )
+from benchmarks.learning_curves import RUNGS, Curves, Found, correlations, curves_of, spearman
 from trainables.errors import InputError
 
 
