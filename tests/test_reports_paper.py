@@ -14,7 +14,7 @@ import vl_convert
 from reports.output.figures.search import search_figure
 from reports.output.figures.style import round_ticks, styled
 from reports.output.latex import TEXT_POINTS, latex
-from reports.output.paper_size import in_points, paper_svg
+from reports.output.paper_figures import in_points, paper_svg
 from reports.output.paper_tables import PAPER, Columns
 from reports.output.tables import write_tables
 

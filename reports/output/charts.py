@@ -14,7 +14,7 @@ from reports.output.figures.equivalence import equivalence_figure
 from reports.output.figures.gain import comparison_figure, gain_figure
 from reports.output.figures.search import hyperparameter_figure, search_figure
 from reports.output.figures.style import styled
-from reports.output.paper_size import in_points, paper_svg
+from reports.output.paper_figures import in_points, paper_svg
 from trainables.atomic_write import atomic_write
 
 
@@ -53,7 +53,7 @@ def charts_of(findings: Findings, other: Findings | None = None) -> dict[str, An
 
 
 def write_figures(charts: dict[str, Any], folder: Path) -> None:
-    """Write every figure as NAME.svg, NAME.pdf and NAME.png, in the sizes of a paper."""
+    """Write every figure as NAME.svg, NAME.pdf and NAME.png, as wide as a paper needs it."""
     for name, spec in charts.items():
         svg = paper_svg(spec)
         atomic_write(folder / f"{name}.svg", svg.encode())

@@ -1,8 +1,8 @@
-"""Figures in the sizes of a paper, where they stand without being scaled.
+"""Figures for a paper, which includes them without scaling them.
 
-A figure of one panel fits a column, one of several panels fits the width of the text. Text is 8 to
-9 points high at that size, as in a paper. Sizes are those of common two-column styles (ICML, CVPR:
-a column of 3.25 inches, a text of 6.75 or more).
+A figure of one panel is as wide as a column, one of several panels as wide as the text of a page.
+Letters are 8 to 9 points high, as in the text of a paper. The widths are those of common two-column
+styles (ICML, CVPR: a column of 3.25 inches, a text of 6.75 or more).
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ TEXT_INCHES = 6.75
 _PIXELS = 96
 """Of an inch, in SVG and CSS."""
 _HEIGHT = 150
+"""Of a panel, pixels."""
 _NARROWEST = 110
-"""Pixels of a panel at least, however wide its legend is."""
+"""Least width of a panel in pixels, however wide its legend is."""
+_BESIDE_PANEL = 50
+"""Pixels for the axis of a panel, a first guess."""
 _SMALL, _LARGE = 11, 12
-"""Pixels: 8.25 and 9 points."""
+"""Heights of letters in pixels: 8.25 and 9 points."""
 
 
 def paper_svg(spec: dict[str, Any]) -> str:
@@ -37,7 +40,7 @@ def paper_svg(spec: dict[str, Any]) -> str:
     columns = 1 if panels == 1 else min(spec["columns"], 3)
     room = _PIXELS * (COLUMN_INCHES if columns == 1 else TEXT_INCHES)
     spec["columns"] = columns
-    spec["spec"] |= {"width": room / columns - 50, "height": _HEIGHT}
+    spec["spec"] |= {"width": room / columns - _BESIDE_PANEL, "height": _HEIGHT}
     config = spec["config"]
     config["axis"] |= {"labelFontSize": _SMALL, "titleFontSize": _LARGE}
     config["header"] |= {"labelFontSize": _LARGE}
@@ -50,7 +53,7 @@ def paper_svg(spec: dict[str, Any]) -> str:
 
 
 def in_points(svg: str) -> str:
-    """The figure with its size in points, for a writer of PDF that takes pixels for points."""
+    """The figure with width and height in points: the writer of PDF takes a pixel for a point."""
 
     def scaled(match: re.Match[str]) -> str:
         return f'{match[1]}="{float(match[2]) * 72 / _PIXELS:g}"'
