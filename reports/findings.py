@@ -11,8 +11,8 @@ import pandas as pd
 from reports.output.sentences.control import control_words
 from reports.output.sentences.equivalence import equivalence_words
 from reports.output.sentences.fixed_recipe import recipe_words
-from reports.output.sentences.limits import batch_words, ceiling_words, limits, method_words
-from reports.output.sentences.looks import extension, look_words
+from reports.output.sentences.limits import ceiling_words, limits, method_words
+from reports.output.sentences.looks import batch_words, extension, look_words
 from reports.output.sentences.per_image import image_words
 from reports.output.sentences.records import mixed_words, partial
 from reports.output.sentences.tuning import compute_match, fairness_words

@@ -113,7 +113,7 @@ def draw_lines(truth: Truth, trouble: Trouble, rng: np.random.Generator) -> list
 
 def judge(lines: list[Line], brief: bool = True) -> dict[str, Any]:
     """The mean trend of the lines of the only arm, as `pooled_trend` has it, with its verdict."""
-    lines = [line for line in lines if len(line.sizes) > 1]
+    lines = [line for line in lines if len(line.capacities) > 1]
     return judge_trends([trend_of(lines, lines, brief)])[0]
 
 
@@ -265,11 +265,11 @@ def pooled_coverage(
         own = truth.slope + rng.normal(0, spread, len(truth.datasets))
         slope_of = dict(zip(truth.datasets, own, strict=True))
         lines = [
-            replace(line, scores=line.scores + slope_of[line.dataset] * np.log2(line.sizes))
+            replace(line, scores=line.scores + slope_of[line.dataset] * np.log2(line.capacities))
             for line in draw_lines(truth, plain(truth), rng)
         ]
         row = judge(lines)
-        slopes = [line.scores @ contrast(line.sizes) for line in lines]
+        slopes = [line.scores @ contrast(line.capacities) for line in lines]
         counts["pooled"] += held((row["low"], row["high"]), float(own.mean()))
         counts["data sets like these"] += held(over_datasets(lines).interval(), truth.slope)
         counts["hierarchical bootstrap"] += held(bootstrap_lines(slopes, rng, 499), truth.slope)

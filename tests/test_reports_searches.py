@@ -132,6 +132,11 @@ def test_a_lost_pair_leaves_its_cell_alone_and_a_lost_search_leaves_the_others(t
     assert (fewer["searches"], fewer["lost"]) == (3, 0)
 
 
+def test_lost_searches_are_counted_in_words(table):
+    lost = table[~((table["search"] == 2) & (table["width"] == 8))]
+    assert "2 searches of cells are missing" in " ".join(words(lost))
+
+
 def test_a_line_that_was_searched_once_is_judged_by_its_seeds_and_left_out_of_the_mean(table):
     mixed = table[(table["method"] == "moco") | (table["search"] == 0)]
     rows = trend_table(mixed).set_index("method")

@@ -13,7 +13,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from reports.findings import find
-from reports.output.sentences.limits import batch_words, limits, method_words
+from reports.output.sentences.limits import limits, method_words
+from reports.output.sentences.looks import batch_words
 from reports.output.sentences.verdict import headline
 from reports.statistics import aggregates, trend
 from reports.statistics.batches import seed_batches
@@ -22,8 +23,9 @@ from reports.statistics.gain import gain_from_pairs, pairs
 from reports.statistics.hierarchy import mixed_model
 from reports.statistics.intervals import ALPHA, expanded_level
 from reports.statistics.lines import lines_of, unit_slopes
+from reports.statistics.new_study import seeds_needed, widths_needed
 from reports.statistics.pooled import pooled_trend
-from reports.statistics.power import detectable_slope, seeds_needed, widths_needed
+from reports.statistics.power import detectable_slope
 from reports.statistics.selection import select
 from reports.statistics.shape import monotone_p
 from reports.statistics.slope import over_units, pooled_scatter
@@ -99,7 +101,7 @@ def test_a_missing_pair_is_left_out_of_its_cell_alone(table):
 def weighted(frame: pd.DataFrame):
     """One line, and its slope as weights."""
     lines = lines_of([by_unit(frame)])
-    x = np.log2(lines[0].sizes)
+    x = np.log2(lines[0].capacities)
     return lines, [(x - x.mean()) / np.sum((x - x.mean()) ** 2)]
 
 
@@ -325,7 +327,7 @@ def test_seeds_needed_are_the_fewest_whose_detectable_slope_is_small_enough():
 def test_widths_needed_show_the_slope_through_their_scatter():
     slope, scatter, span = -0.15, 0.3, 6.0
     rng = np.random.default_rng(0)
-    found = int(widths_needed(slope, scatter, span, 3, 1, together=True, alpha=0.05))
+    found = int(widths_needed(slope, scatter, span, 3, 1, alpha=0.05))
     power = {}
     for count in (found - 1, found):
         x = np.linspace(0, span, count)

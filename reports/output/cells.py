@@ -26,7 +26,7 @@ def cell(row: Mapping[Any, Any], kind: str) -> str:
         case "factors":
             return numbers.factor_span(*values)
         case "width":
-            return f"{values[0]:.0f}" if values[0] else "–"  # an encoder that comes in one size
+            return f"{values[0]:.0f}" if values[0] else "–"  # a model of timm has none
         case "p":
             return numbers.probability(float(values[0]))
         case "signed":

@@ -20,7 +20,7 @@ def span(low: float, high: float, digits: int = 2) -> str:
 
 
 def factor_span(low: float, high: float) -> str:
-    """An interval of factors; an end outside the measured sizes is given in words."""
+    """An interval of factors; an end outside the measured range is given in words."""
     if math.isnan(low) or math.isnan(high):
         return "no interval"
     left = f"{low:.2f}" if low > 0 else "below the range"
@@ -35,15 +35,12 @@ def probability(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
 
 
-def needed(count: float) -> str:
-    """How many seeds or widths a verdict would take, as text."""
-    if math.isnan(count):
-        return ""
-    return f"about {int(count)}" if math.isfinite(count) else "more than 1,000"
-
-
 def counted(number: float, noun: str) -> str:
-    """A number with its noun, in the plural where it is not one."""
+    """A number with its noun, in the plural where it is not one.
+
+    >>> counted(2, "search"), counted(1, "pair")
+    ('2 searches', '1 pair')
+    """
     plural = "es" if noun.endswith(("ch", "ss")) else "s"
     return f"{int(number)} {noun}" + ("" if number == 1 else plural)
 

@@ -11,8 +11,11 @@ from reports.statistics.intervals import ALPHA
 from reports.statistics.selection import LINE
 from reports.statistics.units import by_unit
 
+_RESAMPLES = 2000
+"""Fewer than elsewhere: a draw takes all pairs of two samples of a problem."""
 
-def aggregates(pairs: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:
+
+def aggregates(pairs: pd.DataFrame) -> pd.DataFrame:
     """Interquartile mean of the gain and probability of improvement, for each method and arm.
 
     After Agarwal et al. 2021 ("Deep RL at the Edge of the Statistical Precipice"): the mean of the
@@ -35,7 +38,7 @@ def aggregates(pairs: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:
             without = problem["baseline"].to_numpy(float)
             n = len(problem)
             # The first row is the sample itself.
-            drawn = np.vstack([np.arange(n), rng.integers(n, size=(resamples, n))])
+            drawn = np.vstack([np.arange(n), rng.integers(n, size=(_RESAMPLES, n))])
             gains.append((with_arm - without)[drawn])
             better = with_arm[:, None] > without[None, :]
             score = better + 0.5 * (with_arm[:, None] == without[None, :])

@@ -16,9 +16,9 @@ from reports.statistics.lines_rule import Lines, labels_on, line_names
 from trainables.data.naming import short_name
 
 SIZE = ["encoder", "width"]
-"""The columns that name an encoder of a line."""
+"""The columns that hold a size: which encoder, at which width (`lines_rule.Size`)."""
 OF_SIZE = ["size", "capacity", "measure"]
-"""The columns that `with_capacity` adds to say what an encoder is called and how large it is."""
+"""The columns that `with_capacity` adds to say what a size is called and what its capacity is."""
 Measure = Literal["parameters", "flops"]
 """What capacity is."""
 MEASURES: dict[Measure, str] = {"parameters": "parameters", "flops": "FLOPs"}
@@ -39,9 +39,9 @@ def with_capacity(
 ) -> pd.DataFrame:
     """``trials`` with the columns that statistics of capacity need.
 
-    These are ``line`` (its name), ``size`` (what names the encoder on its line, such as "width 16"
-    or "resnet34"), ``capacity`` (a number) and ``measure`` (`MEASURES`). Data sets get their short
-    names.
+    These are ``line`` (its name), ``size`` (what the size is called on its line, such as "width 16"
+    or "resnet34"), ``capacity`` (a number; NaN where it was not recorded) and ``measure``
+    (`MEASURES`). Data sets get their short names.
 
     Raises:
         InputError: an encoder of the results is in none of the groups of ``lines``.
@@ -59,11 +59,11 @@ def with_capacity(
     )
 
 
-def kind_of(sizes: Iterable[str]) -> Literal["width", "encoder"]:
-    """What encoders with these names are called: "width" where only widths differ."""
-    return "width" if all(size.startswith("width ") for size in sizes) else "encoder"
+def kind_of(names: Iterable[str]) -> Literal["width", "encoder"]:
+    """What encoders with these names (column ``size``) are: "width" where only widths differ."""
+    return "width" if all(name.startswith("width ") for name in names) else "encoder"
 
 
-def sizes_on(frame: pd.DataFrame) -> int:
+def encoders_on(frame: pd.DataFrame) -> int:
     """Number of distinct encoders in the rows of a line."""
     return len(frame[SIZE].drop_duplicates())

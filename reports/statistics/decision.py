@@ -121,11 +121,11 @@ def whole_searches(trials: pd.DataFrame) -> list[int]:
     for search in sorted(set(trials["search"].tolist())):
         rows = trials[trials["search"] == search]
         tune = rows[rows["phase"] == TUNE]
-        sizes = tune.groupby(CELL).size()
+        tried = tune.groupby(CELL).size()
         complete = tune[tune["status"] == COMPLETE]
         seeds = rows[rows["phase"] == CONFIRM].groupby(CELL)["seed"].nunique()
         ended = set(seeds[seeds == seeds.max()].index)
-        ended |= set(sizes[sizes == sizes.max()].index) - _cells(complete)
+        ended |= set(tried[tried == tried.max()].index) - _cells(complete)
         if names <= ended:
             whole.append(search)
     return whole

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from reports.statistics.intervals import LEVEL, ROUNDING
+from reports.statistics.intervals import LEVEL, ROUNDING, t_quantile
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Estimate:
         """Student's interval; NaN without an error."""
         if not self.has_error:
             return math.nan, math.nan
-        half = float(stats.t.ppf(0.5 + level / 2, self.freedom)) * self.error
+        half = t_quantile(self.freedom, level) * self.error
         return self.value - half, self.value + half
 
     def p(self) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.statistics.capacity import SIZE, sizes_on
+from reports.statistics.capacity import SIZE, encoders_on
 from reports.statistics.gain import WIDTH
 from reports.statistics.intervals import t_interval
 from reports.statistics.lines import contrast
@@ -63,10 +63,10 @@ def fixed_recipe(pairs: pd.DataFrame, trials: pd.DataFrame) -> FixedRecipe:
     ]
     slopes = [
         dict(zip(LINE_ARM, key, strict=True))
-        | {"measure": group["measure"].iloc[0], "widths": sizes_on(group)}
+        | {"measure": group["measure"].iloc[0], "widths": encoders_on(group)}
         | _summary({name: _slopes(group, name) for name in VALUES})
         for key, group in found.groupby(LINE_ARM, sort=True)
-        if sizes_on(group) > 1
+        if encoders_on(group) > 1
     ]
     return FixedRecipe(
         pd.DataFrame(gains, columns=[*WIDTH, "parameters", "searches", *_COLUMNS]),
@@ -75,7 +75,7 @@ def fixed_recipe(pairs: pd.DataFrame, trials: pd.DataFrame) -> FixedRecipe:
 
 
 def _by_search(pairs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """One row for each search of a width with an arm: the four values, and its size."""
+    """One row for each search of a width with an arm: the four values, and the capacity."""
     key = [*_SEARCH, "arm", "parameters", "capacity", "measure"]
     tuned = pairs.groupby(key, as_index=False).agg(tuned=("gain", "mean"))
     searches = _searches(trials)
@@ -106,8 +106,8 @@ def _searches(trials: pd.DataFrame) -> pd.DataFrame:
 def _slopes(group: pd.DataFrame, name: str) -> np.ndarray:
     """The slope of each search that has every width of the line."""
     values = group.pivot_table(index="search", columns=["capacity", *SIZE], values=name)
-    sizes = values.columns.get_level_values("capacity").to_numpy(float)
-    return values.dropna().to_numpy(float) @ contrast(sizes)
+    capacities = values.columns.get_level_values("capacity").to_numpy(float)
+    return values.dropna().to_numpy(float) @ contrast(capacities)
 
 
 def _summary(values: dict[str, np.ndarray]) -> dict[str, object]:

@@ -10,36 +10,33 @@ import pandas as pd
 from statsmodels.regression.mixed_linear_model import MixedLM
 
 from reports.statistics.estimate import Estimate
-from reports.statistics.intervals import LEVEL, Floats
+from reports.statistics.intervals import LEVEL, RESAMPLES, Floats
 from reports.statistics.lines import unit_slopes
 from reports.statistics.selection import LINE
 from reports.statistics.units import UNIT, by_unit
 
-RESAMPLES = 9999
 
-
-def hierarchical_bootstrap(
-    lines: list[pd.DataFrame], value: str = "gain", resamples: int = RESAMPLES
-) -> tuple[float, float]:
-    """Percentile interval of the mean slope, from resampled lines and resampled units in each line.
+def hierarchical_bootstrap(lines: list[pd.DataFrame]) -> tuple[float, float]:
+    """Percentile interval of the mean slope of the gain: lines and their units are resampled.
 
     The interval is too narrow with few lines or units (docs/statistics.md), so no verdict uses it.
 
     Args:
         lines: of `units.by_unit`.
-        value: the column of the values.
-        resamples: number of draws.
+
+    Returns:
+        Points per doubling; NaN where no line has two units.
     """
-    slopes = [s for s in (unit_slopes(line, value) for line in lines) if len(s)]
+    slopes = [s for s in map(unit_slopes, lines) if len(s)]
     if not slopes or max(map(len, slopes)) < 2:
         return math.nan, math.nan
-    return bootstrap_lines(slopes, np.random.default_rng(0), resamples)
+    return bootstrap_lines(slopes, np.random.default_rng(0))
 
 
 def bootstrap_lines(
     slopes: list[Floats], rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """`hierarchical_bootstrap` from ``slopes``: an array for each line, a value for each unit."""
+    """`hierarchical_bootstrap` from the slopes of each line (units,)."""
     k = len(slopes)
     # If a line is drawn twice, each copy resamples its seeds separately.
     means = np.stack(
@@ -52,8 +49,8 @@ def bootstrap_lines(
     return float(low), float(high)
 
 
-def mixed_model(pairs: pd.DataFrame, value: str = "gain") -> Estimate:
-    """Slope of ``value`` over log2(parameters) in a linear mixed model, fitted by REML.
+def mixed_model(pairs: pd.DataFrame) -> Estimate:
+    """Slope of the gain over log2(capacity) in a linear mixed model, fitted by REML.
 
     Each line has its own intercept and, with three lines or more, its own slope. Each width of a
     line has a random effect, because its search may have found a better or worse configuration than
@@ -62,13 +59,15 @@ def mixed_model(pairs: pd.DataFrame, value: str = "gain") -> Estimate:
 
     Args:
         pairs: of `units.by_unit`.
-        value: the column of the values.
+
+    Returns:
+        Points per doubling; NaN where there are fewer than three capacities, one unit, no line of
+        two encoders, or no solution.
     """
     data = pairs.assign(
         line=pairs[LINE].astype(str).agg("/".join, axis=1),
         doublings=np.log2(pairs["capacity"].astype(float)),
-        value=pairs[value],
-    ).dropna(subset=["value"])
+    ).dropna(subset=["gain"])
     data["doublings"] -= data["doublings"].mean()
     longest = data.groupby("line")["capacity"].nunique().max() if len(data) else 0
     if data["capacity"].nunique() < 3 or longest < 2 or data[UNIT].nunique() < 2:
@@ -78,7 +77,7 @@ def mixed_model(pairs: pd.DataFrame, value: str = "gain") -> Estimate:
         warnings.simplefilter("ignore")
         try:
             model = MixedLM.from_formula(
-                "value ~ doublings",
+                "gain ~ doublings",
                 data,
                 groups="line",
                 re_formula="~doublings" if slopes else "1",

@@ -12,6 +12,8 @@ from reports.statistics.selection import CELL, best_tune_trials, with_keys
 from reports.store.schema import COMPLETE, TUNE
 from trainables.config import Role, fields_with
 
+FEWEST_FOR_IMPORTANCE = 8
+"""Complete trials of a cell: fewer say little about any hyperparameter."""
 _OWN = "own_parameters."
 
 
@@ -68,11 +70,11 @@ def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
     return kept.sort_values([*SEARCH, "hyperparameter"])[columns].reset_index(drop=True)
 
 
-def importance_table(trials: pd.DataFrame, fewest: int = 8) -> pd.DataFrame:
+def importance_table(trials: pd.DataFrame) -> pd.DataFrame:
     """How much of the variance of accuracy each searched hyperparameter explains, for each cell.
 
     Source: Optuna's PED-ANOVA (Watanabe et al. 2023), on the complete tune trials of all searches.
-    A cell with fewer than ``fewest`` complete trials gets no rows.
+    A cell with fewer than `FEWEST_FOR_IMPORTANCE` complete trials gets no rows.
 
     Returns:
         The columns of the cell, ``hyperparameter`` and ``importance`` (0 to 1; a cell's sum is 1).
@@ -84,7 +86,7 @@ def importance_table(trials: pd.DataFrame, fewest: int = 8) -> pd.DataFrame:
     rows = []
     for (_, *key), cell in tune.groupby(["study", *CELL], sort=True):
         varied = [name for name in names if cell[name].nunique() > 1]
-        if len(cell) < fewest or not varied:
+        if len(cell) < FEWEST_FOR_IMPORTANCE or not varied:
             continue
         study = _study(cell, varied)
         with warnings.catch_warnings():

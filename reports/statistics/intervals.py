@@ -22,11 +22,20 @@ SMALLEST_BOOTSTRAP = 10
 
 A resample's mean never leaves the range of the values. With three values that range holds the true
 mean in only 75 % of samples; with six, the expanded BCa interval holds it in only 92 %."""
+RESAMPLES = 9999
+"""Draws of a bootstrap or of a random test."""
 EXACT_SIGN_FLIPS = 13
+"""Up to this number of values the sign-flip test tries all signs; 2^14 would be more than the draws
+of a random test."""
 
 
-def t_interval(values: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """Student's interval for the mean of ``values`` (n,).
+def t_quantile(freedom: float, level: float = LEVEL) -> float:
+    """Half the width of Student's two-sided interval, in standard errors."""
+    return float(stats.t.ppf(0.5 + level / 2, freedom))
+
+
+def t_interval(values: Floats) -> tuple[float, float]:
+    """Student's 95 % interval for the mean of ``values`` (n,).
 
     NaN if there are fewer than two values or all are equal: an interval of width zero would claim
     that the mean is known exactly.
@@ -34,27 +43,24 @@ def t_interval(values: Floats, level: float = LEVEL) -> tuple[float, float]:
     n = len(values)
     if n < 2 or np.ptp(values) < ROUNDING:
         return math.nan, math.nan
-    half = stats.t.ppf(0.5 + level / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n)
+    half = t_quantile(n - 1) * float(np.std(values, ddof=1)) / math.sqrt(n)
     mean = float(np.mean(values))
-    return mean - float(half), mean + float(half)
+    return mean - half, mean + half
 
 
-def expanded_level(n: int, level: float = LEVEL) -> float:
-    """The level at which a percentile interval of n values is as wide as Student's.
+def expanded_level(n: int) -> float:
+    """The level at which a percentile interval of n values is as wide as Student's at `LEVEL`.
 
     The spread of resamples is too small by sqrt((n-1)/n) and normal instead of t-distributed. The
     tails alpha/2 therefore become Phi(-sqrt(n/(n-1)) t_(1-alpha/2, n-1)).
 
     Source: Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5.3.
     """
-    quantile = stats.t.ppf(0.5 + level / 2, n - 1)
-    return 1 - 2 * float(stats.norm.cdf(-math.sqrt(n / (n - 1)) * quantile))
+    return 1 - 2 * float(stats.norm.cdf(-math.sqrt(n / (n - 1)) * t_quantile(n - 1)))
 
 
-def bca_interval(
-    values: Floats, level: float = LEVEL, resamples: int = 9999
-) -> tuple[float, float]:
-    """BCa bootstrap interval for the mean, at the expanded level.
+def bca_interval(values: Floats, resamples: int = RESAMPLES) -> tuple[float, float]:
+    """BCa bootstrap interval for the mean of ``values`` (n,), at `expanded_level`.
 
     NaN if the values are equal or fewer than `SMALLEST_BOOTSTRAP`. Source: Efron 1987; scipy's
     implementation, with a fixed seed so that a report repeats exactly.
@@ -67,7 +73,7 @@ def bca_interval(
         result = stats.bootstrap(
             (values,),
             np.mean,
-            confidence_level=expanded_level(n, level),
+            confidence_level=expanded_level(n),
             n_resamples=resamples,
             method="BCa",
             rng=np.random.default_rng(0),
@@ -76,10 +82,10 @@ def bca_interval(
 
 
 def sign_flip_p(values: Floats) -> float:
-    """Two-sided p-value of the hypothesis that the mean is zero, by flipping signs.
+    """Two-sided p-value of the hypothesis that the mean of ``values`` (n,) is zero.
 
-    All 2^n sign flips are tried up to n = 13, random ones above. The test is exact if the values
-    are symmetric about zero. The smallest possible p-value is 2 / 2^n.
+    All 2^n sign flips are tried up to n = `EXACT_SIGN_FLIPS`, random ones above. The test is exact
+    if the values are symmetric about zero. NaN below two values.
     """
     n = len(values)
     if n < 2:
@@ -89,7 +95,7 @@ def sign_flip_p(values: Floats) -> float:
         np.mean,
         vectorized=True,
         permutation_type="samples",
-        n_resamples=np.inf if n <= EXACT_SIGN_FLIPS else 9999,
+        n_resamples=np.inf if n <= EXACT_SIGN_FLIPS else RESAMPLES,
         rng=np.random.default_rng(0),
     )
     return float(result.pvalue)

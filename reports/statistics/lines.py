@@ -1,4 +1,4 @@
-"""Lines as arrays: the values of paired trials by unit and by size of the encoder."""
+"""Lines as arrays: the values of paired trials by unit and by encoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from reports.statistics.capacity import SIZE, kind_of
+from reports.statistics.capacity import SIZE
 from reports.statistics.intervals import Floats
 from reports.statistics.units import REPEATED, UNIT
 
@@ -20,8 +20,8 @@ class Line:
     Attributes:
         dataset: name of the data set.
         names: what names each encoder, such as "width 16" or "resnet34".
-        sizes: capacities of the encoders, ascending (sizes,).
-        scores: (units, sizes), NaN where a unit has no pair. Lines that were made together have
+        capacities: of the encoders, ascending (encoders,).
+        scores: (units, encoders), NaN where a unit has no pair. Lines that were made together have
             the same units in the same rows, since lines share them.
         seeds_of_search: confirm seeds of each search, where a unit is a search; None where the line
             was searched once and a unit is a seed (`units.by_unit`).
@@ -29,7 +29,7 @@ class Line:
 
     dataset: str
     names: tuple[str, ...]
-    sizes: Floats
+    capacities: Floats
     scores: Floats
     seeds_of_search: int | None = None
     measure: str = "parameters"
@@ -42,17 +42,17 @@ class Line:
 
     @property
     def means(self) -> Floats:
-        """Mean over the units that are there, for each size."""
+        """Mean over the units that are there, for each encoder (encoders,)."""
         return np.asarray(np.nanmean(self.scores, axis=0))
 
     @property
     def units(self) -> int:
-        """Units that have a value at any size."""
+        """Units that have a value at any encoder."""
         return int((~np.isnan(self.scores)).any(axis=1).sum())
 
     @property
     def searches(self) -> int:
-        """Searches that have a pair at any size."""
+        """Searches that have a pair at any encoder."""
         return self.units if self.repeated else 1
 
     @property
@@ -66,18 +66,13 @@ class Line:
         units = ~np.isnan(self.scores).all(axis=1)
         return int(np.isnan(self.scores[units]).sum())
 
-    @property
-    def kind(self) -> str:
-        """What an encoder of the line is called: "width" where only widths differ."""
-        return kind_of(self.names)
-
     def without(self, name: str) -> Line:
         """The line without one of its encoders."""
         kept = [place for place, own in enumerate(self.names) if own != name]
         return replace(
             self,
             names=tuple(self.names[place] for place in kept),
-            sizes=self.sizes[kept],
+            capacities=self.capacities[kept],
             scores=self.scores[:, kept],
         )
 
@@ -95,11 +90,11 @@ def lines_of(frames: Sequence[pd.DataFrame], value: str = "gain") -> list[Line]:
 
 
 def _line(frame: pd.DataFrame, value: str, units: Floats) -> Line:
-    by_size = frame.groupby(["capacity", *SIZE], sort=True)
-    first = by_size.head(1).sort_values(["capacity", *SIZE])
+    by_encoder = frame.groupby(["capacity", *SIZE], sort=True)
+    first = by_encoder.head(1).sort_values(["capacity", *SIZE])
     scores = np.full((len(units), len(first)), np.nan)
     rows = np.searchsorted(units, frame[UNIT].to_numpy())
-    scores[rows, by_size.ngroup().to_numpy()] = frame[value]
+    scores[rows, by_encoder.ngroup().to_numpy()] = frame[value]
     repeated = bool(frame[REPEATED].iloc[0])
     seeds = int(frame["seeds"].max()) if repeated else None
     return Line(
@@ -112,26 +107,31 @@ def _line(frame: pd.DataFrame, value: str, units: Floats) -> Line:
     )
 
 
-def contrast(sizes: Floats) -> Floats:
-    """Weights whose dot product with values at these sizes is their least-squares slope.
+def contrast(capacities: Floats) -> Floats:
+    """Weights whose dot product with values at these capacities is their least-squares slope.
 
-    The slope is over log2(sizes): per doubling.
+    The slope is over log2(capacity): per doubling.
+
+    Args:
+        capacities: two different ones or more (encoders,).
+
+    Returns:
+        Weights (encoders,).
     """
-    x = np.log2(sizes)
+    x = np.log2(capacities)
     centred = x - x.mean()
     return np.asarray(centred / np.sum(centred**2))
 
 
-def unit_slopes(frame: pd.DataFrame, value: str = "gain") -> Floats:
-    """Least-squares slope of ``value`` for each unit that has every encoder of a line.
+def unit_slopes(frame: pd.DataFrame) -> Floats:
+    """Least-squares slope of the gain for each unit that has every encoder of a line.
 
     Args:
         frame: of `units.by_unit`, the rows of one line with one arm.
-        value: the column of the values.
 
     Returns:
-        Points per doubling, one for each such unit; empty below two encoders.
+        Points per doubling (units,); empty below two encoders.
     """
-    line = lines_of([frame], value)[0]
+    line = lines_of([frame])[0]
     complete = line.scores[~np.isnan(line.scores).any(axis=1)]
-    return complete @ contrast(line.sizes) if len(line.sizes) >= 2 else np.empty(0)
+    return complete @ contrast(line.capacities) if len(line.capacities) >= 2 else np.empty(0)

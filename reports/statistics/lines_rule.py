@@ -17,22 +17,27 @@ others together are one. Or the encoders of each line, by the line's name."""
 ALL = "all encoders"
 """The name of a line over several families."""
 Size = tuple[str, int]
+"""An encoder and its width; `NO_WIDTH` where it has none."""
 
 
 def line_names(sizes: Iterable[Size], lines: Lines) -> dict[Size, str]:
-    """The name of each encoder's line."""
+    """The name of the line of each size.
+
+    Raises:
+        InputError: ``lines`` is a mapping, and an encoder is in none of its groups.
+    """
     sizes = list(sizes)
     match lines:
         case "width":
-            return {size: size[0] for size in sizes}
+            return {(encoder, width): encoder for encoder, width in sizes}
         case "depth":
-            return {size: _depths(size) for size in sizes}
+            return {(encoder, width): _depths(encoder, width) for encoder, width in sizes}
         case "all":
             return dict.fromkeys(sizes, ALL)
         case "auto":
             return _auto(sizes)
         case Mapping():
-            return {size: _group(size, lines) for size in sizes}
+            return {(encoder, width): _group(encoder, lines) for encoder, width in sizes}
         case _:
             assert_never(lines)
 
@@ -41,15 +46,17 @@ def _auto(sizes: list[Size]) -> dict[Size, str]:
     widths: dict[str, int] = {}
     for encoder, _ in sizes:
         widths[encoder] = widths.get(encoder, 0) + 1
-    single = [size for size in sizes if widths[size[0]] == 1]
-    families = {_family(encoder) for encoder, _ in single}
+    single = [encoder for encoder, _ in sizes if widths[encoder] == 1]
+    families = set(map(_family, single))
     joint = ALL if len(families) > 1 else "".join(families)
     alone = len(single) < 2
-    return {size: size[0] if widths[size[0]] > 1 or alone else joint for size in sizes}
+    return {
+        (encoder, width): encoder if widths[encoder] > 1 or alone else joint
+        for encoder, width in sizes
+    }
 
 
-def _depths(size: Size) -> str:
-    encoder, width = size
+def _depths(encoder: str, width: int) -> str:
     return _family(encoder) + (f", width {width}" if width != NO_WIDTH else "")
 
 
@@ -58,23 +65,30 @@ def _family(encoder: str) -> str:
     return family.name if family else encoder
 
 
-def _group(size: Size, lines: Mapping[str, tuple[str, ...]]) -> str:
+def _group(encoder: str, lines: Mapping[str, tuple[str, ...]]) -> str:
     for name, encoders in lines.items():
-        if size[0] in encoders:
+        if encoder in encoders:
             return name
-    raise InputError(f"lines: {size[0]} is in none of the groups ({', '.join(lines)})")
+    raise InputError(f"lines: {encoder} is in none of the groups ({', '.join(lines)})")
 
 
-def labels_on(names: Mapping[Size, str]) -> dict[Size, str]:
-    """What names each encoder on its line: what differs between the encoders of that line."""
+def labels_on(lines: Mapping[Size, str]) -> dict[Size, str]:
+    """What each size is called on its line: what differs between the sizes of that line.
+
+    Args:
+        lines: the line of each size, from `line_names`.
+
+    >>> labels_on({("resnet18", 8): "resnet18", ("resnet18", 16): "resnet18"})
+    {('resnet18', 8): 'width 8', ('resnet18', 16): 'width 16'}
+    """
     labels = {}
-    for size, line in names.items():
-        others = [other for other, name in names.items() if name == line]
-        encoders = {encoder for encoder, _ in others}
-        widths = {width for encoder, width in others if encoder == size[0]}
-        parts = [size[0].removeprefix("timm:")] if len(encoders) > 1 else []
+    for (encoder, width), line in lines.items():
+        others = [size for size, name in lines.items() if name == line]
+        encoders = {other for other, _ in others}
+        widths = {own for other, own in others if other == encoder}
+        name = encoder.removeprefix("timm:")
+        parts = [name] if len(encoders) > 1 else []
         if len(widths) > 1 or not parts:
-            own = f"width {size[1]}" if size[1] != NO_WIDTH else size[0].removeprefix("timm:")
-            parts.append(own)
-        labels[size] = ", ".join(parts)
+            parts.append(f"width {width}" if width != NO_WIDTH else name)
+        labels[encoder, width] = ", ".join(parts)
     return labels

@@ -89,12 +89,8 @@ def per_image(selection: Selection, pairs: pd.DataFrame, evaluations: pd.DataFra
         common = Counter(line["images"]).most_common(1)[0][0]
         line = line[[images == common for images in line["images"]]]
         widths = [width for _, width in line.groupby(["capacity", *SIZE], sort=True)]
-        gains += [
-            names | _encoder(width) | {"parameters": size} | _row("gain", values)
-            for width in widths
-            for size, values in [(int(width["parameters"].iloc[0]), _by_run(width))]
-        ]
-        sizes = np.array([float(width["capacity"].iloc[0]) for width in widths])
+        gains += [names | _encoder(width) | _row("gain", _by_run(width)) for width in widths]
+        capacities = np.array([float(width["capacity"].iloc[0]) for width in widths])
         cube = _complete(widths)
         if cube.shape[1] == 0:
             continue
@@ -102,9 +98,9 @@ def per_image(selection: Selection, pairs: pd.DataFrame, evaluations: pd.DataFra
         kind = kind_of(line["size"])
         rows = _class_rows(cube.mean(axis=0), class_images)
         classes += [names | {"kind": kind} | row for row in rows]
-        if len(sizes) > 1:
-            slope = np.tensordot(contrast(sizes), cube, axes=1)
-            slopes.append(names | {"widths": len(sizes)} | _row("slope", slope))
+        if len(capacities) > 1:
+            slope = np.tensordot(contrast(capacities), cube, axes=1)
+            slopes.append(names | {"widths": len(capacities)} | _row("slope", slope))
     return PerImage(
         pd.DataFrame(gains, columns=GAINS),
         pd.DataFrame(slopes, columns=SLOPES),
@@ -115,7 +111,8 @@ def per_image(selection: Selection, pairs: pd.DataFrame, evaluations: pd.DataFra
 
 
 def _encoder(rows: pd.DataFrame) -> dict[str, object]:
-    return {name: rows[name].iloc[0] for name in SIZE}
+    first = rows.iloc[0]
+    return {name: first[name] for name in SIZE} | {"parameters": int(first["parameters"])}
 
 
 def _scored(confirm: pd.DataFrame, evaluations: pd.DataFrame) -> dict[str, Scored]:

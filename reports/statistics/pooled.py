@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.statistics import power
-from reports.statistics.capacity import sizes_on
+from reports.statistics.capacity import encoders_on, kind_of
 from reports.statistics.estimate import Estimate
 from reports.statistics.intervals import ALPHA
 from reports.statistics.lines import Line, contrast, lines_of
 from reports.statistics.looks import ONE_LOOK, Level
+from reports.statistics.new_study import searches_needed, seeds_and_widths_needed
 from reports.statistics.selection import LINE
 from reports.statistics.shape import shape_of
-from reports.statistics.slope import deciding_size, over_units, pooled_scatter, slope_of
+from reports.statistics.slope import deciding_encoder, over_units, pooled_scatter, slope_of
 from reports.statistics.units import REPEATED, by_unit
 from reports.statistics.verdict import Trend, judge
 
@@ -83,7 +83,7 @@ _POOLED = [
 
 def _lines(group: pd.DataFrame, value: str) -> tuple[list[Line], int]:
     """The lines of one arm whose mean is judged, and the number of those that are left out."""
-    whole = [frame for _, frame in group.groupby(LINE, sort=True) if sizes_on(frame) > 1]
+    whole = [frame for _, frame in group.groupby(LINE, sort=True) if encoders_on(frame) > 1]
     repeated = [frame for frame in whole if frame[REPEATED].iloc[0]]
     chosen = repeated or whole
     return (lines_of(chosen, value) if chosen else []), len(whole) - len(chosen)
@@ -91,11 +91,10 @@ def _lines(group: pd.DataFrame, value: str) -> tuple[list[Line], int]:
 
 def counts(lines: Sequence[Line]) -> dict[str, object]:
     """The columns of a table of trends that say how much there is."""
-    kinds = {line.kind for line in lines}
     return {
-        "kind": kinds.pop() if len(kinds) == 1 else "encoder",
+        "kind": kind_of(name for line in lines for name in line.names),
         "measure": lines[0].measure,
-        "widths": max(len(line.sizes) for line in lines),
+        "widths": max(len(line.capacities) for line in lines),
         "searches": max(line.searches for line in lines),
         "seeds": max(line.seeds for line in lines),
         "lost": sum(line.lost for line in lines),
@@ -110,11 +109,11 @@ def trend_of(lines: Sequence[Line], all_lines: Sequence[Line], brief: bool) -> T
         all_lines: of the arm that are alike in that, over which the scatter of widths is pooled.
         brief: leave out the shape.
     """
-    if all(len(line.sizes) < 2 for line in lines):
+    if all(len(line.capacities) < 2 for line in lines):
         return Trend(None)
     scatter = pooled_scatter(all_lines)
     slope = slope_of(lines, scatter)
-    name, rest = deciding_size(lines, scatter, slope)
+    name, rest = deciding_encoder(lines, scatter, slope)
     return Trend(slope, name, rest, None if brief else shape_of(lines))
 
 
@@ -140,19 +139,21 @@ def over_datasets(lines: Sequence[Line]) -> Estimate:
     """
     slopes: dict[str, list[float]] = {}
     for line in lines:
-        slopes.setdefault(line.dataset, []).append(float(contrast(line.sizes) @ line.means))
+        slopes.setdefault(line.dataset, []).append(float(contrast(line.capacities) @ line.means))
     means = np.array([np.mean(values) for values in slopes.values()])
     error = float(np.std(means, ddof=1)) / math.sqrt(len(means)) if len(means) > 1 else math.nan
     return Estimate(float(means.mean()), error, len(means) - 1)
 
 
 def _needed(row: dict[Hashable, Any], lines: list[Line]) -> tuple[float, float, float]:
-    """Seeds, widths and searches of a new study: see `power.needed` and `power.searches_needed`."""
+    """Seeds, widths and searches of a new study (`new_study`)."""
     alpha = ALPHA / row["tests"]
     if lines[0].repeated:
-        error = over_units(lines, [contrast(line.sizes) / len(lines) for line in lines]).error
+        error = over_units(lines, [contrast(line.capacities) / len(lines) for line in lines]).error
         spread = error * math.sqrt(row["searches"])
-        return math.nan, math.nan, power.searches_needed(row, spread, alpha)
-    longest = max(lines, key=lambda line: len(line.sizes))
-    seeds, widths = power.needed(row, longest.sizes, pooled_scatter(lines), len(lines), True, alpha)
+        return math.nan, math.nan, searches_needed(row, spread, alpha)
+    longest = max(lines, key=lambda line: len(line.capacities))
+    seeds, widths = seeds_and_widths_needed(
+        row, longest.capacities, pooled_scatter(lines), len(lines), alpha
+    )
     return seeds, widths, math.nan

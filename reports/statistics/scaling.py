@@ -1,4 +1,4 @@
-"""Scaling: error against parameters for each arm, as a power law."""
+"""Scaling: error against capacity for each arm, as a power law."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from scipy.optimize import OptimizeWarning, curve_fit
 
 from reports.statistics.capacity import OF_SIZE, SIZE
-from reports.statistics.intervals import LEVEL, Floats, t_interval
+from reports.statistics.intervals import Floats, t_interval, t_quantile
+from reports.statistics.lines import contrast
 from reports.statistics.selection import LINE_ARM, Selection
 from reports.statistics.units import UNIT, by_unit
 
@@ -20,18 +20,19 @@ WIDTHS_FOR_OFFSET = 5
 
 
 def scaling_table(selection: Selection) -> pd.DataFrame:
-    """Fit error = scale x parameters^(-exponent); with five widths or more, also with an offset.
+    """Fit error = scale x capacity^(-exponent); with five widths or more, also with an offset.
 
-    For each unit (`units.by_unit`) that has every width, log(error) is regressed on log(parameters)
+    For each unit (`units.by_unit`) that has every width, log(error) is regressed on log(capacity)
     by least squares. The exponent is minus the mean slope over these units, with Student's
-    interval. The fit with an offset, error = offset + scale x parameters^(-exponent), uses the
+    interval. The fit with an offset, error = offset + scale x capacity^(-exponent), uses the
     means over units.
 
     Returns:
         Columns beside the line's and ``arm``: ``widths``, ``units``, ``exponent``, ``low``,
-        ``high``, ``scale`` (percent at one parameter), ``residual`` (root mean square over widths,
-        percentage points of error), and ``offset`` (percent) with ``offset_low``, ``offset_high``
-        and ``offset_exponent`` (NaN below five widths, or if the fit does not converge).
+        ``high``, ``scale`` (percent at a capacity of one), ``residual`` (root mean square over
+        widths, percentage points of error), and ``offset`` (percent) with ``offset_low``,
+        ``offset_high`` and ``offset_exponent`` (NaN below five widths, or if the fit does not
+        converge).
     """
     rows = []
     for key, group in by_unit(selection.confirm).groupby(LINE_ARM, sort=True):
@@ -73,30 +74,34 @@ _COLUMNS = [
 
 
 def _fit(errors: pd.DataFrame) -> dict[str, float]:
-    parameters = errors.columns.get_level_values("capacity").to_numpy(float)
-    x, y = np.log(parameters), np.log(errors.to_numpy(float))
-    centred = x - x.mean()
-    slopes = y @ centred / np.sum(centred**2)
+    """The law of one line with one arm.
+
+    Args:
+        errors: percent, a row for each unit, a column for each encoder.
+    """
+    capacities = errors.columns.get_level_values("capacity").to_numpy(float)
+    x, y = np.log2(capacities), np.log2(errors.to_numpy(float))
+    slopes = y @ contrast(capacities)
     slope = float(slopes.mean())
     level = float(y.mean()) - slope * float(x.mean())
     low, high = t_interval(-slopes)
     mean = errors.to_numpy(float).mean(axis=0)
-    residuals = mean - np.exp(level + slope * x)
+    residuals = mean - 2.0 ** (level + slope * x)
     row = {
         "widths": len(x),
         "units": len(errors),
         "exponent": -slope,
         "low": low,
         "high": high,
-        "scale": math.exp(level),
+        "scale": 2.0**level,
         "residual": float(np.sqrt(np.mean(residuals**2))),
     }
-    return row | (_fit_offset(parameters, mean) if len(x) >= WIDTHS_FOR_OFFSET else {})
+    return row | (_fit_offset(capacities, mean) if len(x) >= WIDTHS_FOR_OFFSET else {})
 
 
-def _fit_offset(parameters: Floats, error: Floats) -> dict[str, float]:
-    """Fit the law with an offset; sizes are divided by their geometric mean for conditioning."""
-    sizes = parameters / np.exp(np.log(parameters).mean())
+def _fit_offset(capacities: Floats, error: Floats) -> dict[str, float]:
+    """Fit the law with an offset, over capacities relative to their mean, for conditioning."""
+    relative = capacities / np.exp(np.log(capacities).mean())
 
     def law(p: Floats, offset: float, scale: float, exponent: float) -> Floats:
         return offset + scale * p**-exponent
@@ -106,11 +111,11 @@ def _fit_offset(parameters: Floats, error: Floats) -> dict[str, float]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", OptimizeWarning)
             best, covariance = curve_fit(
-                law, sizes, error, start, bounds=([0, 0, 0], [100, 1e4, 5])
+                law, relative, error, start, bounds=([0, 0, 0], [100, 1e4, 5])
             )
     except (OptimizeWarning, RuntimeError):
         return {}
-    half = stats.t.ppf(0.5 + LEVEL / 2, len(error) - 3) * math.sqrt(covariance[0, 0])
+    half = t_quantile(len(error) - 3) * math.sqrt(covariance[0, 0])
     return {
         "offset": float(best[0]),
         "offset_low": float(max(0.0, best[0] - half)),

@@ -67,8 +67,8 @@ class Shape:
 
 def shape_of(lines: Sequence[Line]) -> Shape:
     """The shape of the mean course of ``lines``, each counted once."""
-    fall = over_units(lines, [_step(len(line.sizes), -1, 0) / len(lines) for line in lines])
-    counts = {len(line.sizes) for line in lines}
+    fall = over_units(lines, [_step(len(line.capacities), -1, 0) / len(lines) for line in lines])
+    counts = {len(line.capacities) for line in lines}
     if len(counts) > 1:
         return Shape(fall, math.nan, "", "", False)
     steps = _steps(lines, counts.pop())
@@ -80,7 +80,7 @@ def shape_of(lines: Sequence[Line]) -> Shape:
 
 def _p_straight(lines: Sequence[Line]) -> float:
     """The smallest p-value of the orthogonal polynomials above the line, after Bonferroni."""
-    bends = [_bends(line.sizes) / len(lines) for line in lines]
+    bends = [_bends(line.capacities) / len(lines) for line in lines]
     p_values = [over_units(lines, list(weights)).p() for weights in zip(*bends, strict=True)]
     return min([1.0, *(p * len(p_values) for p in p_values)]) if _known(p_values) else math.nan
 
@@ -89,9 +89,9 @@ def _known(p_values: Sequence[float]) -> bool:
     return bool(p_values) and all(map(math.isfinite, p_values))
 
 
-def _bends(sizes: Floats) -> Floats:
-    """Orthogonal polynomials of degree two and more over log2(sizes), one a row."""
-    x = np.log2(sizes)
+def _bends(capacities: Floats) -> Floats:
+    """Orthogonal polynomials of degree two and more over log2(capacity), one a row."""
+    x = np.log2(capacities)
     powers = np.vander((x - x.mean()) / np.ptp(x), increasing=True)
     return np.asarray(np.linalg.qr(powers)[0].T[2:])
 
@@ -127,7 +127,7 @@ def _named(lines: Sequence[Line], steps: Mapping[tuple[int, int], Estimate]) -> 
 
 
 def _step(count: int, first: int, second: int) -> Floats:
-    """Weights of the sizes in the gain at ``second`` minus the gain at ``first``."""
+    """Weights of the encoders in the gain at ``second`` minus the gain at ``first``."""
     weights = np.zeros(count)
     weights[first], weights[second] = -1, 1
     return weights

@@ -39,13 +39,13 @@ def over_units(lines: Sequence[Line], weights: Sequence[Floats]) -> Estimate:
 
     Args:
         lines: with common units, from `lines.lines_of`.
-        weights: one array for each line, one weight for each of its sizes.
+        weights: one array for each line, one weight for each of its encoders.
 
     Returns:
         The sum; it has no error where a line has no cell with two values.
     """
     scores, weight = np.hstack([line.scores for line in lines]), np.concatenate(weights)
-    own = np.repeat(np.arange(len(lines)), [len(line.sizes) for line in lines])
+    own = np.repeat(np.arange(len(lines)), [len(line.capacities) for line in lines])
     measured = ~np.isnan(scores)
     count = measured.sum(axis=0)
     means = np.nansum(scores, axis=0) / count
@@ -76,12 +76,12 @@ def pooled_scatter(lines: Sequence[Line]) -> Scatter:
     """Scatter of the widths' mean values about a straight line each, pooled over the lines."""
     squares, freedom = 0.0, 0
     for line in lines:
-        if len(line.sizes) < 3:
+        if len(line.capacities) < 3:
             continue
-        means, x = line.means, np.log2(line.sizes)
-        fitted = means.mean() + (contrast(line.sizes) @ means) * (x - x.mean())
+        means, x = line.means, np.log2(line.capacities)
+        fitted = means.mean() + (contrast(line.capacities) @ means) * (x - x.mean())
         squares += float(np.sum((means - fitted) ** 2))
-        freedom += len(line.sizes) - 2
+        freedom += len(line.capacities) - 2
     return Scatter(squares / freedom if freedom else math.nan, freedom)
 
 
@@ -135,11 +135,11 @@ def slope_of(lines: Sequence[Line], scatter: Scatter) -> Slope:
     """The mean slope of ``lines``, each counted once.
 
     Args:
-        lines: with two sizes or more each.
+        lines: with two encoders or more each.
         scatter: of all lines of the arm that were searched once: luck is taken to be as large on
             each of them.
     """
-    weights = [contrast(line.sizes) / len(lines) for line in lines]
+    weights = [contrast(line.capacities) / len(lines) for line in lines]
     units = over_units(lines, weights)
     if lines[0].repeated:
         return Slope(units, None)
@@ -147,7 +147,7 @@ def slope_of(lines: Sequence[Line], scatter: Scatter) -> Slope:
     return Slope(units, Estimate(units.value, error, scatter.freedom))
 
 
-def deciding_size(lines: Sequence[Line], scatter: Scatter, slope: Slope) -> tuple[str, float]:
+def deciding_encoder(lines: Sequence[Line], scatter: Scatter, slope: Slope) -> tuple[str, float]:
     """The encoder without which the slope is in doubt, and the slope of the other widths.
 
     Scatter is pooled over widths, as if luck were equally large at each of them. An end that lies
@@ -165,7 +165,7 @@ def deciding_size(lines: Sequence[Line], scatter: Scatter, slope: Slope) -> tupl
         return "", math.nan
     for name in sorted({name for line in lines for name in line.names}):
         rest = [line.without(name) for line in lines]
-        rest = [line for line in rest if len(line.sizes) >= 2]
+        rest = [line for line in rest if len(line.capacities) >= 2]
         if rest:
             other = slope_of(rest, scatter)
             errors = math.copysign(1.0, slope.value) * other.value / other.error

@@ -37,7 +37,7 @@ def trend_table(
         ``seeds_low``, ``seeds_high``, ``p_seeds``, ``widths_low``, ``widths_high``, ``p_widths``,
         the two errors of a line that was searched once (else NaN); ``p`` (two-sided, of this look
         alone), ``tests`` (divisor of the level at Holm's step) and ``p_holm`` (adjusted over all
-        lines and looks); ``deciding_width`` and ``deciding_slope`` (`slope.deciding_size`);
+        lines and looks); ``deciding_width`` and ``deciding_slope`` (`slope.deciding_encoder`);
         ``verdict``. Of the shape: ``fall`` (gain at the smallest minus gain at the largest
         encoder) with ``fall_low`` and ``fall_high``, ``p_straight``, ``shape``, ``turn`` and
         ``all_along`` (`shape.Shape`); ``p_monotone`` (Page's test, one-sided, of gains that fall

@@ -14,7 +14,8 @@ from reports.statistics.selection import LINE_ARM
 
 UNIT = "unit"
 REPEATED = "repeated"
-_SIZES = ["parameters", "encoder_flops", "capacity"]
+_CAPACITIES = ["parameters", "encoder_flops", "capacity"]
+"""Numbers of the encoder, equal in all rows of a cell: a mean over the rows might round them."""
 
 
 def with_unit(rows: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def by_unit(rows: pd.DataFrame) -> pd.DataFrame:
     key = [*LINE_ARM, *SIZE, UNIT]
     if not rows.duplicated(key).any():
         return rows
-    measured = rows.select_dtypes("float").columns.difference([*key, *_SIZES])
+    measured = rows.select_dtypes("float").columns.difference([*key, *_CAPACITIES])
     how = dict.fromkeys(rows.columns.difference(key), "first") | dict.fromkeys(measured, "mean")
     whole = rows.groupby(key, as_index=False, sort=True).agg(how | {"seeds": "sum"})
     return whole[rows.columns]

@@ -29,7 +29,7 @@ class Trend:
     slope: Slope | None
     """None where there is one width."""
     deciding_width: str = ""
-    """With ``deciding_slope`` the result of `slope.deciding_size`."""
+    """With ``deciding_slope`` the result of `slope.deciding_encoder`."""
     deciding_slope: float = math.nan
     shape: Shape | None = None
     """None where it was not asked for."""
@@ -69,7 +69,7 @@ def verdict(slope: float, p: float, deciding_width: str) -> str:
         slope: points per doubling.
         p: two-sided, adjusted for looks and by Holm: below `ALPHA` exactly where the interval
             excludes zero.
-        deciding_width: of `slope.deciding_size`; a slope that one width decides has no verdict.
+        deciding_width: of `slope.deciding_encoder`; a slope that one width decides has no verdict.
     """
     if not p < ALPHA or deciding_width:
         return CANNOT_TELL

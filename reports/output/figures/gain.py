@@ -90,7 +90,7 @@ def _gain_rows(
     )
     dots["beside"] = 0.5  # a little to the right of the bar, which would hide them
     rows = pd.concat([marks, dots, fits], ignore_index=True)
-    # Methods and arms of one size stand side by side, so that bars do not hide bars.
+    # Methods and arms of one capacity stand side by side, so that bars do not hide bars.
     rows["place"] = beside_each_other(rows, rows["method"], rows["beside"])
     has_arms = rows["arm"].nunique() > 1
     rows["panel"] = rows["dataset"] + (" · " + rows["arm"] if has_arms else "")

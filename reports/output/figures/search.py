@@ -36,11 +36,11 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
     whole = [1, *range(max(2, step), longest + 1, step)]
     axis = alt.Axis(values=whole, format="d", grid=False)
     arms = alt.Scale(domain=sorted(curves["arm"].unique()))
-    sizes = list(curves.groupby("size")["capacity"].max().sort_values(kind="stable").index)
+    encoders = list(curves.groupby("size")["capacity"].max().sort_values(kind="stable").index)
     base = alt.Chart(steps).encode(
         x=alt.X("trial:Q", title="trials of the search", axis=axis),
         y=alt.Y("best:Q", title="best validation accuracy", scale=alt.Scale(zero=False)),
-        color=alt.Color("size:N", title="encoder", scale=_colours(sizes)),
+        color=alt.Color("size:N", title="encoder", scale=_colours(encoders)),
         strokeDash=alt.StrokeDash("arm:N", title="arm", scale=arms),
         detail=["encoder:N", "width:N", "search:N"],
         tooltip=[*TIP, "search:N", "trial:Q", points("best")],
@@ -54,11 +54,11 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
     return panels(layers, 210, curves)
 
 
-def _colours(sizes: list[str]) -> alt.Scale:
+def _colours(encoders: list[str]) -> alt.Scale:
     """A colour for each encoder, smallest first; a course of colours where the palette is short."""
-    if len(sizes) <= len(LIGHT):
-        return alt.Scale(domain=sizes)
-    return alt.Scale(domain=sizes, scheme="viridis")
+    if len(encoders) <= len(LIGHT):
+        return alt.Scale(domain=encoders)
+    return alt.Scale(domain=encoders, scheme="viridis")
 
 
 def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:

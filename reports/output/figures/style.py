@@ -18,7 +18,9 @@ from reports.statistics.capacity import kind_of
 LIGHT = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
 """Okabe and Ito's palette: people with every common kind of colour blindness tell it apart."""
 PANEL = 300
+"""Width of a panel, pixels."""
 HEIGHT = 220
+"""Height of a panel that compares gains, pixels."""
 DASH = alt.StrokeDash("line:N", title="line")
 TIP = ["dataset:N", "method:N", "arm:N", "encoder:N", "width:Q"]
 
@@ -41,8 +43,8 @@ def styled(chart: Any) -> Any:
 
 def capacity(rows: pd.DataFrame, field: str = "capacity") -> alt.X:
     """An axis of capacity, on a logarithmic scale, with round numbers."""
-    sizes = rows["capacity"].dropna().astype(float)
-    low, high = sizes.min(), sizes.max()
+    capacities = rows["capacity"].dropna().astype(float)
+    low, high = capacities.min(), capacities.max()
     scale = alt.Scale(type="log", nice=False, padding=12)
     if low == high:  # an axis needs a length
         low, high = low / 2, high * 2
@@ -85,17 +87,17 @@ def line_at(rows: pd.DataFrame, value: float) -> alt.Chart:
 def beside_each_other(
     rows: pd.DataFrame, series: pd.Series, beside: pd.Series | None = None
 ) -> pd.Series:
-    """Positions on the axis: series of one size are 3 % of the axis apart, so that none is hidden.
+    """Positions on the axis: series of one capacity are 3 % of the axis apart; none is hidden.
 
     Args:
         rows: points, with ``capacity``.
         series: the series of each point.
         beside: further steps of 3 % to move each point; NaN for none.
     """
-    sizes = rows["capacity"].astype(float)
-    step = max(1.02, (sizes.max() / sizes.min()) ** 0.03)
+    capacities = rows["capacity"].astype(float)
+    step = max(1.02, (capacities.max() / capacities.min()) ** 0.03)
     rank = series.rank(method="dense") - (series.nunique() + 1) / 2
-    return sizes * step ** (rank if beside is None else rank + beside.fillna(0.0))
+    return capacities * step ** (rank if beside is None else rank + beside.fillna(0.0))
 
 
 def names(base: alt.Chart, rows: pd.DataFrame, y: str) -> list[alt.Chart]:
@@ -136,6 +138,7 @@ def legend(channel: Any, values: pd.Series) -> Any:
 
 
 def points(field: str) -> alt.Tooltip:
+    """A number in a tooltip, with two digits after the point."""
     return alt.Tooltip(f"{field}:Q", format=".2f")
 
 

@@ -1,4 +1,4 @@
-"""What the design and the size of a study leave open."""
+"""What a study leaves open: it is too small for it, or was not designed for it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _few_units(gains: pd.DataFrame) -> list[str]:
     fewest = int(gains["searches"].where(repeated, gains["pairs"]).min())
     floor = smallest_sign_flip_p(fewest)
     if fewest < 2:
-        return ["Where there is one seed, a gain has no interval and no test: it is a single draw."]
+        return ["Where there is one seed, a gain has no interval and no test: it shows no spread."]
     if floor > ALPHA:
         unit = "searches" if repeated.any() else "seeds"
         return [
@@ -48,14 +48,14 @@ def _few_units(gains: pd.DataFrame) -> list[str]:
 
 def _few_widths(gains: pd.DataFrame) -> list[str]:
     lines = gains.groupby(LINE_ARM)
-    sizes = lines.size()
+    widths = lines.size()
     kind = kind_of(gains["size"])
-    if sizes.min() < 2:
+    if widths.min() < 2:
         return [
-            f"One {kind} has no trend: a study needs two {kind}s or more, and several searches "
-            "of every cell."
+            f"Gains at one {kind} show no trend: that takes two {kind}s or more, and several "
+            "searches of every cell."
         ]
-    if (sizes[lines["searches"].max() == 1] == 2).any():
+    if (widths[lines["searches"].max() == 1] == 2).any():
         return [
             f"Two {kind}s always lie on a line: luck in the search of one of them cannot be told "
             "from a trend where every cell was searched once. The interval of the slope does not "
@@ -70,8 +70,8 @@ def _unit(row: pd.Series) -> list[str]:
     notes = []
     if row["searches"] > 1:
         notes.append(
-            f"judged over {counted(row['searches'], 'search')} of every cell. Each gives one "
-            "slope, so luck in a search is part of the interval."
+            f"the verdict is judged over {counted(row['searches'], 'search')} of every cell. Each "
+            "gives one slope, so luck in a search is part of the interval."
         )
     else:
         notes.append(
@@ -92,8 +92,9 @@ def _unit(row: pd.Series) -> list[str]:
 def _records(row: pd.Series) -> list[str]:
     if not row["lost"]:
         return []
-    what = "search of a cell" if row["searches"] > 1 else "pair"
-    lost = f"{what} is" if row["lost"] == 1 else f"{what.replace('search', 'searche')}s are"
+    repeated = row["searches"] > 1
+    one, several = ("search of a cell", "searches of cells") if repeated else ("pair", "pairs")
+    lost = f"{one} is" if row["lost"] == 1 else f"{several} are"
     return [
         f"{int(row['lost'])} {lost} missing. Each cell counts with what it has, and the errors are "
         "taken cell by cell."
@@ -105,8 +106,8 @@ def _shape(row: pd.Series) -> list[str]:
     if row["shape"] in (HUMP, DIP, TURNS):
         luck = f" Luck in the search of one {row['kind']} would look the same."
         return [
-            f"{course(row)} (over {unit}, after Bonferroni). A straight line does not describe "
-            f"this course.{luck if row['searches'] == 1 else ''}"
+            f"a straight line does not describe the gain: {course(row)} (over {unit}, after "
+            f"Bonferroni).{luck if row['searches'] == 1 else ''}"
         ]
     if row["p_straight"] < ALPHA:
         luck = ", or some searches had luck" if row["searches"] == 1 else ""
@@ -120,7 +121,7 @@ def _shape(row: pd.Series) -> list[str]:
 
 def _others(row: pd.Series) -> list[str]:
     if row["datasets"] == 1:
-        return ["one data set says nothing about others; the verdict holds for this one."]
+        return ["this is one data set: the verdict says nothing about others."]
     if not row["like_p"] < ALPHA and row["verdict"] == SUPPORTS:
         return [
             f"the verdict holds for these {row['datasets']} data sets. For others like them the "
@@ -154,25 +155,7 @@ def method_words(trends: pd.DataFrame) -> list[str]:
         if len(slopes) > 1 and slopes.min() < 0 < slopes.max():
             each = ", ".join(f"{signed(slope)} with {name}" for name, slope in slopes.items())
             notes.append(
-                f"{arm}: methods differ in sign ({each}); the slope of all lines is their mean."
+                f"{arm}: the sign of the slope differs between methods ({each}); the slope of all "
+                "lines is their mean."
             )
     return notes
-
-
-def batch_words(batches: list[list[int]]) -> list[str]:
-    """Seeds that were added after others had ended, from `batches.seed_batches`."""
-    if len(batches) < 2:
-        return []
-    first, *later = batches
-    added = counted(sum(map(len, later)), "confirm seed")
-    return [
-        f"This study was extended: {added} ({_listed([s for batch in later for s in batch])}) "
-        f"started only after all trials of {_listed(first)} had ended. If a verdict "
-        "would have ended the study earlier, a false verdict is more likely than the 5 % that the "
-        "intervals claim."
-    ]
-
-
-def _listed(seeds: list[int], most: int = 6) -> str:
-    names = ", ".join(map(str, seeds[:most]))
-    return names if len(seeds) <= most else f"{names} and {len(seeds) - most} more"

@@ -1,4 +1,4 @@
-"""The looks that were taken at a study, and whether it was extended, in words."""
+"""The looks that were taken at a study, planned or not, in words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from reports.output.numbers import counted, percent
 from reports.statistics.intervals import LEVEL
 from reports.statistics.looks import ONE_LOOK, Level
 from reports.store.registration import Registration
+from trainables.errors import listed
+
+_TOO_OFTEN = (
+    "If a verdict would have ended the study earlier, a false verdict is more likely than the "
+    f"{percent(1 - LEVEL)} that the intervals claim."
+)
+"""What an extension without a plan does to the intervals."""
 
 
 def extension(registration: Registration | None) -> str:
@@ -33,8 +40,19 @@ def look_words(registration: Registration | None, look: Level) -> list[str]:
         planned = counted(registration.planned.last, "search")
         notes.append(
             f"This study was extended without a plan: {planned} of every cell before the first "
-            f"trial, {counted(registration.extended_to, 'search')} after results could be seen. If "
-            "a verdict would have ended the study earlier, a false verdict is more likely than the "
-            f"{percent(1 - LEVEL)} that the intervals claim."
+            f"trial, {counted(registration.extended_to, 'search')} after results could be seen. "
+            f"{_TOO_OFTEN}"
         )
     return notes
+
+
+def batch_words(batches: list[list[int]]) -> list[str]:
+    """Seeds that were added after others had ended, from `batches.seed_batches`."""
+    if len(batches) < 2:
+        return []
+    first, *later = batches
+    added = [seed for batch in later for seed in batch]
+    return [
+        f"This study was extended: {counted(len(added), 'confirm seed')} ({listed(added, 6)}) "
+        f"started only after all trials of {listed(first, 6)} had ended. {_TOO_OFTEN}"
+    ]

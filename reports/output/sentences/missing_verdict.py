@@ -6,8 +6,9 @@ import math
 
 import pandas as pd
 
-from reports.output.numbers import needed, probability, signed
+from reports.output.numbers import probability, signed
 from reports.statistics.intervals import ALPHA
+from reports.statistics.new_study import MOST_NEEDED
 from reports.statistics.verdict import CANNOT_TELL
 
 
@@ -63,21 +64,21 @@ def _no_error(row: pd.Series) -> str:
 
 
 def _takes(row: pd.Series) -> list[str]:
-    """What a new study would need. It does not invite to add seeds to this study."""
+    """What a new study would need; the sentence advises against seeds added to this study."""
     parts = []
     if not math.isnan(row["seeds_needed"]):
         parts.append(
-            f"{needed(row['seeds_needed'])} seeds for each line (now {int(row['seeds'])}), if no "
+            f"{_about(row['seeds_needed'])} seeds for each line (now {int(row['seeds'])}), if no "
             "search is lucky"
         )
     if not math.isnan(row["widths_needed"]):
         parts.append(
-            f"{needed(row['widths_needed'])} {row['kind']}s over the same range (now "
+            f"{_about(row['widths_needed'])} {row['kind']}s over the same range (now "
             f"{int(row['widths'])}) or more data sets, if {row['kind']}s scatter as here"
         )
     if not math.isnan(row["searches_needed"]):
         parts.append(
-            f"{needed(row['searches_needed'])} searches of every cell (now {int(row['searches'])})"
+            f"{_about(row['searches_needed'])} searches of every cell (now {int(row['searches'])})"
         )
     if not parts:
         return []
@@ -87,3 +88,8 @@ def _takes(row: pd.Series) -> list[str]:
         "(until: verdict). Do not add seeds or searches to this study and look again: each look "
         "that was not planned is another chance of a false verdict."
     ]
+
+
+def _about(count: float) -> str:
+    """A number of `new_study` as text; it is infinite above `MOST_NEEDED`."""
+    return f"about {int(count)}" if math.isfinite(count) else f"more than {MOST_NEEDED:,}"

@@ -24,7 +24,7 @@ def image_words(found: PerImage) -> list[str]:
     if found.pairs < found.all_pairs:
         notes.append(
             f"{found.pairs} of {counted(found.all_pairs, 'pair')} recorded which test images were "
-            "right; what follows rests on these."
+            "right. The next sentences are about these."
         )
     for arm, gains in found.gains.groupby("arm", sort=True):
         notes += _noise(str(arm), gains)

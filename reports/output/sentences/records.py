@@ -37,13 +37,13 @@ def partial(trials: pd.DataFrame, gains: pd.DataFrame, unpaired: pd.DataFrame) -
         )
     if not unpaired.empty:
         notes.append(
-            f"{counted(len(unpaired), 'confirm trial')} left out, because the other half of the "
+            f"{counted(len(unpaired), 'confirm trial')} left out, because the other trial of the "
             "pair is missing; the table of trials without a partner names each."
         )
     if not gains.empty and gains["pairs"].nunique() > 1:
         notes.append(
-            f"Gains rest on {gains['pairs'].min()} to {gains['pairs'].max()} pairs, not the same "
-            "number everywhere."
+            f"The number of pairs differs between gains: {gains['pairs'].min()} to "
+            f"{gains['pairs'].max()}."
         )
     return notes
 

@@ -33,13 +33,10 @@ def short_verdict(pooled: pd.Series) -> str:
         CONTRADICTS: f"The gain of {arm} rises with capacity, against the paper's claim",
         CANNOT_TELL: f"Cannot tell whether the gain of {arm} falls with capacity",
     }
-    known = math.isfinite(pooled["low"])
-    interval = (
-        f"{_level(pooled)} interval {span(pooled['low'], pooled['high'])}"
-        if known
-        else "no interval"
+    slope = (
+        f"{signed(pooled['slope'])} points per doubling of the {pooled['measure']} "
+        f"({_interval(pooled)})"
     )
-    slope = f"{signed(pooled['slope'])} points per doubling of the {pooled['measure']} ({interval})"
     return f"{says[pooled['verdict']]}: {slope}."
 
 
@@ -77,11 +74,9 @@ def _numbers(pooled: pd.Series) -> str:
     if math.isfinite(pooled["fall_low"]):
         fall = span(pooled["fall_low"], pooled["fall_high"])
         ends += f" (difference {signed(pooled['fall'])}, {_level(pooled)} interval {fall})"
-    known = math.isfinite(pooled["low"])
-    interval = f"{_level(pooled)} interval {span(pooled['low'], pooled['high'])}" if known else ""
     return (
         f"{ends}; slope {signed(pooled['slope'])} per doubling of the {pooled['measure']} "
-        f"({interval or 'no interval'}; two-sided p {probability(pooled['p_holm'])}; "
+        f"({_interval(pooled)}; two-sided p {probability(pooled['p_holm'])}; "
         f"{counted(pooled['datasets'], 'data set')}, {counted(pooled['lines'], 'line')}, "
         f"{counted(pooled['widths'], pooled['kind'])}, {repeats(pooled)})"
     )
@@ -93,6 +88,13 @@ def repeats(row: pd.Series) -> str:
     if row["searches"] > 1:
         return f"{counted(row['searches'], 'search')} of every cell with {seeds} each"
     return f"one search of every cell with {seeds}"
+
+
+def _interval(row: pd.Series) -> str:
+    """The interval of the slope with its level."""
+    if not math.isfinite(row["low"]):
+        return "no interval"
+    return f"{_level(row)} interval {span(row['low'], row['high'])}"
 
 
 def _level(row: pd.Series) -> str:
