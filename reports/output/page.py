@@ -12,6 +12,7 @@ from markupsafe import Markup
 from reports.findings import Findings
 from reports.output.cells import cell, is_text
 from reports.output.embed import library, script_json
+from reports.output.paper_tables import LOG_ODDS, PAPER
 from reports.provenance import provenance
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -44,7 +45,7 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.globals |= {"cell": cell, "is_text": is_text}
+    environment.globals |= {"cell": cell, "is_text": is_text, "LOG_ODDS": LOG_ODDS, "PAPER": PAPER}
     return environment.get_template("page.html.j2").render(
         findings=findings,
         other=other,

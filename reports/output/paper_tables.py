@@ -1,4 +1,7 @@
-"""What the tables of a paper show: the headings and formats of their columns, as on the page."""
+"""What the tables of a paper show: the headings and formats of their columns.
+
+The page has columns of its own, which fit a screen; the two share what is the same in both.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _GAIN: Columns = {
     "none": ".2f baseline", "arm's": ".2f accuracy", "gain": "signed gain", **_INTERVAL,
     "p": "p p",
 }  # fmt: skip
-_LOG_ODDS: Columns = {
+LOG_ODDS: Columns = {
     "log odds per doubling": "+.3f slope", "from": "+.3f low", "to": "+.3f high",
     "p (Holm)": "p p_holm", "claim": "text verdict",
 }  # fmt: skip
@@ -49,13 +52,13 @@ PAPER: dict[str, Columns] = {
         "slope": "signed slope", "interval": "span low high", "p (Holm)": "p p_holm",
         "claim": "text verdict",
     },
-    "trend_log_odds": {**_LINE, "encoders": "d widths", **_LOG_ODDS},
+    "trend_log_odds": {**_LINE, "encoders": "d widths", **LOG_ODDS},
     "trend_pooled": {
         "arm": "text arm", "lines": "d lines", "slope": "signed slope",
         "interval": "span low high", "p (Holm)": "p p_holm",
         "data sets like these": "span like_low like_high", "claim": "text verdict",
     },
-    "trend_pooled_log_odds": {"arm": "text arm", "lines": "d lines", **_LOG_ODDS},
+    "trend_pooled_log_odds": {"arm": "text arm", "lines": "d lines", **LOG_ODDS},
     "trend_second_opinions": {
         "second opinion": "text method", "arm": "text arm", "slope": "signed slope", **_INTERVAL,
     },

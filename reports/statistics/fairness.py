@@ -9,6 +9,8 @@ from reports.store.schema import COMPLETE, TUNE
 
 LATE = 0.8
 """A best trial in the last fifth of a search hints that more trials would find a better one."""
+FEWEST = 5
+"""Trials of a search that has a last fifth."""
 SEARCH = ["study", *CELL, "search"]
 """The columns that name a search of a cell."""
 
@@ -42,7 +44,8 @@ def search_table(trials: pd.DataFrame) -> pd.DataFrame:
     Columns beside the cell's: ``search``, ``trials`` (their number), ``first`` (accuracy of the
     first trial, percent; a search starts from the defaults), ``best`` (accuracy of the best trial,
     percent), ``lift`` (``best`` minus ``first``, points), ``found_at`` (place of the best trial in
-    the search) and ``late`` (whether the best trial is in the last fifth).
+    the search) and ``late`` (whether that place is in the last fifth, in a search of `FEWEST`
+    trials or more).
     """
     tune = tune_trials(trials)
     best = best_tune_trials(tune)
@@ -52,7 +55,7 @@ def search_table(trials: pd.DataFrame) -> pd.DataFrame:
     table["trials"] = tune.groupby(SEARCH).size()
     table["first"] = first.set_index(SEARCH)["accuracy"]
     table["lift"] = table["best"] - table["first"]
-    table["late"] = (table["found_at"] > LATE * table["trials"]) & (table["trials"] >= 5)
+    table["late"] = (table["found_at"] > LATE * table["trials"]) & (table["trials"] >= FEWEST)
     columns = ["trials", "first", "best", "lift", "found_at", "late"]
     return table[columns].reset_index()[[*CELL, "search", *columns]]
 

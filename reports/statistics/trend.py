@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
+from reports.statistics.capacity import OF_SIZE, SIZE
 from reports.statistics.lines import lines_of
 from reports.statistics.looks import ONE_LOOK, Level
 from reports.statistics.pooled import SHAPE, TREND, counts, trend_of
@@ -55,3 +57,23 @@ def trend_table(
     extra = [] if brief else [*SHAPE, "p_monotone"]
     table = pd.DataFrame(judged, columns=[*LINE_ARM, *TREND, *extra])
     return table.sort_values(LINE_ARM, ignore_index=True)
+
+
+def fitted_gains(gains: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
+    """The gain at each encoder by the line's slope, through the centre of the mean gains.
+
+    Args:
+        gains: `gain.gain_table`.
+        trends: `trend_table`.
+
+    Returns:
+        Columns of the line, ``arm`` and the encoder, with ``gain`` (points); no rows where a line
+        has no slope.
+    """
+    fitted = gains.merge(trends[[*LINE_ARM, "slope"]], on=LINE_ARM)
+    doublings = fitted["capacity"].astype(float).map(np.log2)
+    by_line = [fitted[column] for column in LINE_ARM]
+    centre = doublings - doublings.groupby(by_line).transform("mean")
+    level = fitted["gain"].groupby(by_line).transform("mean")
+    fitted["gain"] = level + fitted["slope"] * centre
+    return fitted[[*LINE_ARM, *SIZE, *OF_SIZE, "parameters", "gain"]].dropna()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from reports.output.figures.style import (
@@ -21,6 +20,7 @@ from reports.output.figures.style import (
 )
 from reports.statistics.capacity import OF_SIZE, SIZE
 from reports.statistics.selection import CELL, LINE_ARM
+from reports.statistics.trend import fitted_gains
 
 
 def gain_figure(
@@ -36,7 +36,7 @@ def gain_figure(
         trends: `trend.trend_table`; each trend is drawn through the mean gains.
         chosen: `hyperparameters.chosen_table`; a point shows its configuration in its tooltip.
     """
-    fits = _fitted(gains, trends).assign(kind="trend")
+    fits = fitted_gains(gains, trends).assign(kind="trend")
     rows = _gain_rows(gains, pairs, fits, chosen)
     color, shape = told_apart("method", rows["method"])
     base = alt.Chart(rows).encode(
@@ -137,14 +137,3 @@ def _configurations(chosen: pd.DataFrame) -> pd.DataFrame:
     numbered = "search " + found["search"].astype(str) + ": " + found["config"]
     found["config"] = found["config"].mask(repeated, numbered)
     return found.groupby(CELL)["config"].agg("; ".join).reset_index()
-
-
-def _fitted(gains: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
-    """The trend lines' values at each encoder, through the centre of the mean gains."""
-    fitted = gains.merge(trends[[*LINE_ARM, "slope"]], on=LINE_ARM)
-    doublings = fitted["capacity"].astype(float).map(np.log2)
-    by_line = [fitted[column] for column in LINE_ARM]
-    centre = doublings - doublings.groupby(by_line).transform("mean")
-    level = fitted["gain"].groupby(by_line).transform("mean")
-    fitted["gain"] = level + fitted["slope"] * centre
-    return fitted[[*LINE_ARM, *SIZE, *OF_SIZE, "parameters", "gain"]].dropna()
