@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from reports.statistics.intervals import LEVEL, Floats
+from reports.statistics.intervals import LEVEL, Floats, percentile_interval
 from reports.statistics.selection import BASELINE
 from reports.store.schema import COMPLETE, TUNE
 from trainables.errors import InputError
@@ -122,11 +122,12 @@ def correlations(curves: Mapping[Cell, Curves], resamples: int = 2000) -> pd.Dat
             values, resampled = [], []
             for width, cell in cells.items():
                 value, draws = _correlation(cell, place, resamples)
-                rows.append((arm, width, len(cell.final), share, value, *_middle(draws)))
+                ends = percentile_interval(draws)
+                rows.append((arm, width, len(cell.final), share, value, *ends))
                 values.append(value)
                 resampled.append(draws)
             every = sum(len(cell.final) for cell in cells.values())
-            of_arm = _middle(np.mean(resampled, axis=0))
+            of_arm = percentile_interval(np.mean(resampled, axis=0))
             rows.append((arm, 0, every, share, float(np.mean(values)), *of_arm))
     columns = ["arm", "width", "configurations", "rung", "correlation", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
@@ -145,12 +146,6 @@ def _correlation(cell: Curves, rung: int, resamples: int) -> tuple[float, Floats
         rng=np.random.default_rng(0),
     )
     return float(spearman(cell.rungs[:, rung], cell.final)), found.bootstrap_distribution
-
-
-def _middle(draws: Floats) -> tuple[float, float]:
-    """The range of the middle `LEVEL` of ``draws``."""
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
 
 
 def spearman(early: Floats, late: Floats, axis: int = -1) -> Floats:

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from reports.statistics.capacity import SIZE
-from reports.statistics.intervals import ALPHA
+from reports.statistics.intervals import percentile_interval
 from reports.statistics.selection import LINE
 from reports.statistics.units import by_unit
 
@@ -52,8 +52,8 @@ def aggregates(pairs: pd.DataFrame) -> pd.DataFrame:
             "pairs": int(number[method, arm]),
         }
         for name, values in (("iqm", iqm), ("improvement", improvement)):
-            low, high = np.quantile(values[1:], [ALPHA / 2, 1 - ALPHA / 2])
-            row |= {name: float(values[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
+            low, high = percentile_interval(values[1:])
+            row |= {name: float(values[0]), f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     return pd.DataFrame(rows, columns=_AGGREGATES)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from statsmodels.regression.mixed_linear_model import MixedLM
 
 from reports.statistics.estimate import Estimate
-from reports.statistics.intervals import LEVEL, RESAMPLES, Floats
+from reports.statistics.intervals import RESAMPLES, Floats, percentile_interval
 from reports.statistics.lines import unit_slopes
 from reports.statistics.selection import LINE
 from reports.statistics.units import UNIT, by_unit
@@ -44,9 +44,7 @@ def bootstrap_lines(
     )
     drawn = rng.integers(k, size=(resamples, k))
     totals = np.take_along_axis(means, drawn[:, :, None], axis=2).mean(axis=(1, 2))
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(totals, [tail, 1 - tail])
-    return float(low), float(high)
+    return percentile_interval(totals)
 
 
 def mixed_model(pairs: pd.DataFrame) -> Estimate:

@@ -48,6 +48,12 @@ def t_interval(values: Floats) -> tuple[float, float]:
     return mean - half, mean + half
 
 
+def percentile_interval(draws: Floats) -> tuple[float, float]:
+    """The middle 95 % of the draws of a bootstrap (draws,)."""
+    low, high = np.quantile(draws, [ALPHA / 2, 1 - ALPHA / 2])
+    return float(low), float(high)
+
+
 def expanded_level(n: int) -> float:
     """The level at which a percentile interval of n values is as wide as Student's at `LEVEL`.
 
