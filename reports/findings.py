@@ -92,6 +92,7 @@ class Tuning:
     unequal: pd.DataFrame
     mixed: pd.DataFrame
     chosen: pd.DataFrame
+    chosen_by_search: pd.DataFrame
     importances: pd.DataFrame
     endings: pd.DataFrame
     errors: pd.DataFrame
@@ -285,13 +286,15 @@ def _capacity(selection: Selection, measure: Measure) -> Capacity:
 
 
 def _tuning(trials: pd.DataFrame, selection: Selection) -> Tuning:
+    chosen = hyperparameters.chosen_table(trials)
     return Tuning(
         searches=fairness.search_table(trials),
         curves=fairness.search_curves(trials),
         budgets=fairness.budget_table(trials),
         unequal=fairness.unequal_budgets(trials),
         mixed=comparable.mixed_runs(selection.confirm),
-        chosen=hyperparameters.chosen_table(trials),
+        chosen=chosen,
+        chosen_by_search=hyperparameters.by_search(chosen),
         importances=hyperparameters.importance_table(trials),
         endings=endings.endings_table(trials),
         errors=endings.errors_table(trials),

@@ -13,7 +13,7 @@ from reports.statistics.compare import compare_gains
 from reports.statistics.endings import endings_table
 from reports.statistics.equivalence import equivalence_table
 from reports.statistics.gain import pairs
-from reports.statistics.hyperparameters import chosen_table, importance_table
+from reports.statistics.hyperparameters import by_search, chosen_table, importance_table
 from reports.statistics.scaling import residual_table, scaling_table
 from reports.statistics.selection import select
 from reports.statistics.transfer import transfer_table
@@ -197,6 +197,12 @@ def test_chosen_hyperparameters_are_those_of_the_best_trial_that_were_searched()
         & (trials["cell"] == f"digits-{row['method']}-resnet18-w{row['width']}-mixco")
     ]
     assert row["value"] == cell.loc[cell["accuracy"].idxmax(), "mix_weight"]
+    wide = by_search(chosen)
+    assert len(wide) == trials.loc[trials["phase"] == "tune", "cell"].nunique()
+    assert wide.loc[wide["arm"] == "none", "mix_weight"].isna().all()
+    of_cell = ["method", "width", "arm", "search"]
+    same = wide[wide[of_cell].eq(row[of_cell]).all(axis=1)]
+    assert same["mix_weight"].item() == row["choice"]
 
 
 def test_the_hyperparameter_that_decides_is_the_important_one():

@@ -48,8 +48,9 @@ def searched(trials: pd.DataFrame) -> list[str]:
 def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
     """The hyperparameters of each search's best trial: one row for each that the search varied.
 
-    Columns beside the cell's: ``search``, ``parameters``, ``capacity`` with its ``measure``,
-    ``hyperparameter``, ``value`` (NaN if it is not a number) and ``choice`` (the value as text).
+    Columns beside the cell's: ``study``, ``search``, ``parameters``, ``capacity`` with its
+    ``measure``, ``hyperparameter``, ``value`` (NaN if it is not a number) and ``choice`` (the value
+    as text).
     """
     trials = with_own_columns(trials)
     names = searched(trials)
@@ -66,8 +67,22 @@ def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
         value=pd.to_numeric(kept["choice"], errors="coerce").astype(float),
         choice=kept["choice"].map(lambda v: v if isinstance(v, str) else f"{v:.4g}"),
     )
-    columns = [*CELL, "search", *of_size, "hyperparameter", "value", "choice"]
+    columns = [*SEARCH, *of_size, "hyperparameter", "value", "choice"]
     return kept.sort_values([*SEARCH, "hyperparameter"])[columns].reset_index(drop=True)
+
+
+def by_search(chosen: pd.DataFrame) -> pd.DataFrame:
+    """One row for each search, to be read beside others.
+
+    Args:
+        chosen: `chosen_table`.
+
+    Returns:
+        ``study``, the columns of the cell, ``search``, and a column of ``choice`` for each
+        hyperparameter; NaN where the search did not vary it.
+    """
+    wide = chosen.pivot(index=SEARCH, columns="hyperparameter", values="choice")
+    return wide.rename_axis(columns=None).reset_index()
 
 
 def importance_table(trials: pd.DataFrame) -> pd.DataFrame:
