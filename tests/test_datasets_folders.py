@@ -19,6 +19,7 @@ from tests.image_trees import (
     tiny_imagenet_files,
     write_folder,
 )
+from tests.refusals import refusal
 from trainables.data.dataset import Dataset, load_dataset
 from trainables.data.sources.fashion_mnist import read_idx
 from trainables.errors import InputError
@@ -31,14 +32,7 @@ def load(name: str, folder: Path) -> Dataset:
 
 
 def refused(name: str, folder: Path, *parts: str) -> str:
-    with pytest.raises(InputError) as caught:
-        load(name, folder)
-    line = str(caught.value)
-    assert len(line.splitlines()) == 1
-    assert len(line) <= 1500
-    for part in parts:
-        assert part in line
-    return line
+    return refusal(lambda: load(name, folder), *parts)
 
 
 @pytest.fixture
@@ -207,7 +201,7 @@ def test_a_walk_without_images_ends(
 
 @pytest.mark.parametrize("kind", ["imagefolder", "parquet", "tiny-imagenet"])
 def test_a_folder_of_the_system_is_no_data_set(tmp_path: Path, kind: str) -> None:
-    refused(f"{kind}:/proc", tmp_path, "/proc")
+    refused(f"{kind}:/proc/self", tmp_path, "/proc/self")  # all of /proc takes seconds to walk
 
 
 @pytest.mark.parametrize("kind", ["imagefolder", "parquet", "tiny-imagenet"])

@@ -30,6 +30,7 @@ from tests.image_trees import (
     write_tar,
     write_zip,
 )
+from tests.refusals import line_of
 from trainables.data.dataset import Dataset, Split, load_dataset
 from trainables.data.decoding import square_pixels
 from trainables.data.sources import fashion_mnist
@@ -44,7 +45,7 @@ def load(name: str, tmp_path: Path, **options) -> Dataset:
 def refused(name: str, tmp_path: Path, pattern: str, **options) -> None:
     with pytest.raises(InputError, match=pattern) as caught:
         load(name, tmp_path, **options)
-    assert "\n" not in str(caught.value)
+    line_of(caught.value)
 
 
 def rows(*splits: Split) -> list[tuple[int, bytes]]:

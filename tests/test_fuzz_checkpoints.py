@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.image_trees import make_image_folder
+from tests.refusals import line_of
 from trainables import checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import InputError
@@ -86,8 +87,8 @@ def refused(trial: Trial, path: Path) -> str | None:
         trial.restore(path)
     except InputError as error:
         assert held(trial) == before
-        line = str(error)
-        assert line.startswith(str(path)) and len(line.splitlines()) == 1, line
+        line = line_of(error)
+        assert line.startswith(str(path)), line
         return line
     return None
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from study.commands.data import app
 from tests.image_trees import encoded, make_image_folder, picture, write_columns
+from tests.refusals import line_of
 from trainables.errors import InputError
 
 bounded = settings(
@@ -35,11 +36,7 @@ def info(name: str, data_dir: Path) -> str | None:
         return None
     if not isinstance(result.exception, InputError):
         raise result.exception or AssertionError(result.output)
-    line = str(result.exception)
-    assert len(line.splitlines()) == 1
-    assert line.isprintable()
-    assert len(line) <= 1500
-    return line
+    return line_of(result.exception)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from study.cost import TrialCosts, missing_work
 from study.fitting import Node, misfits
 from study.spec import StudySpec, dump_spec, parse_spec
 from study.yaml_files import dump_yaml
+from tests.refusals import line_of
 from trainables.config import TrialConfig, parse_config
 from trainables.errors import InputError
 
@@ -119,9 +120,7 @@ def one_line(read: Callable[[], Any]) -> Any:
     try:
         return read()
     except InputError as error:
-        text = str(error)
-        assert text.isprintable(), text
-        assert 0 < len(text) <= 1500
+        line_of(error)
         return None
 
 
