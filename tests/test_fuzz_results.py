@@ -15,15 +15,17 @@ import pytest
 
 from reports.findings import find
 from reports.reading import read_results
-from reports.store.schema import TABLES
+from reports.store.schema import SCHEMA_VERSION, TABLES
 from reports.store.tables import open_store
 from study import provenance
 from study.agenda import Agenda
 from study.dashboard import cell_studies
 from study.spec import parse_spec
+from tests.complete_study import complete_study
 from tests.in_process import mixco
+from tests.refusals import line_of
+from tests.stored_files import with_column, write_version
 from tests.synthetic_study import write_table
-from tests.trial_rows import complete_study
 from trainables.errors import InputError
 
 SPEC = """
@@ -66,32 +68,27 @@ Change = Callable[[Path, random.Random], None]
 
 
 def rewrite(change: Callable[[pa.Table, str], pa.Table]) -> Change:
-    """Change one column of one file; its schema version says that it is an older one, or not."""
+    """Change one column of one file; the file is of any version of the schema."""
 
     def apply(root: Path, rng: random.Random) -> None:
         path = rng.choice(sorted(root.glob("*/*.parquet")))
         table = pq.read_table(path)
         name = rng.choice(TABLES[path.parent.name].names)
         changed = change(table, name)
-        version = str(rng.choice([1, 2, 3]))
-        pq.write_table(changed.replace_schema_metadata({"mixco_schema": version}), path)
+        write_version(path, changed, rng.randint(1, SCHEMA_VERSION))
 
     return apply
 
 
-def replaced(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    return table.set_column(table.schema.get_field_index(name), name, values)
-
-
 def null(table: pa.Table, name: str) -> pa.Table:
-    return replaced(table, name, pa.nulls(len(table), table.schema.field(name).type))
+    return with_column(table, name, pa.nulls(len(table), table.schema.field(name).type))
 
 
 def other_type(table: pa.Table, name: str) -> pa.Table:
     kind = table.schema.field(name).type
     if pa.types.is_list(kind) or pa.types.is_string(kind):
-        return replaced(table, name, pa.array(range(len(table)), pa.int64()))
-    return replaced(table, name, pc.cast(table[name], pa.string()))
+        return with_column(table, name, pa.array(range(len(table)), pa.int64()))
+    return with_column(table, name, pc.cast(table[name], pa.string()))
 
 
 def damage_bytes(root: Path, rng: random.Random) -> None:
@@ -162,7 +159,7 @@ def test_damaged_results_end_in_one_line_or_the_rest_is_read(
             try:
                 ended = command()
             except InputError as error:
-                assert "\n" not in str(error)
+                line_of(error)
                 continue
             if isinstance(ended, tuple):
                 code, _, err = ended

@@ -10,8 +10,8 @@ import pytest
 
 from reports.store.files import Files
 from study.spec import parse_spec
+from tests.complete_study import complete_study
 from tests.in_process import mixco
-from tests.trial_rows import complete_study
 from trainables.config import TrialConfig
 
 SPEC = """

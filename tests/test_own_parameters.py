@@ -18,6 +18,7 @@ from study import local_trial
 from study.agenda import Agenda
 from study.overview import recorded_rows
 from study.spec import parse_spec
+from tests.stored_files import write_version
 from trainables.arms import ARMS
 from trainables.arms.none import Baseline
 from trainables.config import TrialConfig, parse_config
@@ -169,5 +170,5 @@ def test_rows_of_older_schemas_have_no_own_parameters(tmp_path: Path) -> None:
     store.append({**row, "accuracy": 50.0})
     (path,) = tmp_path.glob("trials/*.parquet")
     table = pq.read_table(path).drop_columns(["own_parameters"])
-    pq.write_table(table.replace_schema_metadata({"mixco_schema": "1"}), path)
+    write_version(path, table, 1)
     assert config_of(recorded_rows(store)[0]).own_parameters == {}

@@ -112,7 +112,7 @@ def test_readers_always_see_every_committed_trial(
     threads = [threading.Thread(target=look) for _ in range(2)]
     for thread in threads:
         thread.start()
-    for number in range(60):
+    for number in range(30):
         fill(store, range(number, number + 1))
         committed = number + 1
         store.compact_if_many()

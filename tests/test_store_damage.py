@@ -14,17 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from reports.store.schema import ADDED_IN, SCHEMA_VERSION, TRIALS
-from reports.store.tables import Store, open_store
-from tests.trial_rows import trial_row
+from reports.store.tables import open_store
+from tests.stored_files import with_column, write_version
+from tests.trial_rows import fill, trial_row
 from trainables.config import LATER_FIELDS
 
 FLIPS = 60
-
-
-def fill(store: Store, trials: int) -> None:
-    for number in range(trials):
-        row = trial_row(f"t{number}", number=number, accuracy=50.0 + number)
-        store.append(row, [{"epoch": epoch, "loss": 1.0 / epoch} for epoch in (1, 2, 3)])
 
 
 @pytest.mark.parametrize("compacted", [False, True])
@@ -61,8 +56,8 @@ def test_files_without_checksums_of_an_older_version_are_read(tmp_path: Path) ->
         text = pa.array(
             ["AMD EPYC 9000, 12 threads, fp32" if "t0" in path.name else None], pa.string()
         )
-        table = replaced(table, "hardware", text)
-        pq.write_table(table.replace_schema_metadata({"mixco_schema": "2"}), path)
+        table = with_column(table, "hardware", text)
+        write_version(path, table, 2)
     rows = open_store(tmp_path).read("trials")
     assert rows["accuracy"].tolist() == [50, 51]
     assert rows["threads"].tolist()[0] == 12
@@ -74,15 +69,11 @@ def without(name: str) -> Callable[[pa.Table], pa.Table]:
 
 
 def with_null(name: str) -> Callable[[pa.Table], pa.Table]:
-    return lambda table: replaced(table, name, pa.nulls(len(table), TRIALS.field(name).type))
+    return lambda table: with_column(table, name, pa.nulls(len(table), TRIALS.field(name).type))
 
 
 def as_text(name: str) -> Callable[[pa.Table], pa.Table]:
-    return lambda table: replaced(table, name, pc.cast(table[name], pa.string()))
-
-
-def replaced(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    return table.set_column(table.schema.get_field_index(name), name, values)
+    return lambda table: with_column(table, name, pc.cast(table[name], pa.string()))
 
 
 @pytest.mark.parametrize("version", [1, 2, SCHEMA_VERSION])
@@ -92,8 +83,8 @@ def replaced(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
         *(without(name) for name in ("trial_id", "status", "cell", "accuracy", "width", "seed")),
         *(with_null(name) for name in ("phase", "status", "cell", "number", "accuracy", "width")),
         *(as_text(name) for name in ("accuracy", "width", "number", "started_at")),
-        lambda table: replaced(table, "status", pa.array(["done"])),
-        lambda table: replaced(table, "width", pa.array([4.0])),
+        lambda table: with_column(table, "status", pa.array(["done"])),
+        lambda table: with_column(table, "width", pa.array([4.0])),
     ],
 )
 def test_a_file_with_wrong_columns_is_named_and_the_rest_is_read(
@@ -102,8 +93,7 @@ def test_a_file_with_wrong_columns_is_named_and_the_rest_is_read(
     store = open_store(tmp_path, create=True)
     fill(store, 3)
     path = tmp_path / "trials/t1.parquet"
-    table = change(pq.read_table(path)).replace_schema_metadata({"mixco_schema": str(version)})
-    pq.write_table(table, path)
+    write_version(path, change(pq.read_table(path)), version)
     with pytest.warns(UserWarning, match=r"t1\.parquet: damaged, skipped \(.+\)") as caught:
         assert open_store(tmp_path).read("trials", ["loss"]).shape == (2, 1)
     assert len(caught) == 1

@@ -10,7 +10,7 @@ from reports.store.tables import Store, open_store
 from study.on_ray import driver
 from study.on_ray.driver import StudyError, run_study
 from study.spec import parse_spec
-from tests.trial_rows import complete_study
+from tests.complete_study import complete_study
 
 SPEC = """
 name: vanishing

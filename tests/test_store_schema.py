@@ -12,6 +12,7 @@ from reports.store.schema import CONFIG_FIELDS
 from reports.store.tables import open_store
 from study import local_trial
 from study.overview import recorded_rows
+from tests.stored_files import write_version
 from tests.trial_rows import trial_row
 from trainables.config import LATER_FIELDS, TrialConfig
 
@@ -41,7 +42,7 @@ def test_rows_of_the_first_schema_have_the_defaults_of_later_fields(
     assert config_of(local_trial.find(store, row["trial_id"])) == config
     (path,) = tmp_path.glob("trials/*.parquet")
     table = pq.read_table(path).drop_columns([*LATER_FIELDS, "workers", "runner"])
-    pq.write_table(table.replace_schema_metadata({"mixco_schema": "1"}), path)
+    write_version(path, table, 1)
     old = config.model_copy(update={"sync_batch_norm": True})
     assert config_of(recorded_rows(store)[0]) == old
     assert config_of(local_trial.find(store, row["trial_id"])) == old
@@ -59,7 +60,7 @@ def test_rows_without_a_search_are_read_as_the_first_one_and_bits_of_images_come
     for name, added in (("trials", ["search"]), ("evaluations", ["right", "class_images"])):
         path = tmp_path / name / "by-hand.parquet"
         older = pq.read_table(path).drop_columns(added)
-        pq.write_table(older.replace_schema_metadata({"mixco_schema": "2"}), path)
+        write_version(path, older, 2)
     for _ in range(2):
         trials = open_store(tmp_path).read("trials", ["search"])
         assert trials["search"].tolist() == [0, 1]

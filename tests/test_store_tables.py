@@ -13,18 +13,10 @@ import pytest
 
 from reports.store.schema import SCHEMA_VERSION
 from reports.store.tables import Store, open_store
-from tests.trial_rows import trial_row
+from tests.stored_files import write_version
+from tests.trial_rows import fill, trial_row
 from trainables.atomic_write import atomic_write
 from trainables.errors import InputError
-
-
-def fill(store: Store, trials: int = 5, epochs: int = 3) -> None:
-    for number in range(trials):
-        store.append(
-            trial_row(f"t{number}", number=number, accuracy=50.0 + number),
-            [{"epoch": epoch, "loss": 1.0 / epoch} for epoch in range(1, epochs + 1)],
-            [{"dataset": "digits", "split": "validation", "protocol": "knn", "top1": 40.0}],
-        )
 
 
 @pytest.fixture
@@ -134,14 +126,10 @@ def test_a_damaged_file_is_named_and_the_rest_is_read(store: Store, content: byt
     assert path.exists()
 
 
-def rewrite(path: Path, table: pa.Table, version: int) -> None:
-    pq.write_table(table.replace_schema_metadata({b"mixco_schema": str(version).encode()}), path)
-
-
 def test_an_older_schema_is_read_with_nulls_for_what_it_lacks(store: Store) -> None:
     fill(store)
     path = Path(store.root, "trials/t1.parquet")
-    rewrite(path, pq.read_table(path).drop_columns(["device_memory", "workers"]), 1)
+    write_version(path, pq.read_table(path).drop_columns(["device_memory", "workers"]), 1)
     row = store.read("trials").set_index("trial_id").loc["t1"]
     assert row["status"] == "complete"
     assert pd.isna(row["workers"])
@@ -150,7 +138,7 @@ def test_an_older_schema_is_read_with_nulls_for_what_it_lacks(store: Store) -> N
 def test_a_newer_schema_is_refused(store: Store) -> None:
     fill(store)
     path = Path(store.root, "trials/t1.parquet")
-    rewrite(path, pq.read_table(path), SCHEMA_VERSION + 1)
+    write_version(path, pq.read_table(path), SCHEMA_VERSION + 1)
     with pytest.raises(InputError, match="newer version"):
         store.read("trials")
 

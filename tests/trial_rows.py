@@ -1,15 +1,13 @@
-"""Rows of ``trials``, and whole studies, for tests of the store: made without training."""
+"""Rows of ``trials`` for tests of the store.
+
+A whole study is in `tests.complete_study`: it imports Optuna, which takes a second.
+"""
 
 from __future__ import annotations
 
-import random
-from pathlib import Path
 from typing import Any
 
-from reports.store.tables import open_store
-from study import provenance
-from study.agenda import Agenda
-from study.spec import StudySpec
+from reports.store.tables import Store
 from trainables.config import TrialConfig
 
 
@@ -30,28 +28,11 @@ def trial_row(trial_id: str, **columns: Any) -> dict[str, Any]:
     }
 
 
-def complete_study(root: Path, spec: StudySpec) -> Path:
-    """Write the results of a study whose trials have all ended; returns ``root``."""
-    agenda = Agenda(spec)
-    store = open_store(root, create=True)
-    rng = random.Random(0)
-    while (due := agenda.next()) is not None:
-        accuracy = rng.uniform(40, 60)
-        row = {
-            **due.identity(),
-            "study": spec.name,
-            "status": "complete",
-            "accuracy": accuracy,
-            "parameters": 1000 * due.config.width,
-            "encoder_flops": 1000 * due.config.width,
-            "flops": 1e9 * due.config.width,
-            "seconds": 10.0,
-            "scored_images": 360,
-            "hardware": "AMD, 2 threads, fp32",
-            "threads": 2,
-        }
-        epochs = [{"epoch": epoch, "knn_accuracy": accuracy - 1} for epoch in (1, 2)]
-        store.append(row, epochs)
-        agenda.record({**row, "knn_by_epoch": {}})
-    provenance.write(store, spec)
-    return root
+def fill(store: Store, trials: int = 5, epochs: int = 3) -> None:
+    """Append the trials t0, t1, ..., whose accuracies are 50, 51, ... percent."""
+    for number in range(trials):
+        store.append(
+            trial_row(f"t{number}", number=number, accuracy=50.0 + number),
+            [{"epoch": epoch, "loss": 1.0 / epoch} for epoch in range(1, epochs + 1)],
+            [{"dataset": "digits", "split": "validation", "protocol": "knn", "top1": 40.0}],
+        )
