@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def parts(node: ast.AST, loading: bool) -> Iterator[ast.AST]:
         yield from parts(child, loading)
 
 
+@functools.cache
 def imports(path: Path, loading: bool = False) -> set[str]:
     """Every module that the file imports, by its full name; if ``loading``, when it is loaded."""
     found: set[str] = set()

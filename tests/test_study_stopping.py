@@ -74,7 +74,9 @@ def test_the_first_trial_of_a_search_is_never_stopped_and_stands_on_its_rungs() 
         ]
     assert endings == [TrialScheduler.CONTINUE] * 7
     rungs = [rung for _, rung in ladders.ladders["w4"]._brackets[0]._rungs]
-    assert all("w4-tune-0" in rung for rung in rungs if rung)
+    used = [rung for rung in rungs if rung]
+    assert used
+    assert all("w4-tune-0" in rung for rung in used)
 
 
 def test_searches_of_one_cell_have_ladders_of_their_own() -> None:
