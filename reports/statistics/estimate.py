@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 from reports.statistics.intervals import LEVEL, ROUNDING, t_quantile
 
@@ -41,4 +41,4 @@ class Estimate:
         """
         if not self.has_error:
             return math.nan
-        return 2 * float(stats.t.sf(abs(self.value) / self.error, self.freedom))
+        return 2 * float(special.stdtr(self.freedom, -abs(self.value) / self.error))

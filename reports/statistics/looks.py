@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
-from scipy.optimize import brentq
-from scipy.special import ndtr
+import scipy  # loads `optimize` and `stats` where they are first used
+from scipy.special import ndtr, ndtri
 
 from reports.statistics.intervals import ALPHA, Floats
 from reports.statistics.searches import FEWEST_SEARCHES
@@ -87,7 +86,7 @@ class Level:
         """
         if self.shares == (1.0,):
             return alpha
-        return FEW_SEARCHES * 2 * float(stats.norm.sf(boundaries(self.shares, alpha)[-1]))
+        return FEW_SEARCHES * 2 * float(ndtr(-boundaries(self.shares, alpha)[-1]))
 
     def adjusted(self, p: float) -> float:
         """The repeated p-value: the least level of all looks at which this look shows an effect.
@@ -103,7 +102,7 @@ class Level:
         most = math.log(0.999)
         if excess(most) <= 0:
             return 1.0
-        return math.exp(brentq(excess, math.log(max(p, 1e-300)), most, xtol=1e-6))
+        return math.exp(scipy.optimize.brentq(excess, math.log(max(p, 1e-300)), most, xtol=1e-6))
 
 
 ONE_LOOK = Level()
@@ -115,7 +114,7 @@ def spent(share: float, alpha: float) -> float:
 
     Source: Lan and DeMets 1983, the function of O'Brien and Fleming's type, once for each side.
     """
-    return 4 * float(stats.norm.sf(stats.norm.isf(alpha / 4) / math.sqrt(share)))
+    return 4 * float(ndtr(ndtri(alpha / 4) / math.sqrt(share)))
 
 
 @lru_cache(maxsize=4096)
@@ -134,7 +133,7 @@ def boundaries(shares: tuple[float, ...], alpha: float) -> tuple[float, ...]:
     before = used = 0.0
     for share in shares:
         step, root, budget = math.sqrt(share - before), math.sqrt(share), spent(share, alpha) - used
-        deviate = brentq(
+        deviate = scipy.optimize.brentq(
             lambda z, g, s, r, b: g.leaving(z * r, s) - b,
             0.0,
             _FARTHEST,
@@ -172,7 +171,8 @@ class _Going:
 
     def density(self, places: Floats, step: float) -> Floats:
         """The density of the score at this look, at each of ``places``."""
-        return np.asarray(stats.norm.pdf((places[:, None] - self.places) / step) @ self.mass / step)
+        distances = (places[:, None] - self.places) / step
+        return np.asarray(scipy.stats.norm.pdf(distances) @ self.mass / step)
 
 
 def chance_of_verdict(
@@ -190,6 +190,6 @@ def chance_of_verdict(
         alpha: the two-sided level of all looks together.
     """
     share = searches / plan.last
-    found, limit = stats.norm.isf(p / 2), stats.norm.isf(plan.final.nominal(alpha) / 2)
+    found, limit = -ndtri(p / 2), -ndtri(plan.final.nominal(alpha) / 2)
     rest, needed = math.sqrt(1 - share), limit * math.sqrt(share)
     return np.asarray(ndtr((found - needed) / rest) + ndtr((-found - needed) / rest))

@@ -13,10 +13,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
-from scipy.optimize import brentq
+from scipy import special
 
-from reports.statistics.intervals import ALPHA, Floats
+from reports.statistics.intervals import ALPHA, Floats, t_quantile
 from reports.statistics.lines import contrast
 from reports.statistics.slope import STEADY
 
@@ -80,12 +79,9 @@ def detectable_over_searches(spread: float, searches: int, alpha: float) -> floa
     Returns:
         Points per doubling, above zero.
     """
-    limit = stats.t.isf(alpha / 2, searches - 1)
-    # At the limit the power is about a half; far above the limit it is one.
-    excess = brentq(
-        lambda over: stats.nct.sf(limit, searches - 1, limit + over) - POWER, -limit, limit + 10
-    )
-    return float(limit + excess) * spread / math.sqrt(searches)
+    freedom = searches - 1
+    noncentrality = special.nctdtrinc(freedom, 1 - POWER, t_quantile(freedom, 1 - alpha))
+    return float(noncentrality) * spread / math.sqrt(searches)
 
 
 def spread_range(spread: float, freedom: float) -> tuple[float, float]:
@@ -100,7 +96,7 @@ def spread_range(spread: float, freedom: float) -> tuple[float, float]:
     """
     if freedom < 1:
         return spread / UNKNOWN, spread * UNKNOWN
-    low, high = (math.sqrt(freedom / stats.chi2.ppf(p, freedom)) for p in (0.9, 0.1))
+    low, high = (math.sqrt(freedom / special.chdtri(freedom, p)) for p in (0.1, 0.9))
     return spread * low, spread * high
 
 
@@ -145,7 +141,7 @@ def least_slopes(
         return np.asarray(needed - means[:, places] @ weights)
 
     everything = list(range(count))
-    both = least(everything, stats.t.isf(alpha / 2, seeds - 1), stats.t.isf(alpha / 2, freedom))
+    both = least(everything, *(t_quantile(free, 1 - alpha) for free in (seeds - 1, freedom)))
     for left_out in everything:
         rest = [place for place in everything if place != left_out]
         both = np.maximum(both, least(rest, STEADY, STEADY))

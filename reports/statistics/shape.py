@@ -14,7 +14,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy  # loads `stats` where it is first used
 
 from reports.statistics.capacity import SIZE
 from reports.statistics.estimate import Estimate
@@ -151,4 +151,4 @@ def monotone_p(frame: pd.DataFrame, value: str = "gain") -> float:
     if complete.shape[0] < 2 or complete.shape[1] < 3:
         return math.nan
     falling = complete.to_numpy(float)[:, ::-1]
-    return float(stats.page_trend_test(falling, ranked=False).pvalue)
+    return float(scipy.stats.page_trend_test(falling, ranked=False).pvalue)
