@@ -19,6 +19,8 @@ from trainables.errors import InputError
 
 ROOT = "tiny-imagenet-200"
 FILES = tiny_imagenet_files()
+LONGEST = 699
+"""Characters of a line about an archive."""
 IMAGE = f"{ROOT}/train/n10000000/images/n10000000_1.JPEG"
 
 
@@ -29,7 +31,7 @@ def load(path: Path) -> Dataset:
 
 
 def refused(path: Path, *parts: str) -> None:
-    refusal(lambda: load(path), *parts)
+    refusal(lambda: load(path), *parts, longest=LONGEST)
 
 
 def counts(data: Dataset) -> tuple[int, int]:
@@ -179,7 +181,7 @@ def test_damaged_archives_are_one_short_line(tmp_path: Path, kind: str) -> None:
             load(place)
         except InputError as error:
             refusals += 1
-            line_of(error)
+            line_of(error, LONGEST)
     assert refusals > 5
 
 
