@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from reports.statistics.intervals import ALPHA, Floats
+from reports.statistics.intervals import Floats, t_quantile
 from reports.statistics.lines import contrast
 from reports.statistics.power import POWER, detectable_over_searches, least_slopes
 from reports.statistics.slope import Scatter
@@ -58,7 +58,7 @@ def seeds_and_widths_needed(
     seeds = widths = math.nan
     if row["p_seeds"] >= alpha:
         half = (row["seeds_high"] - row["seeds_low"]) / 2
-        error = half / stats.t.isf(ALPHA / 2, row["seeds"] - 1)
+        error = half / t_quantile(row["seeds"] - 1)
         length = math.sqrt(float(np.sum(contrast(capacities) ** 2)) / lines)
         spread = error * math.sqrt(row["seeds"]) / length
         seeds = seeds_needed(row["slope"], capacities, spread, lines, alpha)
@@ -115,7 +115,7 @@ def widths_needed(
         freedom = lines * (count - 2)
         error = scatter / math.sqrt(count * float(np.var(np.linspace(0, span, count))))
         error /= math.sqrt(lines)
-        limit = stats.t.isf(alpha / 2, freedom)
+        limit = t_quantile(freedom, 1 - alpha)
         # The noncentral t underflows far out, where nothing is in doubt.
         effect = min(abs(slope) / error, 30.0)
         return bool(stats.nct.sf(limit, freedom, effect) >= POWER)
