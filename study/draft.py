@@ -132,6 +132,7 @@ def _row(field: str, values: Sequence[object]) -> str:
 
 
 def _in_brackets(text: str) -> str:
-    """Quotes what would end an item of a list in brackets."""
-    plain = text[:1] not in "'\"" and any(sign in text for sign in ",[]{}")
-    return "'" + text.replace("'", "''") + "'" if plain else text
+    """Quotes what a list in brackets would not read as text, but YAML does elsewhere."""
+    plain = text[:1] not in "'\""
+    special = text.startswith("?") or any(sign in text for sign in ",[]{}")
+    return "'" + text.replace("'", "''") + "'" if plain and special else text

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from study.draft import _DESIGNS, Answers, Design, fitting, study_yaml
@@ -29,6 +29,7 @@ from tests.in_process import mixco
     st.sampled_from(_DESIGNS),
     st.booleans(),
 )  # fmt: skip
+@example(["?0"], _DESIGNS[0], False)  # a key, in brackets only
 def test_any_answers_are_read_back_from_the_file(
     datasets: list[str], design: Design, gpus: bool
 ) -> None:
