@@ -30,7 +30,7 @@ def points(name: str) -> list[Point]:
         found = [Point(text, partial(check, name)) for text, check in checks.items()]
     for method in METHODS:
         found += trials.points(small(arm=name, method=method), method)
-    return [*found, *(trials.worker_point(small(arm=name, method=m), m) for m in METHODS)]
+    return [*found, *trials.worker_points({m: small(arm=name, method=m) for m in METHODS})]
 
 
 def _view(seed: int, images: int = _N) -> torch.Tensor:

@@ -31,7 +31,7 @@ def points(name: str) -> list[Point]:
     found = [Point(text, partial(check, name)) for text, check in checks.items()]
     for method in METHODS:
         found += trials.points(_config(name, method=method), method)
-    return [*found, trials.worker_point(_config(name), "moco")]
+    return [*found, *trials.worker_points({"moco": _config(name)})]
 
 
 def _config(name: str, **fields: Any) -> TrialConfig:

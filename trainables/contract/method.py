@@ -20,7 +20,7 @@ def points(name: str) -> list[Point]:
     found = [Point("is a class of the contract, with fields that exist", partial(_class, name))]
     for arm in _ARMS:
         found += trials.points(small(method=name, arm=arm), arm)
-    return [*found, *(trials.worker_point(small(method=name, arm=arm), arm) for arm in _ARMS)]
+    return [*found, *trials.worker_points({a: small(method=name, arm=a) for a in _ARMS})]
 
 
 def _class(name: str) -> None:

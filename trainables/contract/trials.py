@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from trainables.config import TrialConfig
 from trainables.contract.points import Point, require
 from trainables.contract.steps import Steps, first_steps, small_trial
-from trainables.contract.workers import WORKERS, steps_of_workers
+from trainables.contract.workers import WORKERS, Workers
 from trainables.device.flops import training_flops
 from trainables.methods.module import ContrastiveMethod
 
@@ -37,10 +37,22 @@ def points(config: TrialConfig, label: str) -> list[Point]:
     return [Point(f"{name} ({label})", partial(check, config)) for name, check in checks.items()]
 
 
-def worker_point(config: TrialConfig, label: str) -> Point:
-    """Two workers with half the batch each are one worker with the whole batch; takes longer."""
-    name = f"two workers compute what one computes ({label})"
-    return Point(name, partial(_workers, config))
+def worker_points(configs: Mapping[str, TrialConfig]) -> list[Point]:
+    """Two workers with half the batch each are one worker with the whole batch.
+
+    These points take longer than the others.
+
+    Args:
+        configs: by the label that tells the points of one configuration from those of others.
+    """
+    workers = Workers(list(configs.values()))
+    return [
+        Point(
+            f"two workers compute what one computes ({label})",
+            partial(_workers, config, partial(workers.steps, index)),
+        )
+        for index, (label, config) in enumerate(configs.items())
+    ]
 
 
 def _gradients(config: TrialConfig) -> None:
@@ -125,9 +137,9 @@ def _restore(config: TrialConfig) -> None:
     _same_state(after, before, "after a restored epoch")
 
 
-def _workers(config: TrialConfig) -> None:
+def _workers(config: TrialConfig, steps_of_workers: Callable[[], list[Steps]]) -> None:
     one = first_steps(config, exact=True)
-    for rank, found in enumerate(steps_of_workers(config.model_dump(mode="json"))):
+    for rank, found in enumerate(steps_of_workers()):
         for name, expected in {"losses": one.losses, **one.state}.items():
             value = found.losses if name == "losses" else found.state[name]
             largest = max(1e-3, float(expected.abs().max()))

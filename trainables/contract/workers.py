@@ -3,33 +3,63 @@
 from __future__ import annotations
 
 import tempfile
+from functools import cached_property
+from multiprocessing import set_forkserver_preload
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import start_processes
 
+from trainables.config import TrialConfig, parse_config
 from trainables.contract.steps import Steps, first_steps
 from trainables.own_objects import search_in, searched_folders
 
 WORKERS = 2
 
 
-def steps_of_workers(config: dict[str, Any]) -> list[Steps]:
-    """`first_steps` of each of two workers that share every batch, by rank.
+class Workers:
+    """Two workers that share every batch, for several configurations one after the other.
 
     Args:
-        config: fields of `TrialConfig`.
+        configs: each gives one small trial.
     """
+
+    def __init__(self, configs: list[TrialConfig]) -> None:
+        self._configs = configs
+
+    def steps(self, index: int) -> list[Steps]:
+        """`first_steps` of the configuration at ``index``, one for each worker, by rank."""
+        if self._together is None:
+            return _steps_of_workers([self._configs[index]])[0]
+        return self._together[index]
+
+    @cached_property
+    def _together(self) -> list[list[Steps]] | None:
+        """Of all configurations; None where one of them fails, which ends the workers of all.
+
+        A process takes longer to start than a small trial takes.
+        """
+        try:
+            return _steps_of_workers(self._configs)
+        except Exception:
+            return None
+
+
+def _steps_of_workers(configs: list[TrialConfig]) -> list[list[Steps]]:
+    """`first_steps` by configuration and rank, from two new processes."""
+    # torch and torchvision are imported once, by the process that the others are forked from.
+    set_forkserver_preload(["trainables.contract.steps", "trainables.encoders.resnet"])
+    fields = [config.model_dump(mode="json") for config in configs]
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (folder, config, searched_folders())
-        mp.spawn(_work, arguments, nprocs=WORKERS)  # type: ignore[attr-defined]
-        found = [torch.load(Path(folder, f"{rank}.pt")) for rank in range(WORKERS)]
-    return [Steps(*parts) for parts in found]
+        arguments = (folder, fields, searched_folders())
+        start_processes(_work, arguments, nprocs=WORKERS, start_method="forkserver")
+        by_rank = [torch.load(Path(folder, f"{rank}.pt")) for rank in range(WORKERS)]
+    return [[Steps(*parts) for parts in found] for found in zip(*by_rank, strict=True)]
 
 
-def _work(rank: int, folder: str, config: dict[str, Any], searched: list[str]) -> None:
+def _work(rank: int, folder: str, configs: list[dict[str, Any]], searched: list[str]) -> None:
     for path in searched:
         search_in(Path(path))
     torch.set_num_threads(1)
@@ -37,10 +67,8 @@ def _work(rank: int, folder: str, config: dict[str, Any], searched: list[str]) -
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=WORKERS
     )
     try:
-        from trainables.config import parse_config
-
-        found = first_steps(parse_config(config, "contract"), exact=True)
-        torch.save(tuple(found), Path(folder, f"{rank}.pt"))
+        found = [first_steps(parse_config(fields, "contract"), exact=True) for fields in configs]
+        torch.save([tuple(steps) for steps in found], Path(folder, f"{rank}.pt"))
         dist.barrier()
     finally:
         dist.destroy_process_group()
