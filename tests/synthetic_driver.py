@@ -40,4 +40,6 @@ if __name__ == "__main__":
     except (StudyError, InputError) as error:
         print(f"error: {error}", flush=True)
         raise SystemExit(1) from None
+    # Tune imports what trackers need, if it may: seconds for every start of a driver.
+    assert not {"mlflow", "wandb"} & set(sys.modules)
     print("complete" if complete else "interrupted", flush=True)

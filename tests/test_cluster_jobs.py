@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +16,7 @@ from study.on_ray.jobs import Jobs
 from tests.local_head import Head, free_ports, local_head
 from trainables.errors import InputError
 
+EXAMPLE = Path(__file__).parent.parent / "examples" / "own_encoder"
 SPEC = """
 name: job
 datasets: [digits]
@@ -53,6 +55,10 @@ def test_what_is_not_a_dashboard_is_refused() -> None:
 def test_a_job_is_left_running_and_followed_again_to_its_exit_code(
     head: Head, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With an encoder whose module lies beside the study's file, and nowhere on the cluster."""
+    shutil.copy(EXAMPLE / "plain.py", Path(spec).parent)
+    own = f'{SPEC}encoders: ["plain:PlainNet"]\n'
+    Path(spec).write_text(own)
     results = tmp_path / "results"
     work = tmp_path / "work"
     (work / ".venv").mkdir(parents=True)
@@ -73,9 +79,11 @@ def test_a_job_is_left_running_and_followed_again_to_its_exit_code(
     out, err = follower.communicate(timeout=200)
     assert follower.returncode == 0, err
     assert f"complete: {results}" in out
-    assert list(open_store(results).read("trials")["status"]) == ["complete"] * 3
+    trials = open_store(results).read("trials")
+    assert list(trials["status"]) == ["complete"] * 3
+    assert set(trials["encoder"]) == {"plain:PlainNet"}
 
-    Path(spec).write_text(SPEC.replace("epochs: 4", "epochs: 2"))
+    Path(spec).write_text(own.replace("epochs: 4", "epochs: 2"))
     other = head.mixco(*submit, str(results), "--env", "NOTE=hidden-value")
     out, err = other.communicate(timeout=200)
     assert "shows these variables of the job: NOTE\n" in err

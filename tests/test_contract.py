@@ -288,11 +288,16 @@ def test_a_wrong_name_is_one_line() -> None:
     assert ended.err.count("\n") == 1
 
 
+# Trials of each method are among those of each arm.
 KINDS: list[tuple[Points, str]] = [
     *((of_arm.points, name) for name in ARMS),
-    *((of_method.points, name) for name in METHODS),
     (of_encoder.points, "resnet10"),
 ]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_that_ship_are_classes_of_the_contract(name: str) -> None:
+    assert problems(of_method.points(name), "is a class") == {}
 
 
 @pytest.mark.slow

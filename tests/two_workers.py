@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from multiprocessing import set_forkserver_preload
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import start_processes
 
 
 def run_workers(function: Callable[..., Any], folder: Path, *arguments: Any, size: int = 2) -> Any:
     """What ``function(*arguments)`` returned in each of ``size`` workers, by rank."""
-    mp.spawn(_worker, (size, folder, function, arguments), nprocs=size)  # type: ignore[no-untyped-call]
+    # torch and torchvision are imported once, by the process that the others are forked from.
+    set_forkserver_preload(["tests.test_workers", "trainables.encoders.resnet"])
+    start_processes(_worker, (size, folder, function, arguments), size, start_method="forkserver")  # type: ignore[no-untyped-call]
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(size)]
 
 

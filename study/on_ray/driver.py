@@ -9,9 +9,7 @@ The driver is the one process that decides and records. What it consists of:
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from study.on_ray.admission import Admission, check_fits, check_fits_here
 from study.on_ray.carried import RUN, Carried
 from study.on_ray.halt import Halt, HaltStopper, StudyError
 from study.on_ray.interruption import Interruption, interrupted_line
+from study.on_ray.quiet_tune import quiet_tune
 from study.on_ray.recorder import MAX_FAILURES, Recorder, assignment_of
 from study.on_ray.searcher import AgendaSearcher
 from study.on_ray.seen_images import SeenImages
@@ -143,7 +142,7 @@ def _run(
         with (
             cluster.scratch(store, carried := Carried(store)) as scratch,
             StudyDisplay(agenda, connection.dashboard) as display,
-            _silent_tune(),
+            quiet_tune(),
         ):
             admission = Admission(agenda.spec, rows)
             recorder = Recorder(agenda, store, admission, halt, display, carried, images)
@@ -229,18 +228,6 @@ def _scheduler(agenda: Agenda, rows: list[dict[str, Any]], store: Store) -> Tria
                 [{"epoch": epoch, "knn_accuracy": accuracy} for epoch, accuracy in epochs],
             )
     return ladders
-
-
-@contextmanager
-def _silent_tune() -> Iterator[None]:
-    """Silences Tune's log: it prints tracebacks for errors that the study reports in one line."""
-    logger = logging.getLogger("ray.tune")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _leave(
