@@ -87,7 +87,7 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def local_head(cpus: int = 2) -> Iterator[Head]:
+def local_head(cpus: int = 1) -> Iterator[Head]:
     """Starts it; stops its own processes, and no others, at the end."""
     # Ray's sockets lie below its folder, and a socket's path has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="head-"))

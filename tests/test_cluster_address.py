@@ -213,7 +213,7 @@ print(ray.cluster_resources()["CPU"])
     killer.join(1)
     assert not killer.is_alive()
     assert run.returncode == 0, run.stderr
-    assert run.stdout == "2.0\n"
+    assert run.stdout == "1.0\n"
     assert run.stderr.count("connecting again") == 1
 
 
