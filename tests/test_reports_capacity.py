@@ -108,6 +108,9 @@ def test_searches_budgets_and_endings_count_every_trial():
     assert (searches["trials"] == 8).all()
     assert (searches["lift"] >= 0).all()
     assert fairness.unequal_budgets(trials).empty
+    # Not recorded yet: the next trial is not the default configuration.
+    defaults = (trials["phase"] == "tune") & (trials["number"] == 0)
+    assert fairness.search_table(trials[~defaults])["first"].isna().all()
 
 
 def test_the_factor_on_a_flat_baseline_is_that_of_its_own_size():

@@ -22,7 +22,7 @@ name: tracked
 datasets: [digits]
 methods: [moco]
 widths: [4]
-arms: [none, mixco]
+arms: [none]
 base: {epochs: 3}
 trials: 1
 seeds: 1

@@ -41,15 +41,15 @@ def tune_trials(trials: pd.DataFrame) -> pd.DataFrame:
 def search_table(trials: pd.DataFrame) -> pd.DataFrame:
     """One row for each search of each cell: what it found, and after how many trials.
 
-    Columns beside the cell's: ``search``, ``trials`` (their number), ``first`` (accuracy of the
-    first trial, percent; a search starts from the defaults), ``best`` (accuracy of the best trial,
-    percent), ``lift`` (``best`` minus ``first``, points), ``found_at`` (place of the best trial in
-    the search) and ``late`` (whether that place is in the last fifth, in a search of `FEWEST`
-    trials or more).
+    Columns beside the cell's: ``search``, ``trials`` (their number), ``first`` (accuracy of trial
+    number 0, percent: the default configuration; NaN if it is not complete), ``best`` (accuracy of
+    the best trial, percent), ``lift`` (``best`` minus ``first``, points), ``found_at`` (place of
+    the best trial in the search) and ``late`` (whether that place is in the last fifth, in a search
+    of `FEWEST` trials or more).
     """
     tune = tune_trials(trials)
     best = best_tune_trials(tune)
-    first = tune[(tune["status"] == COMPLETE) & (tune["trial"] == 1)]
+    first = tune[(tune["status"] == COMPLETE) & (tune["number"] == 0)]
     table = best[[*SEARCH, "accuracy", "trial"]].sort_values(SEARCH).set_index(SEARCH)
     table = table.rename(columns={"accuracy": "best", "trial": "found_at"})
     table["trials"] = tune.groupby(SEARCH).size()
