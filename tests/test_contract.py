@@ -158,6 +158,35 @@ def test_broken_points_of_a_method_are_told_apart(monkeypatch: pytest.MonkeyPatc
     assert none == {}
 
 
+SELFISH = """
+from trainables.device import world
+from trainables.methods.simclr import SimCLR
+
+
+class Selfish(SimCLR):
+    def forward(self, view1, view2, mix, shuffle=None):
+        losses = super().forward(view1, view2, mix, shuffle)
+        if world.size() == 1 or self.arm.name == "none":
+            return losses
+        if self.arm.name == "mixco":
+            raise ArithmeticError("not with two workers")
+        return losses._replace(total=1.5 * losses.total)
+"""
+
+
+@pytest.mark.slow
+def test_what_breaks_with_two_workers_is_told_apart_by_arm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "selfish.py").write_text(SELFISH)
+    monkeypatch.chdir(tmp_path)
+    found = problems(of_method.points("selfish:Selfish"), "two workers")
+    lines = {name.partition("(")[2]: line for name, line in found.items()}
+    assert lines.pop("mixco)").startswith("raised ArithmeticError: not with two workers (")
+    assert lines.pop("i-mix)").startswith("losses of worker 1 of 2 differs from one worker's by")
+    assert lines == {}
+
+
 class Pooled(Encoder):
     """An encoder whose features are not as many as it declares, and whose batch leaks."""
 

@@ -34,14 +34,19 @@ def run(points: Iterable[Point]) -> Iterator[Verdict]:
     for point in points:
         try:
             point.check()
-        except (BrokenPointError, InputError) as error:
-            yield Verdict(point.name, str(error))
         except Exception as error:
-            where = line_of(error)
-            said = f"raised {type(error).__name__}: {cause(error)}"
-            yield Verdict(point.name, said + (f" ({where})" if where else ""))
+            yield Verdict(point.name, problem_of(error))
         else:
             yield Verdict(point.name, None)
+
+
+def problem_of(error: Exception) -> str:
+    """What an exception of a check says about its point, in one line."""
+    if isinstance(error, BrokenPointError | InputError):
+        return str(error)
+    where = line_of(error)
+    said = f"raised {type(error).__name__}: {cause(error)}"
+    return said + (f" ({where})" if where else "")
 
 
 def require(holds: bool, line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from functools import cached_property
 from multiprocessing import set_forkserver_preload
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.multiprocessing.spawn import start_processes
+from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from trainables.config import TrialConfig, parse_config
+from trainables.contract.points import BrokenPointError, problem_of
 from trainables.contract.steps import Steps, first_steps
 from trainables.own_objects import search_in, searched_folders
 
 WORKERS = 2
+_PROBLEM = "problem.txt"
+"""What a worker that fails leaves."""
 
 
 class Workers:
@@ -48,13 +52,23 @@ class Workers:
 
 
 def _steps_of_workers(configs: list[TrialConfig]) -> list[list[Steps]]:
-    """`first_steps` by configuration and rank, from two new processes."""
+    """`first_steps` by configuration and rank, from two new processes.
+
+    Raises:
+        BrokenPointError: a worker raised an error; the message is a line about it.
+        ProcessException: a worker died.
+    """
     # torch and torchvision are imported once, by the process that the others are forked from.
     set_forkserver_preload(["trainables.contract.steps", "trainables.encoders.resnet"])
     fields = [config.model_dump(mode="json") for config in configs]
     with tempfile.TemporaryDirectory() as folder:
         arguments = (folder, fields, searched_folders())
-        start_processes(_work, arguments, nprocs=WORKERS, start_method="forkserver")
+        try:
+            start_processes(_work, arguments, nprocs=WORKERS, start_method="forkserver")
+        except ProcessException:
+            if (problem := Path(folder, _PROBLEM)).exists():
+                raise BrokenPointError(problem.read_text()) from None
+            raise
         by_rank = [torch.load(Path(folder, f"{rank}.pt")) for rank in range(WORKERS)]
     return [[Steps(*parts) for parts in found] for found in zip(*by_rank, strict=True)]
 
@@ -70,5 +84,10 @@ def _work(rank: int, folder: str, configs: list[dict[str, Any]], searched: list[
         found = [first_steps(parse_config(fields, "contract"), exact=True) for fields in configs]
         torch.save([tuple(steps) for steps in found], Path(folder, f"{rank}.pt"))
         dist.barrier()
+    except Exception as error:
+        # The other worker then fails, too, because this one is gone: the first one's error counts.
+        with suppress(FileExistsError), Path(folder, _PROBLEM).open("x") as file:
+            file.write(problem_of(error))
+        raise
     finally:
         dist.destroy_process_group()

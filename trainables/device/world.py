@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as collective
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def size() -> int:
@@ -39,7 +41,23 @@ def gather_with_gradient(rows: Tensor) -> Tensor:
     """As ``gather``. Gradients of all workers' losses flow back to the row's worker."""
     if size() == 1:
         return rows
-    return torch.cat(collective.all_gather(rows.contiguous()))
+    gathered: Tensor = _Gather.apply(rows)
+    return gathered
+
+
+class _Gather(torch.autograd.Function):
+    """`gather`, with a gradient. torch deprecated its own, and moved it from version to version."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        return gather(rows)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        whole = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(whole)
+        return whole[part(len(whole))]
 
 
 def average_(tensors: list[Tensor]) -> None:
