@@ -91,6 +91,7 @@ class Overview:
     def render(self) -> RenderableType:
         """The cells, the endings, the errors and the time left."""
         agenda = self._agenda
+        table = cell_table(agenda) if self.running else cell_table(agenda, len(agenda.searches))
         counts = ", ".join(f"{agenda.count(status)} {status}" for status in STATUSES)
         state = "running" if self.running else ("complete" if self.finished else "not running")
         lines = [f"{agenda.spec.name}: {state}; {agenda.done} of {agenda.planned} trials; {counts}"]
@@ -106,7 +107,7 @@ class Overview:
         lines += [f"failed: {row['trial_id']}: {row['error']}" for row in failed[:_SHOWN_ERRORS]]
         if len(failed) > _SHOWN_ERRORS:
             lines.append(f"and {len(failed) - _SHOWN_ERRORS} more failed")
-        return Group(cell_table(agenda), Text("\n".join(lines)))
+        return Group(table, Text("\n".join(lines)))
 
     def _time_left(self) -> str | None:
         """From the pace of the latest quarter of the trials: earlier ones may be other runs'."""

@@ -17,6 +17,7 @@ from reports.store.tables import open_store
 from study import provenance
 from study.agenda import Agenda
 from study.display import StudyDisplay, cell_table, fitting_table
+from study.overview import Overview
 from study.spec import parse_spec
 from tests.in_process import mixco
 
@@ -57,6 +58,13 @@ def test_a_table_is_never_longer_than_the_terminal() -> None:
         console = Console(file=io.StringIO(), width=100, height=height)
         table = fitting_table(agenda, console, lines_below=2)
         assert 1 <= len(console.render_lines(table)) <= height - 3
+
+
+def test_the_status_of_a_large_study_that_rests_shows_every_search(tmp_path: Path) -> None:
+    spec = parse_spec(SPEC.replace("[4, 8, 12]", str(list(range(4, 40)))), "x")
+    provenance.write(store := open_store(tmp_path, create=True), spec)
+    shown = text(Overview(store).render())
+    assert all(name in shown for name in Agenda(spec).searches)
 
 
 def test_the_time_left_is_told_only_once_trials_show_a_pace(
