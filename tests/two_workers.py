@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from multiprocessing import set_forkserver_preload
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.multiprocessing.spawn import start_processes
+
+from trainables.contract.workers import fork_workers
 
 
 def run_workers(function: Callable[..., Any], folder: Path, *arguments: Any, size: int = 2) -> Any:
     """What ``function(*arguments)`` returned in each of ``size`` workers, by rank."""
-    # torch and torchvision are imported once, by the process that the others are forked from.
-    set_forkserver_preload(["tests.test_workers", "trainables.encoders.resnet"])
-    start_processes(_worker, (size, folder, function, arguments), size, start_method="forkserver")  # type: ignore[no-untyped-call]
+    fork_workers(_worker, (size, folder, function, arguments), size)
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(size)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from multiprocessing import set_forkserver_preload
@@ -58,19 +59,29 @@ def _steps_of_workers(configs: list[TrialConfig]) -> list[list[Steps]]:
         BrokenPointError: a worker raised an error; the message is a line about it.
         ProcessException: a worker died.
     """
-    # torch and torchvision are imported once, by the process that the others are forked from.
-    set_forkserver_preload(["trainables.contract.steps", "trainables.encoders.resnet"])
     fields = [config.model_dump(mode="json") for config in configs]
     with tempfile.TemporaryDirectory() as folder:
         arguments = (folder, fields, searched_folders())
         try:
-            start_processes(_work, arguments, nprocs=WORKERS, start_method="forkserver")
+            fork_workers(_work, arguments, WORKERS)
         except ProcessException:
             if (problem := Path(folder, _PROBLEM)).exists():
                 raise BrokenPointError(problem.read_text()) from None
             raise
         by_rank = [torch.load(Path(folder, f"{rank}.pt")) for rank in range(WORKERS)]
     return [[Steps(*parts) for parts in found] for found in zip(*by_rank, strict=True)]
+
+
+def fork_workers(work: Callable[..., None], arguments: tuple[Any, ...], count: int) -> None:
+    """Runs ``work(rank, *arguments)`` in ``count`` new processes, and waits for their end.
+
+    They are forked from a process that has imported torch and torchvision, once for all.
+
+    Raises:
+        ProcessException: one of them failed.
+    """
+    set_forkserver_preload(["trainables.contract.steps", "trainables.encoders.resnet"])
+    start_processes(work, arguments, nprocs=count, start_method="forkserver")
 
 
 def _work(rank: int, folder: str, configs: list[dict[str, Any]], searched: list[str]) -> None:
