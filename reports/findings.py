@@ -156,7 +156,7 @@ class Findings:
                 *mixed_words(self.tuning.mixed, self.selection.overlaps),
                 *partial(self.trials, self.gains.table, self.gains.unpaired),
                 *look_words(self.registration, self.look),
-                *batch_words(batches.seed_batches(self.selection.confirm)),
+                *self._added_seeds(),
                 *limits(self.gains.table, pooled),
                 *method_words(self.trends.lines),
                 *ceiling_words(pooled, self.trends.log_odds_pooled),
@@ -168,6 +168,12 @@ class Findings:
             recipe=recipe_words(self.recipe),
             fairness=fairness_words(self.tuning.searches, self.tuning.unequal),
         )
+
+    def _added_seeds(self) -> list[str]:
+        # The seeds stand in the study's file. A small study also runs seed after seed, by plan.
+        if self.registration is not None and not self.registration.has_changed:
+            return []
+        return batch_words(batches.seed_batches(self.selection.confirm))
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables that a report exports, by file name without its ending."""

@@ -31,6 +31,8 @@ from reports.statistics.shape import monotone_p
 from reports.statistics.slope import over_units, pooled_scatter
 from reports.statistics.units import by_unit
 from reports.statistics.verdict import holm
+from reports.store.registration import register
+from reports.store.tables import open_store
 from tests.simulated_coverage import draw_lines, draw_pairs, judge, plain
 from tests.synthetic_study import Truth, draw_trials
 
@@ -461,7 +463,7 @@ def test_a_missing_verdict_is_no_invitation_to_look_again():
     assert "Do not add seeds or searches to this study and look again" in notes
 
 
-def test_seeds_that_were_added_later_are_named():
+def test_seeds_that_were_added_later_are_named(tmp_path):
     trials = with_capacity(draw_trials(Truth(seeds=4), np.random.default_rng(0)))
     start = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(np.arange(len(trials)), "min")
     together = trials.assign(started_at=start, finished_at=start + pd.Timedelta("1min"))
@@ -474,3 +476,8 @@ def test_seeds_that_were_added_later_are_named():
     note = next(n for n in find(together).sentences.limits if "extended" in n)
     assert "2 confirm seeds (1002, 1003) started only after all trials of 1000, 1001" in note
     assert seed_batches(trials) == [[1000, 1001, 1002, 1003]]  # no times, nothing to be seen
+    store = open_store(tmp_path, create=True)
+    planned = register(store, "seeds: 4", 1, 1, searches=0)
+    assert not any("extended" in n for n in find(together, registration=planned).sentences.limits)
+    changed = register(store, "seeds: 6", 1, 1, searches=0)
+    assert note in find(together, registration=changed).sentences.limits

@@ -67,6 +67,11 @@ class Registration(BaseModel):
         return self.plans[0]
 
     @property
+    def has_changed(self) -> bool:
+        """Whether a later run had another study file, so that it may have added trials."""
+        return len(self.plans) > 1
+
+    @property
     def extended_to(self) -> int | None:
         """Searches of the longest plan that was made after results could be seen.
 
