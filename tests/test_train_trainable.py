@@ -139,13 +139,17 @@ def test_two_workers_go_on_after_one_was_killed(tmp_path: Path, data_dir: Path) 
 @pytest.mark.slow
 def test_wrong_input_is_no_matter_of_attempts(tmp_path: Path) -> None:
     config = TrialConfig(**{**SMALL, "dataset": f"imagefolder:{tmp_path}/nowhere"})
-    trial = TrainTrial(setup(tmp_path, config=config))
+    before = set(ray._private.state.actors())
+    trial = TrainTrial(setup(tmp_path, config=config, workers=2))
     try:
         with pytest.raises(WrongInputError, match="nowhere"):
             trial.advance()
     finally:
         trial.close()
     assert_nothing_is_left()
+    started = [actor["ActorClassName"] for name, actor in ray._private.state.actors().items()
+               if name not in before]  # fmt: skip
+    assert sum("RayTrainWorker" in name for name in started) == 2
 
 
 def fail(config: TrialConfig, epoch: int) -> None:

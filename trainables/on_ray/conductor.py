@@ -33,6 +33,9 @@ from trainables.on_ray.worker import work
 if TYPE_CHECKING:
     from ray.train import Checkpoint
 
+_AGREE_SECONDS = 10.0
+"""How long a worker that cannot go on waits to hear the same of the others."""
+
 Answer = TypeVar("Answer", Started, Trained, Finished)
 
 
@@ -140,6 +143,19 @@ class Conductor:
                 case _:
                     assert_never(message)
             self._changed.notify_all()
+
+    def all_ended(self) -> bool:
+        """Whether no worker can go on; waits a little for those that find out later.
+
+        A worker that can go on may wait for the others in a collective operation. Only the end of
+        all workers, which Train brings about, frees it.
+        """
+
+        def agree() -> bool:
+            return sum(ending.final for ending in self._attempt_errors) == self._setup.workers
+
+        with self._changed:
+            return self._changed.wait_for(agree, _AGREE_SECONDS)
 
     def _next(self, epoch: int) -> NextStep | None:
         if epoch < self._goal:

@@ -40,7 +40,8 @@ def work(given: Mapping[str, Any]) -> None:
     """Trains in one worker; ``given`` has ``setup``, ``conductor`` and ``content``.
 
     Raises:
-        Exception: the error that ended this attempt; Ray Train then starts the next attempt.
+        Exception: the error that ended this attempt; Ray Train then ends the other workers, and
+            starts the next attempt.
     """
     conductor = given["conductor"]
     if not ray.get(conductor.wanted.remote()):
@@ -48,7 +49,10 @@ def work(given: Mapping[str, Any]) -> None:
     try:
         _serve(given["setup"], conductor, given["content"])
     except Exception as error:
-        ray.get(conductor.tell.remote(Ended(_ending(error))))
+        ending = _ending(error)
+        ray.get(conductor.tell.remote(Ended(ending)))
+        if ending.final and ray.get(conductor.all_ended.remote()):
+            return  # an error would make Train start all workers once more
         raise
 
 
