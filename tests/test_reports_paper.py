@@ -13,7 +13,7 @@ import vl_convert
 
 from reports.output.figures.search import search_figure
 from reports.output.figures.style import round_ticks, styled
-from reports.output.latex import TEXT_POINTS, latex
+from reports.output.latex import PAGE_LINES, TEXT_POINTS, latex
 from reports.output.paper_figures import in_points, paper_svg
 from reports.output.paper_tables import PAPER, Columns
 from reports.output.tables import write_tables
@@ -90,12 +90,15 @@ def wide_table(columns: Columns) -> pd.DataFrame:
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
 def test_every_table_for_a_paper_fits_the_text_of_an_article(tmp_path: Path) -> None:
     write_tables({name: wide_table(columns) for name, columns in PAPER.items()}, tmp_path)
+    long = {"searches": pd.concat([wide_table(PAPER["searches"])] * 75)}  # 150 groups of a row
+    write_tables(long, tmp_path / "long")
     measured = "".join(
         f"\\sbox0{{\\input{{{name}}}}}\\typeout{{{name} is \\the\\wd0}}\n" for name in PAPER
     )
     (tmp_path / "paper.tex").write_text(
         "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
-        f"{measured}\\typeout{{text is \\the\\textwidth}}\n\\input{{gain}}\n\\end{{document}}\n"
+        f"{measured}\\typeout{{text is \\the\\textwidth}}\n\\input{{gain}}\n"
+        "\\input{long/searches}\n\\end{document}\n"
     )
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper"],
@@ -109,6 +112,7 @@ def test_every_table_for_a_paper_fits_the_text_of_an_article(tmp_path: Path) -> 
     assert set(widths) == set(PAPER)
     assert {name: width for name, width in widths.items() if width > TEXT_POINTS} == {}
     assert min(widths.values()) > 50
+    assert "Overfull \\vbox" not in done.stdout
 
 
 def test_a_table_leaves_out_what_is_the_same_in_all_rows_and_names_it() -> None:
@@ -142,6 +146,32 @@ def test_what_a_wide_table_is_about_stands_above_its_rows() -> None:
         rf"\multicolumn{{2}}{{@{{}}l}}{{{names[2]}}} \\",
         r"x & 3 \\",
     ]
+
+
+@pytest.mark.parametrize("sizes", [[36, 1], [37, 1], [20, 60, 1], [1] * 90])
+def test_a_long_table_becomes_several_that_fit_a_page(sizes: list[int]) -> None:
+    titled = pd.DataFrame(
+        {
+            "data set": [
+                f"{'long ' * 20}{group}" for group, size in enumerate(sizes) for _ in range(size)
+            ],
+            "gain": [f"{number}" for number in range(sum(sizes))],
+        }
+    )
+    text = latex(titled, ["gain"])
+    pages = [part.split("\n\\bottomrule")[0].splitlines() for part in text.split("\\midrule\n")[1:]]
+    found, title = [], ""
+    for page in pages:
+        assert len(page) <= PAGE_LINES
+        assert page[0].startswith("\\multicolumn")
+        assert not page[-1].startswith(("\\multicolumn", "\\addlinespace"))
+        for line in page:
+            if line.startswith("\\multicolumn"):
+                title = line.split("{")[-1].split("}")[0]
+            elif line != "\\addlinespace":
+                found.append([title, line.removesuffix(" \\\\")])
+    assert found == titled.to_numpy().tolist()
+    assert (f"% {len(pages)} tabulars" in text) == (len(pages) > 1)
 
 
 def test_columns_are_called_and_printed_as_on_the_page(tmp_path: Path) -> None:

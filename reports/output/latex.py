@@ -4,6 +4,8 @@ A table is made to fit in three steps. Columns that say what a row is about and 
 every row are left out; a comment above the table names them for its caption. Text is small, with
 little room between columns. If the table is still too wide, its first columns become titles above
 groups of rows.
+
+LaTeX's tabular does not break across pages, so a table longer than a page becomes several tabulars.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ TEXT_POINTS = 345.0
 """The width of the text of LaTeX's class article at its default size of 10 points."""
 _GAP = 6.0
 """Points between two columns."""
+PAGE_LINES = 40
+"""Lines of rows in one tabular: 50 fill a page of that class, and there is a head and a caption."""
 TITLES = ("evaluated on", "protocol", "data set", "method", "line", "arm", "control", "encoder")
 """Headings of the columns that may become titles above groups of rows, in this order."""
 _DESCRIBE = (
@@ -36,7 +40,7 @@ _WIDE, _NARROW = frozenset("mwMW+−%@"), frozenset(".,:;ijl|!'() ")
 
 
 def latex(cells: pd.DataFrame, right: Container[str]) -> str:
-    """A LaTeX tabular that needs no package but booktabs.
+    """One or several LaTeX tabulars that need no package but booktabs.
 
     Args:
         cells: the table, each cell as it is printed.
@@ -52,18 +56,24 @@ def latex(cells: pd.DataFrame, right: Container[str]) -> str:
     shown = rest.drop(columns=above)
     named = ", ".join(f"{name} {cells[name].iloc[0]}" for name in same)
     columns = "".join("r" if name in right else "l" for name in shown)
+    pages = list(_pages(rest, above))
     lines = [
         "% \\usepackage{booktabs}",
         *([f"% In all rows: {named}."] if same else []),
-        rf"{{\small\setlength{{\tabcolsep}}{{{_GAP / 2:g}pt}}%",
-        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
-        r"\toprule",
-        _row(map(str, shown)),
-        r"\midrule",
-        *_body(rest, above),
-        r"\bottomrule",
-        r"\end{tabular}}",
+        *([f"% {len(pages)} tabulars: one would be taller than a page."] if len(pages) > 1 else []),
     ]
+    for number, page in enumerate(pages):
+        lines += [
+            *([""] if number else []),
+            rf"{{\small\setlength{{\tabcolsep}}{{{_GAP / 2:g}pt}}%",
+            rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+            r"\toprule",
+            _row(map(str, shown)),
+            r"\midrule",
+            *page,
+            r"\bottomrule",
+            r"\end{tabular}}",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -78,20 +88,26 @@ def _text_points(text: str) -> float:
     return sum(7.2 if sign in _WIDE else 2.9 if sign in _NARROW else 4.7 for sign in text)
 
 
-def _body(cells: pd.DataFrame, above: list[str]) -> Iterator[str]:
-    """The rows, in groups that have the same text in the columns ``above``."""
+def _pages(cells: pd.DataFrame, above: list[str]) -> Iterator[list[str]]:
+    """The lines of each tabular: rows, in groups that have the same text in the columns ``above``.
+
+    A group that goes on in the next tabular has its title there, too.
+    """
     shown = cells.drop(columns=above).itertuples(index=False, name=None)
     titles = cells[above].itertuples(index=False, name=None)
-    groups = groupby(zip(titles, shown, strict=True), key=lambda row: row[0])
-    for number, (title, rows) in enumerate(groups):
-        if number:
-            yield r"\addlinespace"
-        if title:
-            width = cells.shape[1] - len(above)
-            text = ", ".join(title).translate(_ESCAPED)
-            yield rf"\multicolumn{{{width}}}{{@{{}}l}}{{{text}}} \\"
+    width = cells.shape[1] - len(above)
+    page: list[str] = []
+    for title, rows in groupby(zip(titles, shown, strict=True), key=lambda row: row[0]):
+        text = ", ".join(title).translate(_ESCAPED)
+        head = [rf"\multicolumn{{{width}}}{{@{{}}l}}{{{text}}} \\"] if title else []
+        lines = [r"\addlinespace", *head] if page else head
         for _, row in rows:
-            yield _row(row)
+            if page and len(page) + len(lines) >= PAGE_LINES:
+                yield page
+                page, lines = [], head
+            page += [*lines, _row(row)]
+            lines = []
+    yield page
 
 
 def _row(texts: Iterable[str]) -> str:
