@@ -19,7 +19,7 @@ TEXT_POINTS = 345.0
 """The width of the text of LaTeX's class article at its default size of 10 points."""
 _GAP = 6.0
 """Points between two columns."""
-PAGE_LINES = 40
+_PAGE_LINES = 40
 """Lines of rows in one tabular: 50 fill a page of that class, and there is a head and a caption."""
 TITLES = ("evaluated on", "protocol", "data set", "method", "line", "arm", "control", "encoder")
 """Headings of the columns that may become titles above groups of rows, in this order."""
@@ -102,7 +102,7 @@ def _pages(cells: pd.DataFrame, above: list[str]) -> Iterator[list[str]]:
         head = [rf"\multicolumn{{{width}}}{{@{{}}l}}{{{text}}} \\"] if title else []
         lines = [r"\addlinespace", *head] if page else head
         for _, row in rows:
-            if page and len(page) + len(lines) >= PAGE_LINES:
+            if page and len(page) + len(lines) >= _PAGE_LINES:
                 yield page
                 page, lines = [], head
             page += [*lines, _row(row)]
