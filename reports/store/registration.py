@@ -68,8 +68,8 @@ class Registration(BaseModel):
 
     @property
     def has_changed(self) -> bool:
-        """Whether a later run had another study file, so that it may have added trials."""
-        return len(self.plans) > 1
+        """Whether trials may have been added to a plan: by a later one, or before the first."""
+        return len(self.plans) > 1 or self.planned.searches > 0
 
     @property
     def extended_to(self) -> int | None:
