@@ -481,3 +481,5 @@ def test_seeds_that_were_added_later_are_named(tmp_path):
     assert not any("extended" in n for n in find(together, registration=planned).sentences.limits)
     changed = register(store, "seeds: 6", 1, 1, searches=0)
     assert note in find(together, registration=changed).sentences.limits
+    late = register(open_store(tmp_path / "late", create=True), "seeds: 4", 1, 1, searches=1)
+    assert note in find(together, registration=late).sentences.limits

@@ -11,8 +11,9 @@ def seed_batches(confirm: pd.DataFrame) -> list[list[int]]:
     """The confirm seeds in batches, each of which started after the one before had ended.
 
     A run starts the confirm trials of a cell together, as soon as that cell is tuned, so the seeds
-    of a study with several cells overlap in time. Seeds of which no trial started before the last
-    trial of all earlier seeds ended, in every cell, were added later.
+    of a study with many cells overlap in time. Seeds of which no trial started before the last
+    trial of all earlier seeds ended, in every cell, were added later, unless the study has so few
+    cells that all of them run at once.
 
     Args:
         confirm: confirm rows that count, with ``search``, ``seed``, ``started_at`` and
