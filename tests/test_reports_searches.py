@@ -1,14 +1,19 @@
 """Several searches of every cell: the search is the unit of slopes, gains and equivalence."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from reports.findings import find
+from reports.output.numbers import probability
 from reports.output.sentences.limits import limits
+from reports.output.sentences.missing_verdict import missing_verdict
+from reports.output.summary import print_summary
 from reports.reading import read_results
 from reports.statistics.aggregates import aggregates
 from reports.statistics.compare import compare_gains
@@ -22,7 +27,7 @@ from reports.statistics.power import detectable_slope, spread_range
 from reports.statistics.scaling import scaling_table
 from reports.statistics.selection import LINE, select
 from reports.statistics.trend import trend_table
-from reports.statistics.verdict import CANNOT_TELL, SUPPORTS, steps
+from reports.statistics.verdict import CANNOT_TELL, NOT_YET, SUPPORTS, steps
 from reports.store.registration import record_look, register
 from reports.store.tables import open_store
 from tests.synthetic_study import Truth, draw_trials, write_store
@@ -169,6 +174,18 @@ def test_the_sentences_say_what_was_repeated(trials):
     )
 
 
+def test_the_terminal_names_every_line_in_80_columns(trials):
+    named = {"dataset": "tiny-imagenet", "encoder": "resnet18"}
+    arm = trials["arm"].replace("mixco", "extra-crop")
+    console = Console(width=80, file=io.StringIO())
+    print_summary(find(trials.assign(**named, arm=arm)), console)
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    trends = shown[shown.index("Trend, points") :]
+    for word in ("moco", "simclr", "extra-crop", "4 searches"):
+        assert word in trends
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_verdict_falls_exactly_where_the_printed_interval_excludes_zero(seed):
     rng = np.random.default_rng(seed)
@@ -228,6 +245,43 @@ def test_a_report_counts_the_looks_that_were_planned(tmp_path):
     assert row["low"] < one["low"] < one["high"] < row["high"]
     assert "This is look 2" in " ".join(found.sentences.limits)
     assert "(in all 95 %)" in found.sentences.headlines[0]
+
+
+@pytest.mark.parametrize(("whole", "verdict"), [(2, NOT_YET), (3, SUPPORTS)])
+def test_a_study_has_no_verdict_before_its_first_planned_look(tmp_path, whole, verdict):
+    """Three searches are planned. The trend is so clear that two of them show it, too."""
+    truth = Truth(widths=(4, 16), methods=("moco",), searches=3, seeds=1, slope=-9.0)
+    trials = draw_trials(truth, np.random.default_rng(0))
+    begun = (trials["search"] == whole) & (trials["width"] == 4)
+    trials = trials[(trials["search"] < whole) | begun]
+    store = open_store(tmp_path, create=True)
+    found = find(trials, registration=register(store, "searches: 3", 3, 3, searches=0))
+    (row,) = found.trends.pooled.to_dict("records")
+    assert row["verdict"] == verdict
+    assert set(found.trends.lines["verdict"]) == {verdict}
+    assert row["level"] == pytest.approx(0.95)
+    assert row["high"] < 0
+    early = verdict == NOT_YET
+    for sentence in (*found.sentences.headlines, *found.sentences.verdicts):
+        assert sentence.startswith("There is no verdict yet on whether the gain of mixco") == early
+    notes = " ".join(found.sentences.limits)
+    assert ("There is no verdict before 3 searches of every cell are complete" in notes) == early
+
+
+def test_an_arm_without_a_verdict_only_because_of_another_says_so(table):
+    base = table.assign(gain=np.random.default_rng(0).normal(0, 0.3, len(table)))
+    for slope in np.arange(0, 1, 0.01):
+        tilted = base.assign(gain=base["gain"] + slope * np.log2(base["parameters"]))
+        rows = pooled_trend(pd.concat([tilted, base.assign(arm="other")]))
+        row = rows.set_index("arm").loc["mixco"]
+        if ALPHA / 2 < row["p"] < ALPHA:
+            break
+    (alone, _) = missing_verdict(row)
+    assert row["low"] < 0 < row["high"]
+    assert alone.startswith(
+        f"for this arm alone, looked at once, p would be {probability(row['p'])}."
+    )
+    assert alone.endswith(f"and so p is {probability(row['p_holm'])}.")
 
 
 def test_an_extension_without_a_plan_stands_beside_the_verdict(tmp_path):

@@ -261,7 +261,7 @@ def _gains(found: pd.DataFrame) -> pd.DataFrame:
 def test_one_seed_and_two_widths_say_what_they_cannot_show():
     one = draw_pairs(Truth(seeds=1), np.random.default_rng(0))
     assert (
-        "Where there is one seed, a gain has no interval"
+        "Where there is one pair, a gain has no interval"
         in limits(_gains(one), pooled_trend(one))[0]
     )
     two = draw_pairs(Truth(widths=(4, 8)), np.random.default_rng(0))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Any
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -9,7 +12,7 @@ from rich.text import Text
 
 from reports.findings import Findings
 from reports.output.names import arm_on_line
-from reports.output.numbers import probability, signed, span
+from reports.output.numbers import counted, probability, signed, span
 
 
 def print_summary(findings: Findings, console: Console) -> None:
@@ -31,7 +34,7 @@ def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
         title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
     )
     for name in left:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in right:
         table.add_column(name, justify="right", no_wrap=True)
     return table
@@ -61,20 +64,27 @@ def _gains(findings: Findings) -> Table:
 
 
 def _trends(findings: Findings) -> Table:
+    """One row for each line, in 80 columns at most."""
     table = _table(
         f"Trend, points per doubling of the {findings.measure}",
         ("line",),
-        (f"{findings.kind}s", "searches", "seeds", "slope", "interval", "p", "paper's claim"),
+        (f"{findings.kind}s", "over", "slope", "interval", "p", "claim"),
     )
     for row in findings.trends.lines.to_dict("records"):
         table.add_row(
             Text(arm_on_line(row)),
             str(row["widths"]),
-            str(row["searches"]),
-            str(row["seeds"]),
+            _unit(row),
             signed(row["slope"]),
             span(row["low"], row["high"]),
             probability(row["p_holm"]),
             row["verdict"],
         )
     return table
+
+
+def _unit(row: dict[Hashable, Any]) -> str:
+    """What the slope is judged over, such as "4 searches"."""
+    if row["searches"] > 1:
+        return counted(row["searches"], "search")
+    return counted(row["seeds"], "seed")

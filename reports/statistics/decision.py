@@ -85,7 +85,6 @@ def decide(trials: pd.DataFrame, plan: LookPlan) -> Look:
 def look_of(trials: pd.DataFrame, registration: Registration | None) -> Level:
     """The level of a report's look: after the looks that were planned and those that were taken.
 
-    A study that plans one look, at its end, is looked at early as long as searches are missing.
     Where nothing was registered, or one search is planned, a report is taken as the only look.
     """
     if registration is None or registration.planned.last < FEWEST_SEARCHES:
@@ -93,8 +92,6 @@ def look_of(trials: pd.DataFrame, registration: Registration | None) -> Level:
     planned = registration.planned
     plan = LookPlan(max(FEWEST_SEARCHES, planned.first), planned.last)
     searches = len(whole_searches(with_keys(trials)))
-    if not searches:
-        return ONE_LOOK
     return plan.until(searches, [look.searches for look in registration.looks])
 
 

@@ -53,9 +53,11 @@ class LookPlan:
         """The level of the look at ``searches`` searches, after all that came before it.
 
         Looks before it are the planned ones and those that were ``taken`` beside the plan. A look
-        before the first planned one gets what the spending function gives at its share. A look
-        after the last planned one gets all that is left.
+        after the last planned one gets all that is left. Before the first planned one no look is
+        due (`NOT_DUE`).
         """
+        if searches < self.first:
+            return NOT_DUE
         planned = range(self.first, self.last + 1)
         before = {look for look in (*planned, *taken) if look < searches}
         last = max(self.last, searches)
@@ -73,18 +75,25 @@ class Level:
 
     Attributes:
         shares: the share of the planned searches that was there at each look, ascending, above 0
-            and at most 1.
+            and at most 1; empty where no look is due yet.
     """
 
     shares: tuple[float, ...] = (1.0,)
 
+    @property
+    def due(self) -> bool:
+        """Whether this is a look that may give a verdict."""
+        return bool(self.shares)
+
     def nominal(self, alpha: float = ALPHA) -> float:
         """The two-sided level of this look, where all looks together have the level ``alpha``.
+
+        Where no look is due, it is ``alpha``: nothing is spent on what gives no verdict.
 
         >>> round(Level((0.5, 1.0)).nominal(), 4)
         0.0426
         """
-        if self.shares == (1.0,):
+        if self in (ONE_LOOK, NOT_DUE):
             return alpha
         return FEW_SEARCHES * 2 * float(ndtr(-boundaries(self.shares, alpha)[-1]))
 
@@ -93,7 +102,7 @@ class Level:
 
         It is below ``alpha`` exactly where ``p`` is below ``nominal(alpha)``; NaN stays NaN.
         """
-        if self.shares == (1.0,) or not math.isfinite(p):
+        if self in (ONE_LOOK, NOT_DUE) or not math.isfinite(p):
             return p
 
         def excess(log_alpha: float) -> float:
@@ -107,6 +116,8 @@ class Level:
 
 ONE_LOOK = Level()
 """A study that is looked at once, at its end."""
+NOT_DUE = Level(())
+"""A study before its first planned look."""
 
 
 def spent(share: float, alpha: float) -> float:

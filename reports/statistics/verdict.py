@@ -19,7 +19,8 @@ from reports.statistics.looks import ONE_LOOK, Level
 from reports.statistics.shape import Shape
 from reports.statistics.slope import Slope
 
-SUPPORTS, CONTRADICTS, CANNOT_TELL = VERDICTS = ("supports", "contradicts", "cannot tell")
+VERDICTS = ("supports", "contradicts", "cannot tell", "not yet")
+SUPPORTS, CONTRADICTS, CANNOT_TELL, NOT_YET = VERDICTS
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def judge(trends: Sequence[Trend], look: Level = ONE_LOOK) -> list[dict[str, obj
 
     Args:
         trends: the rows of one table, over which Holm's correction goes.
-        look: the level of the look that is taken.
+        look: the level of the look that is taken. Where none is due, the verdict is `NOT_YET`, and
+            intervals and p-values only describe what is there.
     """
     p_values = pd.Series([look.adjusted(t.slope.p) if t.slope else math.nan for t in trends])
     adjusted = holm(p_values)
@@ -56,14 +58,14 @@ def judge(trends: Sequence[Trend], look: Level = ONE_LOOK) -> list[dict[str, obj
                 **(trend.shape.columns(level) if trend.shape else {}),
                 "tests": tests,
                 "p_holm": p,
-                "verdict": verdict(slope, p, trend.deciding_width),
+                "verdict": verdict(slope, p, trend.deciding_width) if look.due else NOT_YET,
             }
         )
     return rows
 
 
 def verdict(slope: float, p: float, deciding_width: str) -> str:
-    """One of `VERDICTS`.
+    """The verdict of a look that is due.
 
     Args:
         slope: points per doubling.

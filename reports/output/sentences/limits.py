@@ -35,7 +35,7 @@ def _few_units(gains: pd.DataFrame) -> list[str]:
     fewest = int(gains["searches"].where(repeated, gains["pairs"]).min())
     floor = smallest_sign_flip_p(fewest)
     if fewest < 2:
-        return ["Where there is one seed, a gain has no interval and no test: it shows no spread."]
+        return ["Where there is one pair, a gain has no interval and no test: it shows no spread."]
     if floor > ALPHA:
         unit = "searches" if repeated.any() else "seeds"
         return [
@@ -70,7 +70,7 @@ def _unit(row: pd.Series) -> list[str]:
     notes = []
     if row["searches"] > 1:
         notes.append(
-            f"the verdict is judged over {counted(row['searches'], 'search')} of every cell. Each "
+            f"the slope is judged over {counted(row['searches'], 'search')} of every cell. Each "
             "gives one slope, so luck in a search is part of the interval."
         )
     else:
@@ -121,7 +121,7 @@ def _shape(row: pd.Series) -> list[str]:
 
 def _others(row: pd.Series) -> list[str]:
     if row["datasets"] == 1:
-        return ["this is one data set: the verdict says nothing about others."]
+        return ["this is one data set: its slope says nothing about others."]
     if not row["like_p"] < ALPHA and row["verdict"] == SUPPORTS:
         return [
             f"the verdict holds for these {row['datasets']} data sets. For others like them the "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reports.output.numbers import counted, percent
 from reports.statistics.intervals import LEVEL
-from reports.statistics.looks import ONE_LOOK, Level
+from reports.statistics.looks import NOT_DUE, ONE_LOOK, Level
 from reports.store.registration import Registration
 from trainables.errors import listed
 
@@ -28,7 +28,14 @@ def extension(registration: Registration | None) -> str:
 def look_words(registration: Registration | None, look: Level) -> list[str]:
     """How the looks at a study change its intervals, from `decision.look_of`."""
     notes = []
-    if look != ONE_LOOK:
+    if registration is not None and look == NOT_DUE:
+        notes.append(
+            f"There is no verdict before {counted(registration.planned.first, 'search')} of every "
+            "cell are complete: this was planned before the first trial. Intervals and p-values "
+            "describe what is there so far, as if it were the whole study. A study that ends early "
+            "because of them makes false verdicts more likely."
+        )
+    elif look != ONE_LOOK:
         level = 1 - look.nominal()
         notes.append(
             f"This is look {len(look.shares)} at a study that is looked at while it grows. All "

@@ -28,8 +28,8 @@ def missing_verdict(row: pd.Series) -> list[str]:
         )
     elif row["p"] < ALPHA <= row["p_holm"]:
         notes.append(
-            "the interval of this arm excludes 0, but the arms are tested together: after Holm's "
-            f"adjustment p is {probability(row['p_holm'])}."
+            f"for this arm alone, looked at once, p would be {probability(row['p'])}. All arms and "
+            f"all planned looks are judged together, and so p is {probability(row['p_holm'])}."
         )
     elif row["p_seeds"] < ALPHA <= row["p_widths"]:
         notes.append(

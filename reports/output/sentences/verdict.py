@@ -9,7 +9,7 @@ import pandas as pd
 from reports.output.numbers import counted, percent, probability, signed, span
 from reports.statistics.intervals import LEVEL
 from reports.statistics.shape import DIP, FALLS, FLAT, HUMP, RISES, TURNS
-from reports.statistics.verdict import CANNOT_TELL, CONTRADICTS, SUPPORTS
+from reports.statistics.verdict import CANNOT_TELL, CONTRADICTS, NOT_YET, SUPPORTS
 
 
 def headline(pooled: pd.Series) -> str:
@@ -21,6 +21,7 @@ def headline(pooled: pd.Series) -> str:
         SUPPORTS: _course_of(pooled, "falls"),
         CONTRADICTS: f"{_course_of(pooled, 'rises')}, against the paper's claim",
         CANNOT_TELL: cannot_tell,
+        NOT_YET: _not_yet(pooled),
     }
     return f"{sentences[pooled['verdict']]}: {_numbers(pooled)}."
 
@@ -32,12 +33,17 @@ def short_verdict(pooled: pd.Series) -> str:
         SUPPORTS: f"The gain of {arm} falls with capacity",
         CONTRADICTS: f"The gain of {arm} rises with capacity, against the paper's claim",
         CANNOT_TELL: f"Cannot tell whether the gain of {arm} falls with capacity",
+        NOT_YET: _not_yet(pooled),
     }
     slope = (
         f"{signed(pooled['slope'])} points per doubling of the {pooled['measure']} "
         f"({_interval(pooled)})"
     )
     return f"{says[pooled['verdict']]}: {slope}."
+
+
+def _not_yet(pooled: pd.Series) -> str:
+    return f"There is no verdict yet on whether the gain of {pooled['arm']} falls with capacity"
 
 
 def _course_of(pooled: pd.Series, verb: str) -> str:
