@@ -13,7 +13,12 @@ from reports.statistics.compare import compare_gains
 from reports.statistics.endings import endings_table
 from reports.statistics.equivalence import equivalence_table
 from reports.statistics.gain import pairs
-from reports.statistics.hyperparameters import by_search, chosen_table, importance_table
+from reports.statistics.hyperparameters import (
+    by_search,
+    chosen_table,
+    importance_table,
+    typical_values,
+)
 from reports.statistics.scaling import residual_table, scaling_table
 from reports.statistics.selection import select
 from reports.statistics.transfer import transfer_table
@@ -95,6 +100,34 @@ def test_best_so_far_never_falls_and_ignores_what_did_not_complete():
         assert list(curve["trial"]) == list(range(1, 9))
         assert curve["best"].is_monotonic_increasing
         assert curve["best"].max() < 99
+
+
+def test_the_mean_curve_of_a_cell_is_that_of_its_whole_searches():
+    trials = drawn(Truth(methods=("moco",), widths=(4, 8), searches=3, tune_trials=4, luck=1.0))
+    tune = trials["phase"] == "tune"
+    begun = (trials["search"] == 2) & (trials["number"] > 1)
+    failed = (trials["search"] == 1) & (trials["width"] == 4) & (trials["number"] == 0)
+    trials.loc[tune & failed, "status"] = "diverged"
+    curves = fairness.search_curves(trials[~(tune & begun)])
+    means = fairness.mean_curves(curves).set_index(["width", "arm", "trial"])["best"]
+    assert len(means) == 2 * 2 * 4
+    for (width, arm, trial), mean in means.items():
+        of_trial = curves[
+            curves["width"].eq(width) & curves["arm"].eq(arm) & curves["trial"].eq(trial)
+        ].set_index("search")["best"]
+        expected = (of_trial[0] + of_trial[1]) / 2
+        assert np.isnan(expected) == (width == 4 and trial == 1)
+        assert mean == pytest.approx(expected, nan_ok=True)
+
+
+def test_typical_values_are_the_geometric_means_of_the_searches():
+    trials = drawn(Truth(methods=("moco",), widths=(4,), searches=2, tune_trials=4))
+    chosen = chosen_table(trials)
+    rates = chosen[chosen["hyperparameter"] == "learning_rate"].set_index(["arm", "search"])
+    found = typical_values(chosen).set_index(["arm", "hyperparameter"])["value"]
+    for arm in ("none", "mixco"):
+        expected = np.sqrt(rates.loc[arm, "value"].prod())
+        assert found[arm, "learning_rate"] == pytest.approx(expected)
 
 
 def test_searches_budgets_and_endings_count_every_trial():

@@ -11,7 +11,9 @@ LATE = 0.8
 """A best trial in the last fifth of a search hints that more trials would find a better one."""
 FEWEST = 5
 """Trials of a search that has a last fifth."""
-SEARCH = ["study", *CELL, "search"]
+OF_CELL = ["study", *CELL]
+"""The columns that name a cell."""
+SEARCH = [*OF_CELL, "search"]
 """The columns that name a search of a cell."""
 
 
@@ -29,6 +31,24 @@ def search_curves(trials: pd.DataFrame) -> pd.DataFrame:
     return tune[[*SEARCH, "size", "capacity", "trial"]].assign(
         best=scores.groupby(cells).cummax().groupby(cells).ffill()
     )
+
+
+def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
+    """The mean over the searches of a cell of the best validation accuracy after each trial.
+
+    A search that has fewer trials than another of its cell does not count. It is still under way or,
+    if the width is searched too, chose this width less often.
+
+    Args:
+        curves: `search_curves`.
+
+    Returns:
+        The columns of ``curves`` but ``search``. ``best`` is NaN where it is NaN in some search.
+    """
+    longest = curves.groupby(OF_CELL)["trial"].transform("max")
+    whole = curves[curves.groupby(SEARCH)["trial"].transform("max") == longest]
+    by_trial = whole.groupby([*OF_CELL, "size", "capacity", "trial"], as_index=False)
+    return by_trial["best"].mean(skipna=False)
 
 
 def tune_trials(trials: pd.DataFrame) -> pd.DataFrame:

@@ -6,8 +6,9 @@ import warnings
 
 import optuna
 import pandas as pd
+from scipy import stats
 
-from reports.statistics.fairness import SEARCH, tune_trials
+from reports.statistics.fairness import OF_CELL, SEARCH, tune_trials
 from reports.statistics.selection import CELL, best_tune_trials, with_keys
 from reports.store.schema import COMPLETE, TUNE
 from trainables.config import Role, fields_with
@@ -69,6 +70,21 @@ def chosen_table(trials: pd.DataFrame) -> pd.DataFrame:
     )
     columns = [*SEARCH, *of_size, "hyperparameter", "value", "choice"]
     return kept.sort_values([*SEARCH, "hyperparameter"])[columns].reset_index(drop=True)
+
+
+def typical_values(chosen: pd.DataFrame) -> pd.DataFrame:
+    """The geometric mean over the searches of a cell of each value that is above zero.
+
+    Args:
+        chosen: `chosen_table`.
+
+    Returns:
+        The columns of the cell, ``study``, ``parameters``, ``capacity`` with its ``measure``,
+        ``hyperparameter`` and ``value``.
+    """
+    positive = chosen[chosen["value"] > 0]
+    of_cell = [*OF_CELL, "parameters", "capacity", "measure", "hyperparameter"]
+    return positive.groupby(of_cell, as_index=False)["value"].agg(stats.gmean)
 
 
 def by_search(chosen: pd.DataFrame) -> pd.DataFrame:

@@ -19,18 +19,20 @@ from reports.output.figures.style import (
     points,
     told_apart,
 )
-from reports.statistics.selection import CELL
+from reports.statistics.fairness import OF_CELL, mean_curves
+from reports.statistics.hyperparameters import typical_values
 
 
 def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
     """Best validation accuracy so far against trials: `fairness.search_curves`.
 
-    Each search is a line. Each encoder has a colour, so that its arms can be compared.
+    Each cell is a line, the mean of its searches. Each encoder has a colour, so that its arms can
+    be compared.
     """
-    cell = [*CELL, "search"]
-    known = panelled(curves.dropna(subset=["best"]))
+    known = panelled(mean_curves(curves).dropna(subset=["best"]))
     # Keep the trials at which the best rises, and the last one, where the search ended.
-    steps = known[known.groupby(cell)["best"].diff().ne(0) | ~known.duplicated(cell, keep="last")]
+    rises = known.groupby(OF_CELL)["best"].diff().ne(0)
+    steps = known[rises | ~known.duplicated(OF_CELL, keep="last")]
     longest = int(known["trial"].max())
     step = math.ceil(longest / 6)
     whole = [1, *range(max(2, step), longest + 1, step)]
@@ -42,8 +44,8 @@ def search_figure(curves: pd.DataFrame) -> alt.FacetChart:
         y=alt.Y("best:Q", title="best validation accuracy", scale=alt.Scale(zero=False)),
         color=alt.Color("size:N", title="encoder", scale=_colours(encoders)),
         strokeDash=alt.StrokeDash("arm:N", title="arm", scale=arms),
-        detail=["encoder:N", "width:N", "search:N"],
-        tooltip=[*TIP, "search:N", "trial:Q", points("best")],
+        detail=["encoder:N", "width:N"],
+        tooltip=[*TIP, "trial:Q", points("best")],
     )
     layers = [
         base.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.9),
@@ -62,20 +64,30 @@ def _colours(encoders: list[str]) -> alt.Scale:
 
 
 def hyperparameter_figure(chosen: pd.DataFrame) -> alt.FacetChart:
-    """The chosen hyperparameters against capacity: `hyperparameters.chosen_table`."""
+    """The chosen hyperparameters against capacity: `hyperparameters.chosen_table`.
+
+    Each search is a point. Lines join the geometric means of the searches.
+    """
     chosen = chosen[chosen["value"] > 0]  # a logarithmic axis has no place for zero and for text
+    typical = typical_values(chosen).assign(search="mean")
+    rows = pd.concat([chosen.assign(search=chosen["search"].astype(str)), typical])
     color, shape = told_apart("arm", chosen["arm"])
-    base = alt.Chart(chosen).encode(
+    base = alt.Chart(rows).encode(
         x=capacity(chosen),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(type="log", nice=False, padding=12)),
         color=color,
-        detail=["dataset:N", "method:N", "encoder:N", "search:N"],
-        strokeDash=legend(alt.StrokeDash("method:N", title="method"), chosen["method"]),
         tooltip=[*TIP, "search:N", "hyperparameter:N", alt.Tooltip("value:Q", format=".4g")],
     )
     layers = [
-        base.mark_line(strokeWidth=1.2, opacity=0.7),
-        base.mark_point(filled=True, size=50, opacity=1).encode(shape=shape),
+        base.transform_filter("datum.search === 'mean'")
+        .mark_line(strokeWidth=1.5)
+        .encode(
+            detail=["dataset:N", "method:N", "encoder:N"],
+            strokeDash=legend(alt.StrokeDash("method:N", title="method"), chosen["method"]),
+        ),
+        base.transform_filter("datum.search !== 'mean'")
+        .mark_point(filled=True, size=40, opacity=0.7)
+        .encode(shape=shape),
     ]
     return (
         alt.layer(*layers)
