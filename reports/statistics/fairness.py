@@ -47,8 +47,8 @@ def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
     """
     longest = curves.groupby(OF_CELL)["trial"].transform("max")
     whole = curves[curves.groupby(SEARCH)["trial"].transform("max") == longest]
-    by_trial = whole.groupby([*OF_CELL, "size", "capacity", "trial"], as_index=False)
-    return by_trial["best"].mean(skipna=False)
+    by_trial = whole.groupby([*OF_CELL, "size", "capacity", "trial"])
+    return by_trial["best"].mean(skipna=False).reset_index()
 
 
 def tune_trials(trials: pd.DataFrame) -> pd.DataFrame:
