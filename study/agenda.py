@@ -8,8 +8,9 @@ from typing import Any
 
 from reports.statistics.best_trial import best_trials
 from reports.store.configs import config_values, value_in
-from reports.store.schema import STATUSES, TUNE
+from reports.store.schema import CONFIRM, STATUSES, TUNE
 from study.lines import next_smaller
+from study.pace import Kind, TrialTimes
 from study.plan import (
     Cell,
     DueTrial,
@@ -116,11 +117,13 @@ class Agenda:
         """The ids of those among ``running`` that compute; the others wait for room."""
         self.ended: dict[str, str] = {}
         """Status of every trial that ended in this run or an earlier one, by id."""
+        self.times = TrialTimes()
+        """How long the trials took that ended in this run or an earlier one."""
         self._ready: deque[DueTrial] = deque()
         """Trials to hand out before a search is asked: confirm trials, and trials given back."""
         self._counts: Counter[str] = Counter()
         for row in rows:
-            self._end(row)
+            self._end(row, earlier=True)
             if row["phase"] == TUNE and search_of(row) in self.searches:
                 self._take(row)
         for state in self.searches.values():
@@ -158,7 +161,7 @@ class Agenda:
         """Takes in the row of a trial that ended, with ``knn_by_epoch`` if it was pruned."""
         self.running.pop(row["trial_id"], None)
         self.started.discard(row["trial_id"])
-        self._end(row)
+        self._end(row, earlier=False)
         state = self.searches[search_of(row)]
         if row["phase"] == TUNE:
             self._take(row)
@@ -195,6 +198,15 @@ class Agenda:
         return len(state.confirm)
 
     @property
+    def missing(self) -> Counter[Kind]:
+        """Trials of the plan that have not ended, by cell and phase."""
+        missing: Counter[Kind] = Counter()
+        for state in self.searches.values():
+            missing[state.cell.name, TUNE] += self.spec.trials - state.tuned
+            missing[state.cell.name, CONFIRM] += self.planned_confirms(state) - state.confirmed
+        return +missing
+
+    @property
     def done(self) -> int:
         """Trials of the plan that have ended."""
         return sum(self.done_in(state) for state in self.searches.values())
@@ -208,9 +220,10 @@ class Agenda:
         assert status in STATUSES
         return self._counts[status]
 
-    def _end(self, row: Mapping[str, Any]) -> None:
+    def _end(self, row: Mapping[str, Any], earlier: bool) -> None:
         self.ended[row["trial_id"]] = row["status"]
         self._counts[row["status"]] += 1
+        self.times.add(row, earlier)
 
     def _next_tune(self) -> DueTrial | None:
         # Earlier replicates first, so that an interrupted study has whole ones. Within a replicate

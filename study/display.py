@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +17,7 @@ from reports.store.schema import DIVERGED, FAILED, PRUNED
 from study.agenda import Agenda
 from study.console import console as default_console
 from study.console import whole
+from study.pace import Kind, kind_of, seconds_left
 
 _SHOWN_CELLS = 30
 _MIN_ENDED = 3
@@ -32,7 +34,8 @@ class StudyDisplay:
         self._dashboard = dashboard
         self._console = console or default_console()
         self._first_end: float | None = None
-        self._done_at_first_end = 0
+        self._ended: Counter[Kind] = Counter()
+        """The trials that ended after the first."""
         self._live = (
             Live(console=self._console, get_renderable=self._render, refresh_per_second=2)
             if self._console.is_terminal
@@ -66,7 +69,9 @@ class StudyDisplay:
     def show_ended(self, row: Mapping[str, Any]) -> None:
         """Shows a trial that has just ended."""
         if self._first_end is None:
-            self._first_end, self._done_at_first_end = time.monotonic(), self._agenda.done
+            self._first_end = time.monotonic()
+        else:
+            self._ended[kind_of(row)] += 1
         if self._live:
             return
         accuracy = row.get("accuracy")
@@ -88,11 +93,11 @@ class StudyDisplay:
 
     def _time_left(self) -> str | None:
         """At the pace since the first trial ended: what came before was mostly starting up."""
-        since = self._agenda.done - self._done_at_first_end
-        missing = self._agenda.planned - self._agenda.done
-        if self._first_end is None or since < _MIN_ENDED or not missing:
+        missing = self._agenda.missing
+        if self._first_end is None or self._ended.total() < _MIN_ENDED or not missing:
             return None
-        return duration((time.monotonic() - self._first_end) / since * missing)
+        since = time.monotonic() - self._first_end
+        return duration(seconds_left(self._agenda.times, missing, self._ended, since))
 
     def say(self, text: str) -> None:
         """Prints a line, above the live table if there is one."""

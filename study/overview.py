@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from study import lock
 from study.agenda import Agenda
 from study.display import cell_table, duration
 from study.looks import open_next
+from study.pace import kind_of, seconds_left
 from study.pareto import fronts
 from study.plan import search_of
 from study.provenance import stored_spec
@@ -111,10 +113,13 @@ class Overview:
 
     def _time_left(self) -> str | None:
         """From the pace of the latest quarter of the trials: earlier ones may be other runs'."""
-        missing = self._agenda.planned - self._agenda.done
-        ends = sorted(row["finished_at"] for row in self._rows if row["finished_at"] is not None)
-        recent = ends[-max(2, len(ends) // 4) :]
-        if not self.running or not missing or len(recent) < 2:
+        missing = self._agenda.missing
+        ended = [row for row in self._rows if row["finished_at"] is not None]
+        ended.sort(key=lambda row: row["finished_at"])
+        if not self.running or not missing or len(ended) < 2:
             return None
-        pace = (datetime.now(UTC) - recent[0]).total_seconds() / len(recent)
-        return duration(pace * missing)
+        first, *recent = ended[-max(2, len(ended) // 4) :]
+        since = (datetime.now(UTC) - first["finished_at"]).total_seconds()
+        return duration(
+            seconds_left(self._agenda.times, missing, Counter(map(kind_of, recent)), since)
+        )

@@ -16,7 +16,7 @@ from rich.console import Console
 from reports.store.tables import open_store
 from study import provenance
 from study.agenda import Agenda
-from study.display import StudyDisplay, cell_table, fitting_table
+from study.display import StudyDisplay, cell_table, duration, fitting_table
 from study.overview import Overview
 from study.spec import parse_spec
 from tests.in_process import mixco
@@ -24,10 +24,10 @@ from tests.in_process import mixco
 SPEC = "name: shown\ndatasets: [digits]\nmethods: [moco]\nwidths: [4, 8, 12]\ntrials: 2\nseeds: 2\n"
 
 
-def ended(agenda: Agenda) -> dict[str, object]:
+def ended(agenda: Agenda, **more: object) -> dict[str, object]:
     due = agenda.next()
     assert due
-    row = {**due.identity(), "status": "complete", "accuracy": 50.0, "study": "shown"}
+    row = {**due.identity(), "status": "complete", "accuracy": 50.0, "study": "shown", **more}
     agenda.record(row)
     return row
 
@@ -81,6 +81,35 @@ def test_the_time_left_is_told_only_once_trials_show_a_pace(
         assert "left" not in display.headline()
     display.show_ended(ended(agenda))
     assert display.headline().endswith(f"about {agenda.planned - 4} s left")
+
+
+def test_the_time_left_is_that_of_the_trials_that_are_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Trials of width 12 take 20 s, others 5 s. An earlier run was three times as slow."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    spec, ends = parse_spec(SPEC, "x"), []
+
+    def seconds_of_next(agenda: Agenda) -> float:
+        due = agenda.next()
+        assert due
+        agenda.give_back(due)
+        return 20.0 if due.config.width == 12 else 5.0
+
+    earlier = Agenda(spec)
+    rows = [ended(earlier, seconds=3 * seconds_of_next(earlier), epochs_done=4) for _ in range(6)]
+    agenda = Agenda(spec, rows)
+    display = StudyDisplay(agenda, console=Console(file=io.StringIO()))
+    while not agenda.finished:
+        seconds = seconds_of_next(agenda)
+        clock[0] += seconds
+        display.show_ended(ended(agenda, seconds=seconds, epochs_done=4))
+        ends.append((clock[0], display.headline()))
+    told = [(at, line) for at, line in ends if "left" in line]
+    assert len(told) == agenda.planned - 6 - 4
+    for at, line in told:
+        assert line.endswith(f"about {duration(clock[0] - at)} left")
 
 
 def test_a_plan_says_what_the_study_cannot_do(tmp_path: Path) -> None:

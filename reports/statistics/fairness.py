@@ -36,8 +36,8 @@ def search_curves(trials: pd.DataFrame) -> pd.DataFrame:
 def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
     """The mean over the searches of a cell of the best validation accuracy after each trial.
 
-    A search that has fewer trials than another of its cell does not count. It is still under way or,
-    if the width is searched too, chose this width less often.
+    A search that has fewer trials than another of its cell does not count: it is still under way
+    or, if the width is searched too, chose this width less often.
 
     Args:
         curves: `search_curves`.
