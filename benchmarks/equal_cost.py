@@ -1,15 +1,13 @@
 """Trials to a verdict: one full search against several cheaper ones, on measured learning curves.
 
-    python -m benchmarks.equal_cost RESULTS [--arm NAME] [--slope POINTS] [--noise POINTS]
-        [--studies N]
+    python -m benchmarks.equal_cost RESULTS [--arm NAME] [--slope POINTS] [--studies N]
 
 RESULTS holds a study of random configurations that were all trained to the end (``sampler:
-random``, no stopping, ``knn_every: 1``), with the arms ``none`` and NAME at two widths or more.
-Full and halved searches (`learning_curves`) are drawn from these configurations with replacement. A
-study has 4 widths and 2 lines. Its widths draw from the measured ones in order: of two measured
-widths, the smaller gives the two smaller ones. The course of the gain is set to a straight line;
-what the curves give is how much the chosen configurations vary, what halving costs, and what it
-saves.
+random``, no stopping, several searches), with the arms ``none`` and NAME at two widths or more and
+kNN accuracies at a ninth or a third of the epochs (``knn_every``). Full and halved searches
+(`drawn_searches`) are drawn from these configurations. A study has 4 widths and 2 lines. The course
+of the gain is set to a straight line; what the curves give is how much the chosen configurations
+and the seeds vary, what halving costs, and what it saves.
 """
 
 from __future__ import annotations
@@ -22,14 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from benchmarks.learning_curves import (
-    REDUCTION,
-    Cell,
-    Curves,
-    Found,
-    correlations,
-    curves_of,
-)
+from benchmarks.drawn_searches import REDUCTION, Configurations, Found, configurations
+from benchmarks.learning_curves import correlations, curves_of
 from reports.statistics.intervals import Floats
 from reports.statistics.lines import Line
 from reports.statistics.pooled import trend_of
@@ -58,44 +50,54 @@ class Design:
         kind = "halved" if self.halved else "full"
         return f"{self.searches} x ({self.trials} {kind} + {self.seeds})"
 
-    def search(self, cell: Curves, rng: np.random.Generator, searches: int) -> Found:
+    def search(self, arm: Configurations, rng: np.random.Generator, searches: int) -> Found:
         """Draws searches of a cell."""
-        draw = cell.halved if self.halved else cell.full
+        draw = arm.halved if self.halved else arm.full
         return draw(rng, self.trials, searches)
 
 
-Pool = Mapping[Cell, Found]
-"""Searches of each cell."""
 FULL = Design(halved=False, trials=20, searches=1, seeds=6)
 HALVED = Design(halved=True, trials=REDUCTION**3, searches=3, seeds=1)
 DESIGNS = (
     *(replace(FULL, seeds=seeds) for seeds in (6, 12, 24)),
-    *(replace(HALVED, halved=False, trials=8, searches=count) for count in (2, 3, 4, 6)),
-    *(replace(HALVED, searches=count) for count in (2, 3, 4, 6)),
+    *(
+        Design(halved, trials, searches, seeds=1)
+        for halved, trials in ((False, 3), (False, 8), (True, 9), (True, 27))
+        for searches in (2, 3, 4, 6)
+    ),
 )
+Pool = Mapping[str, Found]
+"""Searches of each arm."""
+Noise = Mapping[str, float]
+"""Standard deviation of an accuracy over seeds for each arm, points."""
+
+
+def pool_of(arms: Mapping[str, Configurations], design: Design, searches: int = 4000) -> Pool:
+    """Searches of each arm, from which studies draw theirs."""
+    rng = np.random.default_rng(1)
+    return {name: design.search(arm, rng, searches) for name, arm in sorted(arms.items())}
 
 
 def found_accuracies(pools: Mapping[Design, Pool]) -> pd.DataFrame:
-    """What each kind of search finds and takes, by cell.
+    """What each kind of search finds and takes, by arm.
 
     A kind of search that costs one arm more accuracy than the other is unfair to it.
 
-    Columns: ``search``, ``width``, ``arm``, ``found`` and ``sd`` (mean final accuracy of the chosen
-    configuration, percent, and its standard deviation over searches, points), ``cost`` (whole
-    trainings of one search).
+    Columns: ``search``, ``arm``, ``found`` and ``sd`` (accuracy of the chosen configuration over
+    seeds, relative to the mean of its cell: mean and standard deviation over searches, points),
+    ``cost`` (whole trainings of one search).
     """
+    kinds = {(design.halved, design.trials): pool for design, pool in pools.items()}
     rows = [
-        (design.name, width, arm, found.final.mean(), found.final.std(), found.cost.mean())
-        for design, pool in pools.items()
-        for (width, arm), found in sorted(pool.items())
+        (f"{trials} {'halved' if halved else 'full'}", arm, *_summary(found))
+        for (halved, trials), pool in kinds.items()
+        for arm, found in sorted(pool.items())
     ]
-    return pd.DataFrame(rows, columns=["search", "width", "arm", "found", "sd", "cost"])
+    return pd.DataFrame(rows, columns=["search", "arm", "found", "sd", "cost"])
 
 
-def pool_of(curves: Mapping[Cell, Curves], design: Design, searches: int = 4000) -> Pool:
-    """Searches of each cell, from which studies draw theirs."""
-    rng = np.random.default_rng(1)
-    return {cell: design.search(found, rng, searches) for cell, found in sorted(curves.items())}
+def _summary(found: Found) -> tuple[float, float, float]:
+    return found.expected.mean(), found.expected.std(), found.cost.mean()
 
 
 def trials_of(pool: Pool, design: Design) -> float:
@@ -105,7 +107,7 @@ def trials_of(pool: Pool, design: Design) -> float:
 
 
 def draw_study(
-    pool: Pool, design: Design, course: Floats, noise: float, rng: np.random.Generator
+    pool: Pool, design: Design, course: Floats, noise: Noise, rng: np.random.Generator
 ) -> list[Line]:
     """The gains of one study.
 
@@ -113,32 +115,22 @@ def draw_study(
         pool: of `pool_of`.
         design: of the study.
         course: of `course_of`, what is added to the gain at each width, points.
-        noise: standard deviation of an accuracy over seeds, points.
+        noise: of each arm.
         rng: of the draws.
     """
-    (arm,) = {arm for _, arm in pool} - {BASELINE}
+    (arm,) = set(pool) - {BASELINE}
     rows = design.searches if design.searches > 1 else design.seeds
-    lines = []
-    for _ in range(LINES):
-        scores = np.empty((rows, WIDTHS))
-        for place, width in enumerate(measured_widths(pool)):
-            chosen = {
-                name: rng.choice(pool[width, name].final, design.searches)
-                + rng.normal(0, noise, rows)
-                for name in (BASELINE, arm)
-            }
-            scores[:, place] = chosen[arm] - chosen[BASELINE]
-        lines.append(scores)
+    # With one search, all seeds of a width share the configuration that it chose.
+    chosen = {
+        name: rng.choice(found.expected, (LINES, design.searches, WIDTHS))
+        + rng.normal(0, noise[name], (LINES, rows, WIDTHS))
+        for name, found in pool.items()
+    }
     parameters = 4.0 ** np.arange(WIDTHS)  # they grow with the square of the width
     seeds = design.seeds if design.searches > 1 else None
     names = tuple(f"width {2**place}" for place in range(WIDTHS))
-    return [Line("", names, parameters, scores + course, seeds) for scores in lines]
-
-
-def measured_widths(pool: Pool) -> list[int]:
-    """The measured width from which each of the `WIDTHS` draws."""
-    widths = sorted({width for width, _ in pool})
-    return [widths[place * len(widths) // WIDTHS] for place in range(WIDTHS)]
+    gains = chosen[arm] - chosen[BASELINE] + course
+    return [Line("", names, parameters, scores, seeds) for scores in gains]
 
 
 def course_of(pool: Pool, slope: float) -> Floats:
@@ -148,16 +140,13 @@ def course_of(pool: Pool, slope: float) -> Floats:
         pool: whose own expected gain is taken off.
         slope: true slope of the gain, points per doubling of the width.
     """
-    (arm,) = {arm for _, arm in pool} - {BASELINE}
-    gains = [
-        pool[width, arm].final.mean() - pool[width, BASELINE].final.mean()
-        for width in measured_widths(pool)
-    ]
-    return slope * np.arange(WIDTHS) - gains
+    (arm,) = set(pool) - {BASELINE}
+    gain = pool[arm].expected.mean() - pool[BASELINE].expected.mean()
+    return slope * np.arange(WIDTHS) - gain
 
 
 def verdicts(
-    pools: Mapping[Design, Pool], slope: float, noise: float, studies: int
+    pools: Mapping[Design, Pool], slope: float, noise: Noise, studies: int
 ) -> pd.DataFrame:
     """Percent of studies with a verdict, by design, with the slope and without one.
 
@@ -185,21 +174,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("results")
     parser.add_argument("--arm", default="mixco", help="that is compared with none")
-    parser.add_argument("--slope", type=float, default=-0.5, help="points per doubling of width")
-    parser.add_argument(
-        "--noise", type=float, default=0.3, help="of an accuracy over seeds, points"
-    )
+    parser.add_argument("--slope", type=float, default=-1.0, help="points per doubling of width")
     parser.add_argument("--studies", type=int, default=500)
     given = parser.parse_args()
     store = open_store(given.results)
     curves = curves_of(store.read("trials"), store.read("epochs"), given.arm)
     print(correlations(curves).round(2).to_string(index=False), "\n")
-    pools = {design: pool_of(curves, design) for design in DESIGNS}
+    arms = configurations(curves)
+    noise = {name: arm.noise for name, arm in arms.items()}
+    pools = {design: pool_of(arms, design) for design in DESIGNS}
     print(found_accuracies(pools).round(2).to_string(index=False), "\n")
-    found = verdicts(pools, given.slope, given.noise, given.studies)
+    found = verdicts(pools, given.slope, noise, given.studies)
+    seeds = ", ".join(f"{value:.2f} for {name}" for name, value in noise.items())
     print(
-        f"slope {given.slope:g} points per doubling of the width, noise {given.noise:g} points, "
-        f"{given.studies} studies: standard error {50 / math.sqrt(given.studies):.1f} at 50 %"
+        f"slope {given.slope:g} points per doubling of the width; standard deviation over seeds "
+        f"{seeds}; {given.studies} studies: standard error {50 / math.sqrt(given.studies):.1f} at "
+        "50 %"
     )
     print(found.round(1).to_string(index=False))
 
