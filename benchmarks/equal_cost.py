@@ -119,15 +119,17 @@ def draw_study(
         rng: of the draws.
     """
     (arm,) = set(pool) - {BASELINE}
-    rows = design.searches if design.searches > 1 else design.seeds
-    # With one search, all seeds of a width share the configuration that it chose.
+    # With one search, all seeds of a width share the configuration that it chose. With several, the
+    # seeds of each are averaged.
+    several = design.searches > 1
+    rows, averaged = (design.searches, design.seeds) if several else (design.seeds, 1)
     chosen = {
         name: rng.choice(found.expected, (LINES, design.searches, WIDTHS))
-        + rng.normal(0, noise[name], (LINES, rows, WIDTHS))
+        + rng.normal(0, noise[name] / math.sqrt(averaged), (LINES, rows, WIDTHS))
         for name, found in pool.items()
     }
     parameters = 4.0 ** np.arange(WIDTHS)  # they grow with the square of the width
-    seeds = design.seeds if design.searches > 1 else None
+    seeds = design.seeds if several else None
     names = tuple(f"width {2**place}" for place in range(WIDTHS))
     gains = chosen[arm] - chosen[BASELINE] + course
     return [Line("", names, parameters, scores, seeds) for scores in gains]

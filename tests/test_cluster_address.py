@@ -33,6 +33,7 @@ arms: [none]
 base: {epochs: 1, batch_size: 256, knn_every: 0}
 space: {learning_rate: false, temperature: false, weight_decay: false}
 trials: 1
+searches: 1
 seeds: 1
 trackers: []
 """

@@ -26,6 +26,7 @@ arms: [none]
 base: {epochs: 4, batch_size: 256, knn_every: 0}
 space: {learning_rate: false, temperature: false, weight_decay: false}
 trials: 1
+searches: 1
 seeds: 2
 trackers: []
 """

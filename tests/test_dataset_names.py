@@ -27,6 +27,7 @@ methods: [simclr]
 widths: [4]
 base: {epochs: 3, eval_datasets: ['far=imagefolder:/a/far']}
 trials: 3
+searches: 1
 seeds: 2
 """
 

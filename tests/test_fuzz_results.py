@@ -36,6 +36,7 @@ widths: [4, 8]
 arms: [none, mixco]
 base: {epochs: 2}
 trials: 2
+searches: 1
 seeds: 1
 search: {sampler: random}
 trackers: []

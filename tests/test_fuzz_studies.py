@@ -37,6 +37,7 @@ space:
   weight_decay: false
 treat_width: stratify
 trials: 3
+searches: 1
 seeds: [5, 6]
 search: {sampler: tpe, startup_trials: 2, parallel_per_cell: 1}
 stopping: {rule: asha, grace_epochs: 1, reduction_factor: 3}

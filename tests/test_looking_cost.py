@@ -22,6 +22,7 @@ widths: [4]
 arms: [none, mixco]
 base: {{epochs: 2}}
 trials: {trials}
+searches: 1
 seeds: 2
 search: {{sampler: random}}
 trackers: []

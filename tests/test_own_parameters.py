@@ -36,6 +36,7 @@ arms: [none, "tests.own:Boxed"]
 of_arm: {"tests.own:Boxed": {kind: round}}
 space: {side: {low: 0.2, high: 0.6}, temperature: false}
 trials: 3
+searches: 1
 seeds: 1
 """
 

@@ -20,6 +20,7 @@ encoders: [resnet10]
 widths: [8]
 base: {epochs: 1, batch_size: 64, queue_size: 64, knn_every: 0}
 trials: 1
+searches: 1
 seeds: 2
 trackers: []
 """

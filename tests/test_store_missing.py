@@ -19,6 +19,7 @@ methods: [moco]
 widths: [4]
 arms: [none, mixco]
 trials: 2
+searches: 1
 seeds: 2
 search: {sampler: random}
 trackers: []

@@ -33,6 +33,7 @@ widths: [4]
 arms: [none, mixco]
 base: {epochs: 2}
 trials: 2
+searches: 1
 seeds: 1
 search: {startup_trials: 2}
 """

@@ -53,7 +53,7 @@ import pandas as pd
 from study.agenda import Agenda
 from study.cost import TrialCosts, encoder_sizes, missing_work
 from study.spec import parse_spec
-text = "{name: a, datasets: [digits], widths: [4], trials: TRIALS, seeds: 1}"
+text = "{name: a, datasets: [digits], widths: [4], trials: TRIALS, searches: 1, seeds: 1}"
 agenda = Agenda(parse_spec(text.replace("TRIALS", "1"), "a"))
 rows = []
 while due := agenda.next():
@@ -88,7 +88,7 @@ assert "torch" not in sys.modules
 
 
 def test_recorded_trials_of_one_arm_tell_the_hours_of_the_other() -> None:
-    spec = parse_spec("{name: a, datasets: [digits], widths: [4], trials: 1, seeds: 1}", "a")
+    spec = parse_spec("{name: a, datasets: [digits], widths: [4], trials: 1, searches: 1, seeds: 1}", "a")
     cells = {state.cell.config.arm: state.cell for state in Agenda(spec).searches.values()}
     rows = pd.DataFrame(
         [

@@ -40,6 +40,7 @@ widths: [4]
 arms: [none, mixco]
 base: {epochs: 4}
 trials: 6
+searches: 1
 seeds: 1
 """
 ENDINGS = ["complete", "pruned", "diverged", "failed", "complete", "complete"]

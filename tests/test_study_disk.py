@@ -27,6 +27,7 @@ widths: [4]
 arms: [none, mixco]
 base: {epochs: 3}
 trials: 4
+searches: 1
 seeds: 2
 search: {startup_trials: 2}
 trackers: []  # their open files would hold off the disk's being sealed

@@ -30,6 +30,7 @@ widths: [4, 8]
 arms: [none, mixco]
 base: {epochs: 4}
 trials: 4
+searches: 1
 seeds: 2
 trackers: []
 search: {startup_trials: 2, parallel_per_cell: 2}

@@ -40,6 +40,7 @@ widths: [4, 8]
 arms: [none, mixco]
 base: {epochs: 3}
 trials: 4
+searches: 1
 seeds: 2
 search: {startup_trials: 2}
 trackers: []

@@ -26,6 +26,7 @@ widths: [4]
 arms: [none, mixco]
 base: {epochs: 3}
 trials: 7
+searches: 1
 seeds: 2
 search: {startup_trials: 3, sampler: SAMPLER, parallel_per_cell: PARALLEL}
 """

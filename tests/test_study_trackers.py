@@ -25,6 +25,7 @@ widths: [4]
 arms: [none]
 base: {epochs: 3}
 trials: 1
+searches: 1
 seeds: 1
 search: {startup_trials: 2}
 """

@@ -25,6 +25,7 @@ widths: [4, 8]
 arms: [none]
 base: {epochs: 4, device: cpu}
 trials: 3
+searches: 1
 seeds: 1
 trackers: []
 search: {startup_trials: 2}
