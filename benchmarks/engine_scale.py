@@ -49,6 +49,7 @@ def spec_of(trials: int, slots: int) -> StudySpec:
         widths=widths,
         base={"epochs": EPOCHS},
         trials=max(1, trials // (2 * len(widths)) - CONFIRM_SEEDS),
+        searches=1,
         seeds=CONFIRM_SEEDS,
     )
 

@@ -37,6 +37,7 @@ def spec_of(trials: int) -> StudySpec:
         arms=("none", "mixco"),
         base={"epochs": 20},
         trials=trials // 16 + 1,
+        searches=1,
         seeds=5,
         search={"sampler": "random"},
         trackers=(),

@@ -50,6 +50,7 @@ def spec_of(trials: int) -> StudySpec:
         widths=(8,),
         base={"epochs": 4, "batch_size": 128, "compile": "off"},
         trials=trials,
+        searches=1,
         seeds=1,
     )
 

@@ -35,23 +35,25 @@ class Answers:
 class Design(NamedTuple):
     """How much each cell of a study gets."""
 
+    searches: int
     trials: int
-    seeds: int
     epochs: int
+    seeds: int = 1
 
     @property
     def cost(self) -> int:
         """Epochs of training for each cell."""
-        return (self.trials + self.seeds) * self.epochs
+        return self.searches * (self.trials + self.seeds) * self.epochs
 
 
-DEFAULT = Design(trials=20, seeds=6, epochs=100)
+DEFAULT = Design(searches=5, trials=4, epochs=100)
 _DESIGNS = (
-    Design(30, 10, 800), Design(24, 8, 400), Design(20, 8, 200), Design(20, 6, 200), DEFAULT,
-    Design(16, 6, 50), Design(12, 6, 30), Design(8, 6, 20), Design(6, 6, 10), Design(4, 4, 5),
-    Design(3, 3, 3),
+    Design(6, 8, 800), Design(6, 6, 400), Design(5, 6, 200), DEFAULT._replace(epochs=200), DEFAULT,
+    Design(5, 4, 50), Design(5, 3, 30), Design(4, 3, 20), Design(4, 2, 10), Design(4, 2, 5),
+    Design(3, 2, 3),
 )  # fmt: skip
-"""From weeks to minutes. Gains are published after 100 epochs and more, so epochs fall last."""
+"""From weeks to minutes. Gains are published after 100 epochs and more, so epochs fall last. Three
+searches are the fewest that can tell anything, and a search of fewer than two trials is none."""
 
 
 def fitting(hours: float, hours_of_an_epoch: float) -> Design | None:
@@ -71,11 +73,9 @@ def smallest() -> Design:
 
 def study_yaml(answers: Answers, design: Design) -> str:
     """The study as YAML with a comment for each field that one may want to change."""
-    startup = max(1, min(8, design.trials // 3))
     lines = [
         "# What is compared: every combination of dataset, method, encoder, width and arm. A gain",
-        "# is an arm's accuracy minus that of the arm none. A slope needs three widths, or three",
-        "# encoders.",
+        "# is an arm's accuracy minus that of the arm none. A slope needs two widths or encoders.",
         dump_yaml({"name": answers.name}).strip(),
         _row("datasets", answers.datasets),
         _row("methods", answers.methods),
@@ -97,24 +97,21 @@ def study_yaml(answers: Answers, design: Design) -> str:
             "of_method:",
             "  simclr: {temperature: 0.5, mix_temperature: 0.5}  # as in MixCo's published code",
         ]
-    if design.trials < 12:
-        lines += [
-            "",
-            f"# {design.trials} trials cannot search seven parameters: these stay where they are.",
-            "# `mixco space show METHOD ARM` lists what is searched.",
-            "space:",
-            "  weight_decay: false",
-            "  key_momentum: false",
-            "  mix_alpha: false",
-        ]
     lines += [
         "",
-        "# The budget of each cell: tune trials, scored on validation images; then the best",
-        "# configuration on fresh seeds, scored on the test images. Fewer than six seeds cannot",
-        "# show a gain in one cell.",
+        f"# {design.trials} trials cannot search seven parameters: these stay where they are.",
+        "# `mixco space show METHOD ARM` lists what is searched.",
+        "space:",
+        "  weight_decay: false",
+        "  key_momentum: false",
+        "  mix_alpha: false",
+        "",
+        "# Every cell is searched several times, each time with seeds of its own. A search has",
+        "# tune trials, scored on validation images; then its best configuration runs on fresh",
+        "# seeds, scored on the test images. The verdict rests on how much the searches differ.",
+        f"searches: {design.searches}",
         f"trials: {design.trials}",
         f"seeds: {design.seeds}",
-        f"search: {{startup_trials: {startup}}}  # random trials before the sampler uses its model",
         "",
         "# What each trial is given; as many trials run at once as there is room for.",
         "resources:",

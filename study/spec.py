@@ -112,16 +112,16 @@ class StudySpec(_Section):
     treat_width: Literal["stratify", "joint"] = "stratify"
     """stratify: each width is a cell of its own; joint: a search also chooses the width, for high
     accuracy and few FLOPs"""
-    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 4
     """tune trials of each search of a cell"""
-    searches: Annotated[int, Field(ge=1, le=MAX_SEARCHES)] = 1
+    searches: Annotated[int, Field(ge=1, le=MAX_SEARCHES)] = 5
     """independent searches of each cell, each with seeds of its own: the replicates"""
     until: Literal["searches", "verdict"] = "searches"
     """searches: stop after ``searches`` searches; verdict: look at the results then, and add one
     search after another until the verdict falls, is out of reach, or ``max_searches`` are done"""
     max_searches: Annotated[int, Field(ge=1, le=MAX_SEARCHES)] | None = None
     """searches at the last look, with ``until: verdict``"""
-    seeds: int | tuple[int, ...] = 6
+    seeds: int | tuple[int, ...] = 1
     """seeds of the confirm trials of each search: their number, or a list"""
     search: Search = Search()
     stopping: Stopping = Stopping()

@@ -155,9 +155,8 @@ def test_a_trial_is_recorded_once_repeated_exactly_and_goes_on_after_a_kill(here
 
 
 def test_a_plan_names_what_is_missing_and_writes_nothing(here: Path) -> None:
-    spec = (
-        "name: planned\ndatasets: [digits]\nmethods: [moco]\nwidths: [4, 8]\ntrials: 3\nsearches: 1\nseeds: 2\n"
-    )
+    spec = "name: planned\ndatasets: [digits]\nmethods: [moco]\nwidths: [4, 8]\n"
+    spec += "trials: 3\nsearches: 1\nseeds: 2\n"
     (here / "planned.yaml").write_text(spec + "base: {epochs: 2, batch_size: 64}\n")
     ended = mixco("study", "plan", "planned.yaml", "--untimed")
     assert ended.code == 0, ended.err

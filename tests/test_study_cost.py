@@ -88,7 +88,9 @@ assert "torch" not in sys.modules
 
 
 def test_recorded_trials_of_one_arm_tell_the_hours_of_the_other() -> None:
-    spec = parse_spec("{name: a, datasets: [digits], widths: [4], trials: 1, searches: 1, seeds: 1}", "a")
+    spec = parse_spec(
+        "{name: a, datasets: [digits], widths: [4], trials: 1, searches: 1, seeds: 1}", "a"
+    )
     cells = {state.cell.config.arm: state.cell for state in Agenda(spec).searches.values()}
     rows = pd.DataFrame(
         [

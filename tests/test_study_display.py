@@ -21,7 +21,10 @@ from study.overview import Overview
 from study.spec import parse_spec
 from tests.in_process import mixco
 
-SPEC = "name: shown\ndatasets: [digits]\nmethods: [moco]\nwidths: [4, 8, 12]\ntrials: 2\nsearches: 1\nseeds: 2\n"
+SPEC = (
+    "name: shown\ndatasets: [digits]\nmethods: [moco]\nwidths: [4, 8, 12]\n"
+    "trials: 2\nsearches: 1\nseeds: 2\n"
+)
 
 
 def ended(agenda: Agenda, **more: object) -> dict[str, object]:

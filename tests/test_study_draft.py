@@ -36,7 +36,8 @@ def test_any_answers_are_read_back_from_the_file(
     answers = Answers("x", tuple(datasets), gpus=gpus)
     spec = parse_spec(study_yaml(answers, design), "x.yaml")
     assert spec.datasets == answers.datasets
-    assert (spec.trials, spec.seeds, spec.base["epochs"]) == tuple(design)
+    found = Design(spec.searches, spec.trials, spec.base["epochs"], spec.seeds_of_search)
+    assert found == design
     assert spec.resources.gpus == ("auto" if gpus else 0.0)
 
 
@@ -57,7 +58,7 @@ def test_a_study_is_written_with_its_plan_and_never_overwritten(
     assert ended.code == 0, ended.err
     assert "digits-moco-resnet18-w8-mixco" in ended.out
     spec = parse_spec((tmp_path / "mine.yaml").read_text(), "mine.yaml")
-    assert (spec.widths, spec.methods, spec.trials) == ((4, 8), ("moco",), 20)
+    assert (spec.widths, spec.methods, spec.searches) == ((4, 8), ("moco",), 5)
     of_timm = ("--dataset", "digits", "--encoder", "timm:test_vit", "--arm", "none")
     assert mixco("study", "new", "timm", *of_timm).code == 0
     assert parse_spec((tmp_path / "timm.yaml").read_text(), "timm.yaml").widths == ()

@@ -43,7 +43,7 @@ GOOD = "name: good\ndatasets: [digits]\nwidths: [4, 8]\n"
         (GOOD + "searches: 2\nseeds: [5, 6]\nseed: 9\n", "must be from 10 to 10009"),
         (GOOD + "max_searches: 3\n", "max_searches: is for until: verdict only"),
         (GOOD + "searches: 3\nuntil: verdict\n", "until: verdict needs max_searches"),
-        (GOOD + "until: verdict\nmax_searches: 4\n", "looks first at 1 .* from 2 to max_searches"),
+        (GOOD + "searches: 1\nuntil: verdict\nmax_searches: 4\n", "first at 1 .* from 2 to max_"),
         (GOOD + "searches: 5\nuntil: verdict\nmax_searches: 4\n", "first at 5 .* last at 4"),
         (GOOD + "search: {sampler: grid}\n", "search.sampler: .*tpe"),
         (GOOD + "space: {temperature: {low: 0.1, high: 50}}\n", "temperature: .*10"),

@@ -79,7 +79,7 @@ from study.doctor import hardware
 from study.fitting import this_machine
 from study.spec import parse_spec
 from trainables.device.cpus import default_threads, usable_cpus
-spec = parse_spec("{name: a, datasets: [digits], widths: [4], trials: 1, searches: 1, seeds: 1}", "a")
+spec = parse_spec("{name: a, datasets: [digits], widths: [4], trials: 1, searches: 1}", "a")
 print(usable_cpus(), default_threads(), this_machine(spec).cpus, hardware.cpus(Path()).says)
 """
 

@@ -133,7 +133,9 @@ def _design(answers: Answers, hours: float, data: Path | None) -> Design:
     from study.fitting import this_machine
     from study.spec import parse_spec
 
-    once = parse_spec(draft.study_yaml(answers, draft.Design(1, 1, 1)), "study")
+    once = parse_spec(
+        draft.study_yaml(answers, draft.Design(searches=1, trials=1, epochs=1)), "study"
+    )
     try:
         work = cost.missing_work(
             Agenda(once), cost.TrialCosts(once, data.absolute() if data else None)
@@ -153,7 +155,7 @@ def _design(answers: Answers, hours: float, data: Path | None) -> Design:
         )
         return design
     say(
-        f"{design.trials} trials and {design.seeds} seeds of {design.epochs} epochs in each cell "
-        f"take about {design.cost * epoch:.2g} hours on this machine"
+        f"{design.searches} searches of {design.trials} trials of {design.epochs} epochs in each "
+        f"cell take about {design.cost * epoch:.2g} hours on this machine"
     )
     return design
