@@ -1,4 +1,4 @@
-"""The benchmark of GPUs takes the same paths on a CPU, in a size whose figures say nothing."""
+"""The benchmark of GPUs takes the same paths on a CPU, in an amount whose figures say nothing."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks.gpu import memory, steps
 from benchmarks.gpu.__main__ import line, measured
-from benchmarks.gpu.settings import SIZES, attempted
+from benchmarks.gpu.settings import AMOUNTS, attempted
 
-SMOKE = SIZES["smoke"]
+SMOKE = AMOUNTS["smoke"]
 ROOT = Path(__file__).parent.parent
 
 
@@ -52,7 +52,7 @@ def test_the_command_needs_neither_ray_nor_optuna_nor_lightly(tmp_path: Path) ->
     )
     out = tmp_path / "gpu.json"
     said = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--size", "smoke",
+        [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--amount", "smoke",
          "--out", out],
         check=True, capture_output=True, text=True, timeout=250, cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -1,7 +1,7 @@
 """Measure what a GPU does with the trials of this project, in under ten minutes.
 
     python -m benchmarks.gpu [--out gpu.json]
-    python -m benchmarks.gpu --device cpu --size smoke      # does it run? the figures say nothing
+    python -m benchmarks.gpu --device cpu --amount smoke    # does it run? the figures say nothing
 
 It needs torch and the core of this project: neither Ray nor Optuna. Where lightly is not installed,
 its rows say so. Images are noise, which takes as long as photographs do.
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from benchmarks.gpu import memory, steps, together, workers
-from benchmarks.gpu.settings import SIZES, Measure, Row, Size
+from benchmarks.gpu.settings import AMOUNTS, Amount, Measure, Row
 from trainables.device.runtime import Runtime
 
 MEASURES: dict[str, Measure] = {
@@ -32,14 +32,14 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def measured(size: Size, device: str, names: list[str], minutes: float) -> Iterator[Row]:
+def measured(amount: Amount, device: str, names: list[str], minutes: float) -> Iterator[Row]:
     """Rows of the named measures; what would begin after ``minutes`` is left out and named."""
     end = time.monotonic() + 60 * minutes
     for name in names:
         if time.monotonic() > end:
             yield {"measure": name, "case": "all", "note": f"left out after {minutes:g} minutes"}
             continue
-        for row in MEASURES[name](size, device):
+        for row in MEASURES[name](amount, device):
             yield row
             if time.monotonic() > end:
                 yield {"measure": name, "case": "the rest", "note": f"{minutes:g} minutes are over"}
@@ -56,9 +56,9 @@ def line(row: Row) -> str:
     return f"{row['measure']:9} {row['case']}: " + (row.get("note") or ", ".join(figures))
 
 
-def machine(size: Size, device: str) -> dict[str, Any]:
+def machine(amount: Amount, device: str) -> dict[str, Any]:
     """Where the figures come from."""
-    runtime = Runtime(size.config(device, size.widths[0], "moco"))
+    runtime = Runtime(amount.config(device, amount.widths[0], "moco"))
     return {
         "hardware": runtime.hardware(),
         "devices": 1 if runtime.on_cpu else torch.cuda.device_count(),
@@ -73,17 +73,17 @@ def main() -> None:
     """Print a line for each row as it comes, and write all of them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda:0", help="cuda:0, ... or cpu")
-    parser.add_argument("--size", choices=SIZES, default="full")
+    parser.add_argument("--amount", choices=AMOUNTS, default="full")
     parser.add_argument("--measure", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--minutes", type=float, default=9, help="begin nothing after them")
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args()
 
-    size = SIZES[options.size]
-    found: dict[str, Any] = {"size": options.size, "machine": machine(size, options.device)}
+    amount = AMOUNTS[options.amount]
+    found: dict[str, Any] = {"amount": options.amount, "machine": machine(amount, options.device)}
     print(", ".join(f"{name} {value}" for name, value in found["machine"].items()), flush=True)
     start, found["rows"] = time.perf_counter(), []
-    for row in measured(size, options.device, options.measure, options.minutes):
+    for row in measured(amount, options.device, options.measure, options.minutes):
         print(line(row), flush=True)
         found["rows"].append(row)
         found["seconds"] = time.perf_counter() - start

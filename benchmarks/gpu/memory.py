@@ -8,26 +8,26 @@ from functools import partial
 
 import torch
 
-from benchmarks.gpu.settings import Row, Size, attempted
+from benchmarks.gpu.settings import Amount, Row, attempted
 from benchmarks.step import prepare
 from trainables.device import memory
 
 
-def rows(size: Size, device: str) -> Iterator[Row]:
+def rows(amount: Amount, device: str) -> Iterator[Row]:
     """A row for each width and method."""
-    for width in size.widths:
+    for width in amount.widths:
         for method in ("moco", "simclr"):
-            take = partial(_measured, size, device, width, method)
+            take = partial(_measured, amount, device, width, method)
             yield attempted("memory", f"{method}, width {width}", take)
 
 
-def _measured(size: Size, device: str, width: int, method: str) -> Row:
+def _measured(amount: Amount, device: str, width: int, method: str) -> Row:
     gc.collect()  # what earlier measures used
     before = 0
     if torch.cuda.is_available() and device != "cpu":
         torch.cuda.empty_cache()
         before = torch.cuda.memory_allocated()
-    pretraining = prepare(size.images(), size.config(device, width, method))
+    pretraining = prepare(amount.images(), amount.config(device, width, method))
     pretraining.advance()
     runtime = pretraining.runtime
     counted = sum(memory.needed(pretraining.config, pretraining.data, runtime).values())

@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Size:
+class Amount:
     """How much work a measure does.
 
     Attributes:
@@ -56,10 +56,10 @@ class Size:
         return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
-SIZES = {
-    "full": Size(),
+AMOUNTS = {
+    "full": Amount(),
     # Takes every path in seconds, on a CPU, too; its figures say nothing.
-    "smoke": Size(
+    "smoke": Amount(
         widths=(2,), batch=8, queue=16, pixels=8, steps=2, turns=1, product=64,
         compile_options=(("backend", "eager"),), together=(1, 2), seconds=0.1, loaders=0,
     ),
@@ -75,5 +75,5 @@ def attempted(measure: str, case: str, take: Callable[[], Row]) -> Row:
         return {"measure": measure, "case": case, "note": note}
 
 
-Measure = Callable[[Size, str], Iterator[Row]]
+Measure = Callable[[Amount, str], Iterator[Row]]
 """(how much, device) -> rows."""

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import torch
 
-from benchmarks.gpu.settings import Row, Size, attempted
+from benchmarks.gpu.settings import Amount, Row, attempted
 from benchmarks.peers import lightly_moco, lightly_simclr
 from benchmarks.rounds import Turn
 from benchmarks.step import prepare
@@ -23,64 +23,64 @@ from trainables.pretraining import Pretraining
 PEERS = {"moco": lightly_moco, "simclr": lightly_simclr}
 
 
-def peak(size: Size, device: str) -> float:
+def peak(amount: Amount, device: str) -> float:
     """FLOP/s of a large matrix product, in the precision that trials take here."""
-    runtime = Runtime(size.config(device, size.widths[0], "moco"))
+    runtime = Runtime(amount.config(device, amount.widths[0], "moco"))
     kind = torch.bfloat16 if runtime.bf16 else torch.float32
-    a, b = torch.randn(2, size.product, size.product, device=runtime.device, dtype=kind)
+    a, b = torch.randn(2, amount.product, amount.product, device=runtime.device, dtype=kind)
     seconds = min(_timed_product(a, b) for _ in range(10))
-    return 2 * size.product**3 / seconds
+    return 2 * amount.product**3 / seconds
 
 
-def rows(size: Size, device: str) -> Iterator[Row]:
+def rows(amount: Amount, device: str) -> Iterator[Row]:
     """Rows of every width and method, with MixCo; lightly's are without mixing."""
-    best = peak(size, device)
-    yield {"measure": "peak", "case": f"product of {size.product}", "flops_per_second": best}
-    for width in size.widths:
+    best = peak(amount, device)
+    yield {"measure": "peak", "case": f"product of {amount.product}", "flops_per_second": best}
+    for width in amount.widths:
         for method in PEERS:
             name = f"{method}, width {width}"
             yield attempted(
-                "step", f"{name}, eager", partial(_own, size, device, width, method, best)
+                "step", f"{name}, eager", partial(_own, amount, device, width, method, best)
             )
-            yield _peer(size, device, width, method)
+            yield _peer(amount, device, width, method)
 
 
-def compiled_rows(size: Size, device: str) -> Iterator[Row]:
-    """Rows of MoCo at every width: eager, then compiled as the size says."""
-    best, how = peak(size, device), ", ".join(value for _, value in size.compile_options)
-    for width in size.widths:
+def compiled_rows(amount: Amount, device: str) -> Iterator[Row]:
+    """Rows of MoCo at every width: eager, then compiled as the amount says."""
+    best, how = peak(amount, device), ", ".join(value for _, value in amount.compile_options)
+    for width in amount.widths:
         for name, compiled in (("eager", False), (f"compiled ({how})", True)):
-            take = partial(_own, size, device, width, "moco", best, compiled)
+            take = partial(_own, amount, device, width, "moco", best, compiled)
             yield attempted("compiled", f"moco, width {width}, {name}", take)
 
 
 def _own(
-    size: Size, device: str, width: int, method: str, best: float, compiled: bool = False
+    amount: Amount, device: str, width: int, method: str, best: float, compiled: bool = False
 ) -> Row:
-    config = size.config(device, width, method)
-    pretraining = prepare(size.images(), config)
+    config = amount.config(device, width, method)
+    pretraining = prepare(amount.images(), config)
     if compiled:
-        _compile(pretraining, dict(size.compile_options))
+        _compile(pretraining, dict(amount.compile_options))
 
     def turn() -> float:
         row = pretraining.advance(_next_step)
         assert row is not None
         return float(row["images_per_second"])
 
-    found = _median(turn, size.turns)
-    return {**found, **_shares(config, size, found["images_per_second"], best)}
+    found = _median(turn, amount.turns)
+    return {**found, **_shares(config, amount, found["images_per_second"], best)}
 
 
-def _peer(size: Size, device: str, width: int, method: str) -> Row:
-    case = f"{method}, width {width}, lightly, no mixing, {size.loaders} loaders"
+def _peer(amount: Amount, device: str, width: int, method: str) -> Row:
+    case = f"{method}, width {width}, lightly, no mixing, {amount.loaders} loaders"
     if find_spec("lightly") is None:
         return {"measure": "step", "case": case, "note": "lightly is not installed here"}
 
     def take() -> Row:
         turn = PEERS[method](
-            size.images(), width, size.batch, size.queue, size.loaders, device=device
+            amount.images(), width, amount.batch, amount.queue, amount.loaders, device=device
         )
-        return _median(turn, size.turns)
+        return _median(turn, amount.turns)
 
     return attempted("step", case, take)
 
@@ -95,8 +95,8 @@ def _median(turn: Turn, turns: int) -> dict[str, float]:
     }
 
 
-def _shares(config: TrialConfig, size: Size, rate: float, best: float) -> Row:
-    flops = training_flops(config, size.pixels) * rate
+def _shares(config: TrialConfig, amount: Amount, rate: float, best: float) -> Row:
+    flops = training_flops(config, amount.pixels) * rate
     return {"flops_per_second": flops, "share_of_peak": flops / best}
 
 

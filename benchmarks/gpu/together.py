@@ -9,35 +9,35 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from benchmarks.gpu.settings import Row, Size, attempted
+from benchmarks.gpu.settings import Amount, Row, attempted
 
 _START_SECONDS = 120.0
 """How long the processes may take until all of them are ready."""
 
 
-def rows(size: Size, device: str) -> Iterator[Row]:
+def rows(amount: Amount, device: str) -> Iterator[Row]:
     """Rows of 1, 2, ... trials: images/s of all of them, and against one alone."""
     alone = None
-    for count in size.together:
-        take = partial(_together, size, device, count)
-        row = attempted("together", f"{count} x moco, width {size.widths[0]}", take)
+    for count in amount.together:
+        take = partial(_together, amount, device, count)
+        row = attempted("together", f"{count} x moco, width {amount.widths[0]}", take)
         alone = alone or row.get("images_per_second")
         if "images_per_second" in row:
             row["against_one"] = row["images_per_second"] / alone
         yield row
 
 
-def _together(size: Size, device: str, count: int) -> Row:
+def _together(amount: Amount, device: str, count: int) -> Row:
     context = multiprocessing.get_context("spawn")
     ready, rates = context.Barrier(count), context.Queue()
     processes = [
-        context.Process(target=_train, args=(size, device, ready, rates), daemon=True)
+        context.Process(target=_train, args=(amount, device, ready, rates), daemon=True)
         for _ in range(count)
     ]
     for process in processes:
         process.start()
     try:
-        found = [rates.get(timeout=_START_SECONDS + size.seconds) for _ in processes]
+        found = [rates.get(timeout=_START_SECONDS + amount.seconds) for _ in processes]
     except queue.Empty:
         raise RuntimeError(f"not all of {count} trials ran") from None
     finally:
@@ -49,7 +49,7 @@ def _together(size: Size, device: str, count: int) -> Row:
     return {"images_per_second": sum(found), "slowest": min(found), "fastest": max(found)}
 
 
-def _train(size: Size, device: str, ready: Any, rates: Any) -> None:
+def _train(amount: Amount, device: str, ready: Any, rates: Any) -> None:
     """Sends the rate of a trial that runs for some seconds beside the others, or its error."""
     try:
         import torch
@@ -58,13 +58,13 @@ def _train(size: Size, device: str, ready: Any, rates: Any) -> None:
 
         if device == "cpu":
             torch.set_num_threads(1)
-        pretraining = prepare(size.images(), size.config(device, size.widths[0], "moco"))
+        pretraining = prepare(amount.images(), amount.config(device, amount.widths[0], "moco"))
         pretraining.advance()
         ready.wait(_START_SECONDS)
         start, images = time.perf_counter(), 0
-        while time.perf_counter() - start < size.seconds:
+        while time.perf_counter() - start < amount.seconds:
             pretraining.advance()
-            images += pretraining.steps_per_epoch * size.batch
+            images += pretraining.steps_per_epoch * amount.batch
         rates.put(images / (time.perf_counter() - start))
     except Exception as error:
         ready.abort()

@@ -12,35 +12,35 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from benchmarks.gpu.settings import Row, Size, attempted
+from benchmarks.gpu.settings import Amount, Row, attempted
 from benchmarks.step import prepare
 
 
-def rows(size: Size, device: str) -> Iterator[Row]:
-    """Rows of 1, 2, 4, ... devices, each with a batch of its own size."""
+def rows(amount: Amount, device: str) -> Iterator[Row]:
+    """Rows of 1, 2, 4, ... devices, each with a batch of its own."""
     here = 2 if device == "cpu" else torch.cuda.device_count()
     count = 1
     while count <= here:
-        case = f"{count} x moco, width {size.widths[-1]}, batch {count * size.batch}"
-        yield attempted("workers", case, partial(_shared, size, device, count))
+        case = f"{count} x moco, width {amount.widths[-1]}, batch {count * amount.batch}"
+        yield attempted("workers", case, partial(_shared, amount, device, count))
         count *= 2
     if here == 1:
         yield {"measure": "workers", "case": "several devices", "note": "one device is here"}
 
 
-def _shared(size: Size, device: str, count: int) -> Row:
+def _shared(amount: Amount, device: str, count: int) -> Row:
     """Images/s of all workers, and how far their first loss is from one device's."""
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_work, (size, device, count, folder), nprocs=count)  # type: ignore[no-untyped-call]
+        mp.spawn(_work, (amount, device, count, folder), nprocs=count)  # type: ignore[no-untyped-call]
         first, rate = torch.load(Path(folder, "found.pt"))
-    batch = count * size.batch
-    config = size.config("cpu" if device == "cpu" else "cuda:0", size.widths[-1], "moco", batch)
-    row = prepare(size.images(batch), config).advance()
+    batch = count * amount.batch
+    config = amount.config("cpu" if device == "cpu" else "cuda:0", amount.widths[-1], "moco", batch)
+    row = prepare(amount.images(batch), config).advance()
     assert row is not None
     return {"images_per_second": rate, "loss_difference": abs(first - row["loss"])}
 
 
-def _work(rank: int, size: Size, device: str, count: int, folder: str) -> None:
+def _work(rank: int, amount: Amount, device: str, count: int, folder: str) -> None:
     own = "cpu" if device == "cpu" else "cuda"
     if own == "cuda":
         torch.cuda.set_device(rank)
@@ -51,12 +51,14 @@ def _work(rank: int, size: Size, device: str, count: int, folder: str) -> None:
         "gloo" if own == "cpu" else "nccl", store=store, rank=rank, world_size=count
     )
     try:
-        batch = count * size.batch
-        pretraining = prepare(size.images(batch), size.config(own, size.widths[-1], "moco", batch))
+        batch = count * amount.batch
+        pretraining = prepare(
+            amount.images(batch), amount.config(own, amount.widths[-1], "moco", batch)
+        )
         total = torch.ones(1, device=pretraining.runtime.device)
         dist.all_reduce(total)  # also where one worker needs none: does the library work here?
         assert total.item() == count
-        turns = [pretraining.advance() for _ in range(1 + size.turns)]
+        turns = [pretraining.advance() for _ in range(1 + amount.turns)]
         rates = [row["images_per_second"] for row in turns[1:] if row]
         if rank == 0 and turns[0]:
             found = (turns[0]["loss"], statistics.median(rates))
