@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.statistics.decision import Outcome, decide, whole_searches
+from reports.statistics.decision import Outcome, decide, look_of, whole_searches
 from reports.statistics.intervals import ALPHA
-from reports.statistics.looks import FUTILE, LookPlan, boundaries, chance_of_verdict
+from reports.statistics.looks import FUTILE, ONE_LOOK, LookPlan, boundaries, chance_of_verdict
 from reports.store.registration import FILE, read_registration, record_look, register
 from reports.store.tables import open_store
 from tests.simulated_coverage import of_looks
@@ -178,6 +178,18 @@ def test_a_longer_plan_is_an_extension_only_after_results_could_be_seen(
     register(store, "searches: 3", 3, 3, searches=0)
     register(store, "searches: 5", 5, 5, searches=searches)
     assert read_registration(store).extended_to == extended
+
+
+def test_a_plan_that_is_changed_before_results_could_be_seen_is_the_plan(tmp_path):
+    store = open_store(tmp_path, create=True)
+    register(store, "searches: 5", 5, 5, searches=0)
+    shorter = register(store, "searches: 3", 3, 3, searches=0)
+    assert (shorter.planned.last, shorter.extended_to) == (3, None)
+    assert not look_of(study(-2.0, 2), shorter).due
+    assert look_of(study(-2.0, 3), shorter) == ONE_LOOK
+    seen = register(store, "searches: 2", 2, 2, searches=1)
+    assert (seen.planned.last, seen.extended_to) == (3, None)
+    assert register(store, "searches: 4", 4, 4, searches=1).extended_to == 4
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"plans": []}', b"\xff"])

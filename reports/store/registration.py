@@ -63,8 +63,9 @@ class Registration(BaseModel):
 
     @property
     def planned(self) -> Plan:
-        """What was planned before the first trial."""
-        return self.plans[0]
+        """What was planned before results could be seen: the newest such plan, else the first."""
+        unseen = [plan for plan in self.plans if not plan.searches]
+        return unseen[-1] if unseen else self.plans[0]
 
     @property
     def has_changed(self) -> bool:
@@ -75,11 +76,10 @@ class Registration(BaseModel):
     def extended_to(self) -> int | None:
         """Searches of the longest plan that was made after results could be seen.
 
-        None where the first plan still holds: no later plan has more searches, or no search was
-        whole when it was made.
+        None where what was planned still holds: no such plan has more searches.
         """
         later = [
-            plan.last for plan in self.plans if plan.searches and plan.last > self.plans[0].last
+            plan.last for plan in self.plans if plan.searches and plan.last > self.planned.last
         ]
         return max(later, default=None)
 

@@ -31,9 +31,9 @@ def look_words(registration: Registration | None, look: Level) -> list[str]:
     if registration is not None and look == NOT_DUE:
         notes.append(
             f"There is no verdict before {counted(registration.planned.first, 'search')} of every "
-            "cell are complete: this was planned before the first trial. Intervals and p-values "
-            "describe what is there so far, as if it were the whole study. A study that ends early "
-            "because of them makes false verdicts more likely."
+            "cell are complete: this was planned before results could be seen. Intervals and "
+            "p-values describe what is there so far, as if it were the whole study. A study that "
+            "ends early because of them makes false verdicts more likely."
         )
     elif look != ONE_LOOK:
         level = 1 - look.nominal()
@@ -46,8 +46,8 @@ def look_words(registration: Registration | None, look: Level) -> list[str]:
     if registration is not None and registration.extended_to is not None:
         planned = counted(registration.planned.last, "search")
         notes.append(
-            f"This study was extended without a plan: {planned} of every cell before the first "
-            f"trial, {counted(registration.extended_to, 'search')} after results could be seen. "
+            f"This study was extended without a plan: {planned} of every cell at first, "
+            f"{counted(registration.extended_to, 'search')} after results could be seen. "
             f"{_TOO_OFTEN}"
         )
     return notes
