@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 
 import pandas as pd
+from pandas.api.typing import SeriesGroupBy
 
+from reports.statistics.fixed_recipe import against_none
 from reports.statistics.gain import WIDTH, pairs
 from reports.statistics.power import spread_range
 from reports.statistics.selection import select
@@ -26,6 +28,8 @@ class Spread:
     high: float
     source: str
     """Where it comes from, for people."""
+    luck: float | None = None
+    """Standard deviation of a gain over searches, beside that over seeds, points; None: unknown."""
 
 
 def spread_of(trials: pd.DataFrame, given: float | None, test_images: int | None) -> Spread | None:
@@ -39,12 +43,20 @@ def spread_of(trials: pd.DataFrame, given: float | None, test_images: int | None
     Returns:
         None where nothing is known: no spread is given, no gain is recorded twice, and the number
         of test images is unknown.
+
+    Where each search has one confirm seed, the default configuration tells: every search trains it
+    first, on a seed of its own.
     """
     if given is not None:
         return Spread(given, given, given, "given")
-    if recorded := gain_spread(trials):
-        value, freedom = recorded
-        return Spread(value, *spread_range(value, freedom), "of the gains in these results")
+    recorded = {
+        "of the gains in these results": gain_spread(trials),
+        "of the default configurations' gains in these results": default_spread(trials),
+    }
+    for source, found in recorded.items():
+        if found:
+            value, freedom = found
+            return Spread(value, *spread_range(value, freedom), source, luck_of(trials, value))
     if test_images is None:
         return None
     accuracy = trials.loc[trials["status"] == COMPLETE, "accuracy"].astype(float).mean() / 100
@@ -61,9 +73,34 @@ def gain_spread(trials: pd.DataFrame) -> tuple[float, int] | None:
     It is pooled over all searches of all cells in ``trials``. Trials are selected and paired by the
     report's rules. None without a search of two pairs.
     """
-    gains = pairs(select(trials)).groupby([*WIDTH, "search"])["gain"]
-    freedom = int((gains.size() - 1).sum())
-    squares = (gains.var() * (gains.size() - 1)).sum()  # a search of one pair has no variance
+    return _pooled(pairs(select(trials)).groupby([*WIDTH, "search"])["gain"])
+
+
+def default_spread(trials: pd.DataFrame) -> tuple[float, int] | None:
+    """As `gain_spread`, of the gains of the default configuration on validation images."""
+    gains = against_none(trials).dropna(subset="fixed")
+    return _pooled(gains.groupby(["study", *WIDTH])["fixed"])
+
+
+def luck_of(trials: pd.DataFrame, spread: float) -> float | None:
+    """Standard deviation of a gain over searches, beside ``spread`` over their seeds, points.
+
+    It is what the means of searches differ by more than their seeds explain. None where no cell
+    has the gains of two searches.
+    """
+    gains = pairs(select(trials))
+    of_searches = gains.groupby([*WIDTH, "search"])["gain"].agg(["mean", "size"])
+    found = _pooled(of_searches.groupby(WIDTH)["mean"])
+    if found is None:
+        return None
+    of_seeds = spread**2 * float((1 / of_searches["size"]).mean())
+    return math.sqrt(max(0.0, found[0] ** 2 - of_seeds))
+
+
+def _pooled(groups: SeriesGroupBy) -> tuple[float, int] | None:
+    """The standard deviation within groups, pooled over them, and its degrees of freedom."""
+    freedom = int((groups.size() - 1).sum())
+    squares = (groups.var() * (groups.size() - 1)).sum()  # a group of one has no variance
     return (math.sqrt(squares / freedom), freedom) if freedom else None
 
 

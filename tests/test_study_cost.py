@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from study.cost import TrialCosts, encoder_sizes
 from study.designs import designs
 from study.plan import cells
 from study.spec import parse_spec
-from study.spread import expected_spread, gain_spread, spread_of
+from study.spread import default_spread, expected_spread, gain_spread, luck_of, spread_of
 from study.step_speeds import StepSpeeds
 from tests.synthetic_study import Truth, draw_trials
 from trainables.config import TrialConfig
@@ -43,6 +44,27 @@ def test_without_pairs_there_is_no_spread() -> None:
     trials = draw_trials(Truth(seeds=1), np.random.default_rng(0))
     assert gain_spread(trials) is None
     assert gain_spread(trials.head(0)) is None
+
+
+def test_where_each_search_has_one_seed_the_default_configuration_tells_the_spread() -> None:
+    truth = Truth(methods=("moco",), widths=(4, 8), searches=100, seeds=1, luck=0.4, tune_trials=3)
+    trials = draw_trials(truth, np.random.default_rng(1))
+    first = trials[(trials["phase"] == "tune") & (trials["number"] == 0)]
+    scores = first.set_index(["width", "arm", "search"]).sort_index()["accuracy"].astype(float)
+    variances = [(scores[width, "mixco"] - scores[width, "none"]).var() for width in (4, 8)]
+    assert default_spread(trials) == (pytest.approx(np.mean(variances) ** 0.5), 2 * 99)
+    found = spread_of(trials, None, 500)
+    assert found is not None and "default configurations" in found.source
+    assert found.luck == luck_of(trials, found.value)
+    # Of a gain: noise and luck of both arms.
+    over_seeds, over_searches = truth.noise * 2**0.5, truth.luck * 2**0.5
+    assert luck_of(trials, over_seeds) == pytest.approx(over_searches, rel=0.15)
+    assert luck_of(trials, 9.0) == 0
+    assert luck_of(trials[trials["search"] == 0], over_seeds) is None
+    once = trials[trials["search"] == 0]
+    assert default_spread(once) is None
+    three = draw_trials(replace(truth, seeds=3), np.random.default_rng(2))
+    assert luck_of(three, over_seeds) == pytest.approx(over_searches, rel=0.15)
 
 
 def test_what_recorded_trials_tell_is_known_without_torch() -> None:

@@ -78,14 +78,21 @@ def _by_search(pairs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """One row for each search of a width with an arm: the four values, and the capacity."""
     key = [*_SEARCH, "arm", "parameters", "capacity", "measure"]
     tuned = pairs.groupby(key, as_index=False).agg(tuned=("gain", "mean"))
+    both = tuned.merge(against_none(trials), on=[*_SEARCH, "arm"])
+    return both.assign(tuning=both["tuned"] - both["fixed"])
+
+
+def against_none(trials: pd.DataFrame) -> pd.DataFrame:
+    """What each search of an arm measured on validation images, minus the same search of `none`.
+
+    Returns:
+        ``study``, `gain.WIDTH` and ``search``; ``fixed`` and ``late`` (`FixedRecipe`), points.
+    """
     searches = _searches(trials)
     none = searches[searches["arm"] == BASELINE].drop(columns="arm")
-    both = tuned.merge(searches, on=[*_SEARCH, "arm"])
-    both = both.merge(none, on=_SEARCH, suffixes=("", "_none"))
-    fixed = both["first"] - both["first_none"]
-    return both.assign(
-        fixed=fixed, tuning=both["tuned"] - fixed, late=both["late"] - both["late_none"]
-    )
+    both = searches[searches["arm"] != BASELINE].merge(none, on=_SEARCH, suffixes=("", "_none"))
+    values = {"fixed": both["first"] - both["first_none"], "late": both["late"] - both["late_none"]}
+    return both[[*_SEARCH, "arm"]].assign(**values)
 
 
 def _searches(trials: pd.DataFrame) -> pd.DataFrame:

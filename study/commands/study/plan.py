@@ -240,8 +240,9 @@ def _design_table(
 
 def _slopes(design: Design, sizes: list[int], spread: Spread, lucky: bool) -> str:
     """The slope that a design detects, and its range over what the spread may be."""
+    luck = spread.value if spread.luck is None else spread.luck
     middle, low, high = (
-        design.slope(sizes, value, value if lucky else 0.0)
+        design.slope(sizes, value, luck * (value / spread.value) if lucky and luck else 0.0)
         for value in (spread.value, spread.low, spread.high)
     )
     if middle != middle:
@@ -256,9 +257,13 @@ def _explanation(agenda: Agenda, spread: Spread) -> str:
     lines = lines_in(agenda.spec)
     over = f"over all {lines} lines" if lines > 1 else "over the one line"
     band = "" if spread.low == spread.high else f", {spread.low:.2f} to {spread.high:.2f}"
+    if spread.luck is None:
+        luck = "if luck in the searches spreads a gain as much again"
+    else:
+        luck = f"luck in the searches spreads a gain by {spread.luck:.2f} points in these results"
     return (
         f"slope detected: points per doubling of the parameters, {over}, on which a verdict falls "
         f"with {POWER:.0%} power. A gain spreads over seeds by {spread.value:.2f} points "
-        f"({spread.source}{band}; --spread sets it). with luck: if luck in the searches spreads a "
-        "gain as much again. A cheaper search may find worse configurations: this is not counted."
+        f"({spread.source}{band}; --spread sets it). with luck: {luck}. A cheaper search may find "
+        "worse configurations: this is not counted."
     )
