@@ -70,7 +70,9 @@ SPEC = {"name": "synthetic", "datasets": ["digits"], "methods": ["moco"], "width
 
 def test_json_of_a_store_by_its_uri_is_strict_and_complete(tmp_path):
     store = draw(tmp_path / "results", replace(TRUTH, tune_trials=3))
-    (store / "study.yaml").write_text(yaml.safe_dump(SPEC | {"trials": 3, "seeds": 2}))
+    (store / "study.yaml").write_text(
+        yaml.safe_dump(SPEC | {"trials": 3, "searches": 1, "seeds": 2})
+    )
     uri = f"file://{store}"
     assert "need --out" in str(report(uri).exception)
     done = report(uri, "--json", "--no-exports", "--out", tmp_path / "elsewhere")
@@ -138,7 +140,7 @@ def test_a_bad_uri_is_one_line(uri, tmp_path):
 
 def test_a_study_that_is_not_finished_says_how_far_it_is_and_what_its_lines_are(tmp_path):
     store = draw(tmp_path / "results", replace(TRUTH, tune_trials=3))
-    more = {"seeds": 5, "trials": 4, "lines": {"wide": ["resnet18"]}}
+    more = {"searches": 1, "seeds": 5, "trials": 4, "lines": {"wide": ["resnet18"]}}
     (store / "study.yaml").write_text(yaml.safe_dump(SPEC | more))
     found = json.loads(report(store, "--json", "--no-exports", "--capacity", "flops").stdout)
     row = found["tables"]["trend"][0]
