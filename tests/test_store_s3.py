@@ -137,6 +137,7 @@ def test_a_study_in_trouble_that_is_killed_and_run_again_gives_the_local_table(
         assert driver.poll() is None
         time.sleep(0.2)
     kill_with_ray(driver)
+    before = near.ids()
     assert drive(uri, "0").wait(200) == 0
     whole = tmp_path / "whole"
     assert drive(str(whole), "0").wait(200) == 0
@@ -146,8 +147,9 @@ def test_a_study_in_trouble_that_is_killed_and_run_again_gives_the_local_table(
     assert not far.filesystem.get_file_info(f"{far.root}/driver.lock").is_file
     left = far.filesystem.get_file_info(pa.fs.FileSelector(far.root, recursive=True))
     assert not [info.path for info in left if ".tune" in info.path]
-    logged = [info.path for info in left if "tfevents" in info.path]
-    assert {path.split("/")[-2] for path in logged} == far.ids()
+    # A tracker writes in a thread of its own: what it had still to write went with the driver.
+    logged = {info.path.split("/")[-2] for info in left if "tfevents" in info.path}
+    assert far.ids() - before <= logged <= far.ids()
     status = CliRunner().invoke(study_command.app, ["status", far.uri])
     assert "complete; 6 of 6 trials" in status.output
     out = str(tmp_path / "report")
