@@ -60,8 +60,12 @@ FULL = Design(halved=False, trials=20, searches=1, seeds=6)
 HALVED = Design(halved=True, trials=REDUCTION**3, searches=3, seeds=1)
 DESIGNS = (
     *(replace(FULL, seeds=seeds) for seeds in (6, 12, 24, 48)),
-    *(Design(False, trials, count, seeds=1) for trials in (3, 4, 8) for count in (3, 4, 5, 6)),
-    *(Design(True, trials, count, seeds=1) for trials in (9, 27) for count in (3, 5)),
+    *(
+        replace(HALVED, halved=False, trials=trials, searches=count)
+        for trials in (3, 4, 8)
+        for count in (3, 4, 5, 6)
+    ),
+    *(replace(HALVED, trials=trials, searches=count) for trials in (9, 27) for count in (3, 5)),
 )
 Pool = Mapping[str, Found]
 """Searches of each arm."""

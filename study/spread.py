@@ -49,14 +49,14 @@ def spread_of(trials: pd.DataFrame, given: float | None, test_images: int | None
     """
     if given is not None:
         return Spread(given, given, given, "given")
-    recorded = {
-        "of the gains in these results": gain_spread(trials),
-        "of the default configurations' gains in these results": default_spread(trials),
-    }
-    for source, found in recorded.items():
-        if found:
-            value, freedom = found
-            return Spread(value, *spread_range(value, freedom), source, luck_of(trials, value))
+    gains = pairs(select(trials))
+    found, source = gain_spread(gains), "of the gains in these results"
+    if found is None:
+        found = default_spread(trials)
+        source = "of the default configurations' gains in these results"
+    if found:
+        value, freedom = found
+        return Spread(value, *spread_range(value, freedom), source, luck_of(gains, value))
     if test_images is None:
         return None
     accuracy = trials.loc[trials["status"] == COMPLETE, "accuracy"].astype(float).mean() / 100
@@ -67,13 +67,13 @@ def spread_of(trials: pd.DataFrame, given: float | None, test_images: int | None
     return Spread(value, *spread_range(value, 0), source)
 
 
-def gain_spread(trials: pd.DataFrame) -> tuple[float, int] | None:
+def gain_spread(gains: pd.DataFrame) -> tuple[float, int] | None:
     """Standard deviation of a gain over the seeds of one search, points, and its freedom.
 
-    It is pooled over all searches of all cells in ``trials``. Trials are selected and paired by the
-    report's rules. None without a search of two pairs.
+    It is pooled over all searches of all cells in ``gains``, which are the report's (`gain.pairs`).
+    None without a search of two pairs.
     """
-    return _pooled(pairs(select(trials)).groupby([*WIDTH, "search"])["gain"])
+    return _pooled(gains.groupby([*WIDTH, "search"])["gain"])
 
 
 def default_spread(trials: pd.DataFrame) -> tuple[float, int] | None:
@@ -82,13 +82,12 @@ def default_spread(trials: pd.DataFrame) -> tuple[float, int] | None:
     return _pooled(gains.groupby(["study", *WIDTH])["fixed"])
 
 
-def luck_of(trials: pd.DataFrame, spread: float) -> float | None:
+def luck_of(gains: pd.DataFrame, spread: float) -> float | None:
     """Standard deviation of a gain over searches, beside ``spread`` over their seeds, points.
 
     It is what the means of searches differ by more than their seeds explain. None where no cell
-    has the gains of two searches.
+    has the gains of two searches. ``gains`` are the report's (`gain.pairs`).
     """
-    gains = pairs(select(trials))
     of_searches = gains.groupby([*WIDTH, "search"])["gain"].agg(["mean", "size"])
     found = _pooled(of_searches.groupby(WIDTH)["mean"])
     if found is None:

@@ -32,18 +32,18 @@ def test_the_spread_of_gains_is_that_of_the_pairs_which_the_report_counts() -> N
     squares = sum(((gains - gains.mean()) ** 2).sum() for gains in cells)
     expected = (squares / sum(len(gains) - 1 for gains in cells)) ** 0.5
     found = (pytest.approx(expected), sum(len(gains) - 1 for gains in cells))
-    assert gain_spread(trials) == found
+    assert gain_spread(pairs(select(trials))) == found
     # Confirm trials of a config that has since been beaten count for nothing.
     beaten = trials[trials["phase"] == "confirm"].assign(tuned_from="beaten", accuracy=1.0)
     beaten["trial_id"] = "beaten-" + beaten["trial_id"]
     with_old = pd.concat([trials, beaten], ignore_index=True)
-    assert gain_spread(with_old) == found
+    assert gain_spread(pairs(select(with_old))) == found
 
 
 def test_without_pairs_there_is_no_spread() -> None:
     trials = draw_trials(Truth(seeds=1), np.random.default_rng(0))
-    assert gain_spread(trials) is None
-    assert gain_spread(trials.head(0)) is None
+    assert gain_spread(pairs(select(trials))) is None
+    assert gain_spread(pairs(select(trials.head(0)))) is None
 
 
 def test_where_each_search_has_one_seed_the_default_configuration_tells_the_spread() -> None:
@@ -55,16 +55,16 @@ def test_where_each_search_has_one_seed_the_default_configuration_tells_the_spre
     assert default_spread(trials) == (pytest.approx(np.mean(variances) ** 0.5), 2 * 99)
     found = spread_of(trials, None, 500)
     assert found is not None and "default configurations" in found.source
-    assert found.luck == luck_of(trials, found.value)
+    assert found.luck == luck_of(pairs(select(trials)), found.value)
     # Of a gain: noise and luck of both arms.
     over_seeds, over_searches = truth.noise * 2**0.5, truth.luck * 2**0.5
-    assert luck_of(trials, over_seeds) == pytest.approx(over_searches, rel=0.15)
-    assert luck_of(trials, 9.0) == 0
-    assert luck_of(trials[trials["search"] == 0], over_seeds) is None
+    assert luck_of(pairs(select(trials)), over_seeds) == pytest.approx(over_searches, rel=0.15)
+    assert luck_of(pairs(select(trials)), 9.0) == 0
+    assert luck_of(pairs(select(trials[trials["search"] == 0])), over_seeds) is None
     once = trials[trials["search"] == 0]
     assert default_spread(once) is None
     three = draw_trials(replace(truth, seeds=3), np.random.default_rng(2))
-    assert luck_of(three, over_seeds) == pytest.approx(over_searches, rel=0.15)
+    assert luck_of(pairs(select(three)), over_seeds) == pytest.approx(over_searches, rel=0.15)
 
 
 def test_what_recorded_trials_tell_is_known_without_torch() -> None:

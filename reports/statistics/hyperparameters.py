@@ -115,7 +115,7 @@ def importance_table(trials: pd.DataFrame) -> pd.DataFrame:
     tune = tune_trials(trials)
     tune = tune[(tune["status"] == COMPLETE) & tune["accuracy"].notna()]
     rows = []
-    for (_, *key), cell in tune.groupby(["study", *CELL], sort=True):
+    for (_, *key), cell in tune.groupby(OF_CELL, sort=True):
         varied = [name for name in names if cell[name].nunique() > 1]
         if len(cell) < FEWEST_FOR_IMPORTANCE or not varied:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reports.output.numbers import counted, percent
 from reports.statistics.intervals import LEVEL
-from reports.statistics.looks import NOT_DUE, ONE_LOOK, Level
+from reports.statistics.looks import ONE_LOOK, Level
 from reports.store.registration import Registration
 from trainables.errors import listed
 
@@ -28,7 +28,7 @@ def extension(registration: Registration | None) -> str:
 def look_words(registration: Registration | None, look: Level) -> list[str]:
     """How the looks at a study change its intervals, from `decision.look_of`."""
     notes = []
-    if registration is not None and look == NOT_DUE:
+    if registration is not None and not look.due:
         notes.append(
             f"There is no verdict before {counted(registration.planned.first, 'search')} of every "
             "cell are complete: this was planned before results could be seen. Intervals and "
