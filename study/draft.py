@@ -52,8 +52,8 @@ _DESIGNS = (
     Design(5, 4, 50), Design(5, 3, 30), Design(4, 3, 20), Design(4, 2, 10), Design(4, 2, 5),
     Design(3, 2, 3),
 )  # fmt: skip
-"""From weeks to minutes. Gains are published after 100 epochs and more, so epochs fall last. Three
-searches are the fewest that can tell anything, and a search of fewer than two trials is none."""
+"""From weeks to minutes. Gains are published after 100 epochs and more, so epochs fall last. Fewer
+than three searches rarely bring a verdict, and a search of fewer than two trials is none."""
 
 
 def fitting(hours: float, hours_of_an_epoch: float) -> Design | None:
