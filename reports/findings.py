@@ -8,6 +8,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from reports.output.sentences.collapse import collapse_words
 from reports.output.sentences.control import control_words
 from reports.output.sentences.equivalence import equivalence_words
 from reports.output.sentences.fixed_recipe import recipe_words
@@ -20,6 +21,7 @@ from reports.output.sentences.verdict import headline, short_verdict
 from reports.statistics import (
     aggregates,
     batches,
+    collapse,
     comparable,
     control,
     endings,
@@ -46,12 +48,16 @@ from reports.store.schema import EVALUATIONS
 
 @dataclass(frozen=True)
 class Gains:
-    """The gain at each width; `gain`, `aggregates` and `transfer` describe the frames."""
+    """The gain at each width.
+
+    `gain`, `collapse`, `aggregates` and `transfer` describe the frames.
+    """
 
     pairs: pd.DataFrame
     unpaired: pd.DataFrame
     table: pd.DataFrame
     accuracies: pd.DataFrame
+    collapsed: pd.DataFrame
     aggregates: pd.DataFrame
     transfer: pd.DataFrame
 
@@ -157,6 +163,7 @@ class Findings:
                 *partial(self.trials, self.gains.table, self.gains.unpaired),
                 *look_words(self.registration, self.look),
                 *self._added_seeds(),
+                *collapse_words(self.gains.collapsed),
                 *limits(self.gains.table, pooled),
                 *method_words(self.trends.lines),
                 *ceiling_words(pooled, self.trends.log_odds_pooled),
@@ -181,6 +188,7 @@ class Findings:
             "gain": self.gains.table,
             "pairs": self.gains.pairs,
             "accuracy": self.gains.accuracies,
+            "collapsed": self.gains.collapsed,
             "trend": self.trends.lines,
             "trend_log_odds": self.trends.log_odds_lines,
             "trend_pooled": self.trends.pooled,
@@ -264,6 +272,7 @@ def _gains(trials: pd.DataFrame, evaluations: pd.DataFrame, selection: Selection
         unpaired=gain.unpaired(trials),
         table=gain.gain_from_pairs(pairs),
         accuracies=gain.accuracy_table(selection),
+        collapsed=collapse.collapsed(pairs),
         aggregates=aggregates.aggregates(pairs),
         transfer=transfer.transfer_table(selection, evaluations),
     )

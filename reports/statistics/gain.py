@@ -21,11 +21,12 @@ def pairs(selection: Selection) -> pd.DataFrame:
 
     Columns beside those: ``parameters``, ``encoder_flops``, ``accuracy``, ``baseline`` (percent),
     ``gain`` (points), ``error_reduction`` (percent of the baseline's error; NaN if that error is
-    0), ``logit_gain`` (difference of log odds; accuracies near 100 % do not shrink it) and
-    ``compute_ratio`` (training FLOPs of the arm over the baseline's).
+    0), ``logit_gain`` (difference of log odds; accuracies near 100 % do not shrink it),
+    ``compute_ratio`` (training FLOPs of the arm over the baseline's), ``effective_rank`` and
+    ``effective_rank_none`` (of the features of both encoders on validation images).
     """
     confirm = selection.confirm
-    columns = [*PAIR, "accuracy", "flops", "epochs", "scored_images"]
+    columns = [*PAIR, "accuracy", "flops", "epochs", "scored_images", "effective_rank"]
     baseline = confirm.loc[confirm["arm"] == BASELINE, columns]
     treated = confirm.loc[
         confirm["arm"] != BASELINE,

@@ -1,0 +1,29 @@
+"""Gains that rest on collapsed encoders."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports.output.names import arm_on_line
+from reports.output.numbers import counted
+
+
+def collapse_words(collapsed: pd.DataFrame) -> list[str]:
+    """Where encoders collapsed, one sentence for each row of `collapse.collapsed`."""
+    notes = []
+    for row in collapsed.to_dict("records"):
+        ranks = _from_to(row["low"], row["high"])
+        partner = _from_to(row["partner_low"], row["partner_high"])
+        notes.append(
+            f"{arm_on_line(row)}, {row['size']}: in {row['count']} of "
+            f"{counted(row['pairs'], 'pair')} the encoder of {row['collapsed']} collapsed to few "
+            f"dimensions (effective rank {ranks}, of its partner {partner}). The gain there rests "
+            "on them."
+        )
+    return notes
+
+
+def _from_to(low: float, high: float) -> str:
+    """A range of ranks, or the one rank."""
+    first, last = f"{low:.1f}", f"{high:.1f}"
+    return first if first == last else f"{first} to {last}"
