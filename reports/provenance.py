@@ -15,11 +15,7 @@ def provenance(trials: pd.DataFrame) -> list[tuple[str, str]]:
         ("trials", f"{len(trials):,} ({_counts(trials['phase'])}; {_counts(trials['status'])})"),
         ("seeds confirmed", ", ".join(map(str, seeds)) or "none yet"),
         ("training FLOPs", f"{trials['flops'].sum():.3g}"),
-        (
-            "time",
-            f"{trials['seconds'].sum() / 3600:.2f} hours of trials, "
-            f"{trials['gpu_hours'].sum():.2f} GPU-hours, {trials['cpu_hours'].sum():.2f} CPU-hours",
-        ),
+        ("time", _time(trials)),
         ("hardware", _values(trials["hardware"])),
         (
             "versions",
@@ -32,6 +28,15 @@ def provenance(trials: pd.DataFrame) -> list[tuple[str, str]]:
     for dataset, rows in trials.groupby("dataset"):
         facts.append((f"data: {dataset}", _data(rows)))
     return [(name, text) for name, text in facts if text]
+
+
+def _time(trials: pd.DataFrame) -> str:
+    hours = {
+        "hours of trials": trials["seconds"].sum() / 3600,
+        "GPU-hours": trials["gpu_hours"].sum(),
+        "CPU-hours": trials["cpu_hours"].sum(),
+    }
+    return ", ".join(f"{spent:.2f} {unit}" for unit, spent in hours.items() if spent)
 
 
 def _counts(column: pd.Series) -> str:

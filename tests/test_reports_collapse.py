@@ -45,8 +45,8 @@ def test_a_rank_is_judged_beside_the_partner_and_not_beside_other_widths(trials)
     assert (row["low"], row["high"], row["partner_low"], row["partner_high"]) == (5, 15.9, 64, 70)
     assert collapse_words(found(trials)) == [
         "digits moco resnet18 mixco, width 16: in 2 of 3 pairs the encoder of mixco collapsed to "
-        "few dimensions (effective rank 5.0 to 15.9, of its partner 64.0 to 70.0). The gain there "
-        "rests on them."
+        "few dimensions (effective rank 5.0 to 15.9, of its partner 64.0 to 70.0). These pairs "
+        "count in the gain and in the slope like all others."
     ]
 
 
@@ -55,7 +55,9 @@ def test_a_collapsed_baseline_is_named_as_one(trials):
     (row,) = found(trials).to_dict("records")
     assert (row["arm"], row["collapsed"], row["count"]) == ("mixco", "none", 1)
     assert "the encoder of none collapsed" in collapse_words(found(trials))[0]
-    assert "effective rank 1.0, of its partner 16.0" in collapse_words(found(trials))[0]
+    assert (
+        "(effective rank 1.0, of its partner 16.0). This pair" in collapse_words(found(trials))[0]
+    )
 
 
 def test_trials_without_a_rank_are_not_judged(trials):

@@ -14,6 +14,7 @@ from reports.output.charts import charts_of
 from reports.output.embed import script_json
 from reports.output.page import render
 from reports.output.paper_tables import PAPER
+from reports.output.tables import write_tables
 from study.commands.report import app
 from tests.synthetic_study import Truth, draw_trials, write_store
 
@@ -220,3 +221,15 @@ def test_a_study_in_which_nothing_worked_still_reports(status):
     page = render(findings, charts_of(findings))
     assert "no gain to report" in page
     assert "What went wrong" in page
+
+
+def test_gpu_hours_are_shown_only_where_a_trial_used_a_gpu(tmp_path):
+    trials = draw_trials(Truth(seeds=2, tune_trials=4), np.random.default_rng(1))
+    for hours, shown in ((0.0, False), (2.5, True)):
+        findings = find(trials.assign(gpu_hours=hours))
+        page = render(findings, {})
+        assert "hours of trials" in page
+        assert ("GPU-hours" in page) == shown
+        write_tables(findings.tables(), tmp_path)
+        for kind in ("md", "tex"):
+            assert ("GPU-hours" in (tmp_path / f"budgets.{kind}").read_text()) == shown

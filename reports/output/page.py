@@ -12,7 +12,7 @@ from markupsafe import Markup
 from reports.findings import Findings
 from reports.output.cells import cell, is_text
 from reports.output.embed import library, script_json
-from reports.output.paper_tables import LOG_ODDS, PAPER
+from reports.output.paper_tables import LOG_ODDS, PAPER, paper_columns
 from reports.provenance import provenance
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -45,7 +45,13 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.globals |= {"cell": cell, "is_text": is_text, "LOG_ODDS": LOG_ODDS, "PAPER": PAPER}
+    environment.globals |= {
+        "cell": cell,
+        "is_text": is_text,
+        "LOG_ODDS": LOG_ODDS,
+        "PAPER": PAPER,
+        "paper_columns": paper_columns,
+    }
     return environment.get_template("page.html.j2").render(
         findings=findings,
         other=other,

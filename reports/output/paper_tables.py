@@ -5,6 +5,8 @@ The page has columns of its own, which fit a screen; the two share what is the s
 
 from __future__ import annotations
 
+import pandas as pd
+
 Columns = dict[str, str]
 """Headings to kinds of `cells.cell`."""
 CAPACITY = "capacity"
@@ -34,6 +36,7 @@ _FIXED: Columns = {
     "95 % interval": "span fixed_low fixed_high", "tuned": "signed tuned",
     "tuning explains": "signed tuning", "95 % ": "span tuning_low tuning_high",
 }  # fmt: skip
+_GPU_HOURS = "GPU-hours"
 
 PAPER: dict[str, Columns] = {
     "gain": {
@@ -101,9 +104,9 @@ PAPER: dict[str, Columns] = {
         "chosen": "text choice",
     },
     "budgets": {
-        **_METHOD_ARM, "phase": "text phase", "trials": "d trials", "epochs": "d epochs",
+        **_METHOD_ARM, "phase": "text phase", "trials": "d trials", "epochs": ",d epochs",
         "FLOPs": ".3g flops", "over none's": ".3f flops_ratio", "hours": ".2f hours",
-        "GPU-hours": ".2f gpu_hours",
+        _GPU_HOURS: ".2f gpu_hours",
     },
     "scaling_residuals": {
         **_LINE, **_SIZE, CAPACITY: ".0f capacity", "error": ".2f error", "fitted": ".2f fitted",
@@ -122,3 +125,18 @@ PAPER: dict[str, Columns] = {
     },
 }  # fmt: skip
 """The tables that LaTeX and Markdown get with these columns. CSV and Parquet have all columns."""
+
+
+def paper_columns(name: str, table: pd.DataFrame) -> Columns:
+    """The columns of `PAPER` for one table.
+
+    The heading of the capacity is its measure. A column of GPU-hours is left out where no trial
+    used a GPU.
+    """
+    columns = PAPER[name]
+    if CAPACITY in columns:
+        measure = str(table["measure"].iloc[0])
+        return {measure if key == CAPACITY else key: kind for key, kind in columns.items()}
+    if _GPU_HOURS in columns and not table["gpu_hours"].any():
+        return {key: kind for key, kind in columns.items() if key != _GPU_HOURS}
+    return columns

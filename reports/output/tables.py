@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.output.cells import cell, is_text
 from reports.output.latex import latex
-from reports.output.paper_tables import CAPACITY, PAPER, Columns
+from reports.output.paper_tables import PAPER, Columns, paper_columns
 from trainables.atomic_write import atomic_write
 
 
@@ -22,7 +22,7 @@ def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
             continue
         atomic_write(folder / f"{name}.csv", table.to_csv(index=False).encode())
         atomic_write(folder / f"{name}.parquet", table.to_parquet(index=False))
-        columns = _measured(PAPER[name], table) if name in PAPER else _all_columns(table)
+        columns = paper_columns(name, table) if name in PAPER else _all_columns(table)
         printed = as_printed(table, columns)
         right = [heading for heading, kind in columns.items() if not is_text(kind)]
         atomic_write(folder / f"{name}.md", markdown(printed, right).encode())
@@ -49,14 +49,6 @@ def markdown(cells: pd.DataFrame, right: list[str]) -> str:
     rows = [[text.replace("|", "\\|") for text in row] for row in cells.itertuples(index=False)]
     rule = ["---:" if name in right else "---" for name in cells]
     return "".join(f"| {' | '.join(row)} |\n" for row in [[*map(str, cells)], rule, *rows])
-
-
-def _measured(columns: Columns, table: pd.DataFrame) -> Columns:
-    """``columns`` with the measure of capacity in the heading of the capacity."""
-    if CAPACITY not in columns:
-        return columns
-    measure = str(table["measure"].iloc[0])
-    return {measure if name == CAPACITY else name: kind for name, kind in columns.items()}
 
 
 def _all_columns(table: pd.DataFrame) -> Columns:

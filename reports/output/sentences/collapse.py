@@ -17,8 +17,9 @@ def collapse_words(collapsed: pd.DataFrame) -> list[str]:
         notes.append(
             f"{arm_on_line(row)}, {row['size']}: in {row['count']} of "
             f"{counted(row['pairs'], 'pair')} the encoder of {row['collapsed']} collapsed to few "
-            f"dimensions (effective rank {ranks}, of its partner {partner}). The gain there rests "
-            "on them."
+            f"dimensions (effective rank {ranks}, of its partner {partner}). "
+            f"{'This pair counts' if row['count'] == 1 else 'These pairs count'} in the gain and "
+            "in the slope like all others."
         )
     return notes
 
