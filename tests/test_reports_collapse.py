@@ -1,4 +1,4 @@
-"""Collapsed encoders are named: far fewer dimensions than their partner of the same seed."""
+"""Dimensional collapse is named: far fewer dimensions than the partner of the same seed."""
 
 import numpy as np
 import pandas as pd
@@ -37,16 +37,17 @@ def test_a_rank_is_judged_beside_the_partner_and_not_beside_other_widths(trials)
     set_rank(trials, "mixco", 4, 1000, 15.9)
     set_rank(trials, "mixco", 16, 1000, 15.9)
     set_rank(trials, "mixco", 16, 1001, 5.0)
-    set_rank(trials, "mixco", 16, 1002, 16.0)  # a quarter, and not less
+    set_rank(trials, "mixco", 16, 1002, 32.0)  # a half, and not less
     set_rank(trials, "none", 16, 1001, 70.0)
     (row,) = found(trials).to_dict("records")
     named = {name: row[name] for name in ("arm", "width", "collapsed", "count", "pairs")}
     assert named == {"arm": "mixco", "width": 16, "collapsed": "mixco", "count": 2, "pairs": 3}
     assert (row["low"], row["high"], row["partner_low"], row["partner_high"]) == (5, 15.9, 64, 70)
     assert collapse_words(found(trials)) == [
-        "digits moco resnet18 mixco, width 16: in 2 of 3 pairs the encoder of mixco collapsed to "
-        "few dimensions (effective rank 5.0 to 15.9, of its partner 64.0 to 70.0). These pairs "
-        "count in the gain and in the slope like all others."
+        "digits moco resnet18 mixco, width 16: in 2 of 3 pairs the features of mixco fill less "
+        "than half as many dimensions as those of its partner (effective rank 5.0 to 15.9, of the "
+        "partner 64.0 to 70.0): dimensional collapse. These pairs count in the gain and in the "
+        "slope like all others."
     ]
 
 
@@ -54,10 +55,9 @@ def test_a_collapsed_baseline_is_named_as_one(trials):
     set_rank(trials, "none", 4, 1002, 1.0)
     (row,) = found(trials).to_dict("records")
     assert (row["arm"], row["collapsed"], row["count"]) == ("mixco", "none", 1)
-    assert "the encoder of none collapsed" in collapse_words(found(trials))[0]
-    assert (
-        "(effective rank 1.0, of its partner 16.0). This pair" in collapse_words(found(trials))[0]
-    )
+    (sentence,) = collapse_words(found(trials))
+    assert "in 1 of 3 pairs the features of none fill" in sentence
+    assert "(effective rank 1.0, of the partner 16.0): dimensional collapse. This pair" in sentence
 
 
 def test_trials_without_a_rank_are_not_judged(trials):

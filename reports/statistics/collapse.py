@@ -1,4 +1,4 @@
-"""Collapsed encoders: their features lie in far fewer dimensions than those of their partner."""
+"""Dimensional collapse: features that fill far fewer dimensions than those of the partner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 from reports.statistics.gain import WIDTH
 from reports.statistics.selection import BASELINE
 
-SHARE = 0.25
+SHARE = 0.5
 """An encoder with less than this share of its partner's effective rank counts as collapsed.
 
 The rank is compared with that of the partner, which has the same width, search and seed, because

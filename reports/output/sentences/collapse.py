@@ -1,4 +1,4 @@
-"""Gains that rest on collapsed encoders."""
+"""Gains that rest on encoders whose features collapsed to few dimensions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ def collapse_words(collapsed: pd.DataFrame) -> list[str]:
         partner = _from_to(row["partner_low"], row["partner_high"])
         notes.append(
             f"{arm_on_line(row)}, {row['size']}: in {row['count']} of "
-            f"{counted(row['pairs'], 'pair')} the encoder of {row['collapsed']} collapsed to few "
-            f"dimensions (effective rank {ranks}, of its partner {partner}). "
+            f"{counted(row['pairs'], 'pair')} the features of {row['collapsed']} fill less than "
+            f"half as many dimensions as those of its partner (effective rank {ranks}, of the "
+            f"partner {partner}): dimensional collapse. "
             f"{'This pair counts' if row['count'] == 1 else 'These pairs count'} in the gain and "
             "in the slope like all others."
         )
