@@ -1,0 +1,89 @@
+"""The committed findings: `mixco report` computes what their page says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from reports.store.tables import open_store
+from study.commands.report import app
+
+FINDINGS = Path(__file__).parent.parent / "findings" / "cifar10"
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a report on the committed results."""
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def found(out: Path) -> dict[str, Any]:
+    """What that report says."""
+    done = CliRunner().invoke(app, [str(FINDINGS), "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """The page of findings on one line, without the marks of quotations."""
+    lines = (FINDINGS / "README.md").read_text(encoding="utf-8").splitlines()
+    return " ".join(" ".join(line.strip().removeprefix(">") for line in lines).split())
+
+
+def test_the_page_quotes_the_verdicts_and_the_collapse_that_the_report_finds(found, page):
+    collapse = [limit for limit in found["limits"] if "dimensional collapse" in limit]
+    assert len(found["verdict"]) == len(collapse) == 2
+    for sentence in found["verdict"] + collapse:
+        assert sentence in page
+
+
+def test_the_page_has_the_gains_of_the_report(found, page):
+    for row in found["tables"]["gain"]:
+        baseline, arm = f"{row['baseline']:.2f}", row["arm"]
+        gain, low, high = (
+            f"{row[name]:+.2f}".replace("-", "−") for name in ("gain", "low", "high")
+        )
+        cells = [row["width"], f"{row['parameters']:,}", baseline, gain, f"{low} to {high}"]
+        assert f"| {arm} | {' | '.join(map(str, cells))} |" in page
+
+
+@pytest.mark.parametrize("name", ["gain", "accuracy"])
+@pytest.mark.usefixtures("found")
+def test_the_report_draws_the_committed_figures(out, name):
+    drawn, committed = (numbers(folder / "figures" / f"{name}.svg") for folder in (out, FINDINGS))
+    assert [words for words, _ in drawn] == [words for words, _ in committed]
+    for (_, mine), (_, theirs) in zip(drawn, committed, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-4, abs=1e-3)
+
+
+def numbers(svg: Path) -> list[tuple[str, list[float]]]:
+    """What each mark of a figure shows: its words, and its numbers apart."""
+    labels = re.findall(r'aria-label="([^"]*)"', svg.read_text(encoding="utf-8"))
+    assert len(labels) > 10
+    number = r"[−-]?\d+(?:\.\d+)?"
+    return [
+        (
+            re.sub(number, "#", label),
+            [float(found.replace("−", "-")) for found in re.findall(number, label)],
+        )
+        for label in labels
+    ]
+
+
+def test_the_page_has_the_trials_of_both_kinds_of_batch_norm(page):
+    trials = open_store(FINDINGS.with_name("cifar10-batch-norm")).read("trials")
+    kinds = trials["mix_batch_norm"].fillna("none")
+    for (width, seed), rows in trials.set_index(kinds).groupby(["width", "seed"]):
+        cells = [
+            f"{rows.at[kind, 'accuracy']:.1f} ({rows.at[kind, 'effective_rank']:.1f})"
+            for kind in ("none", "shared", "separate")
+        ]
+        assert f"| {width} | {seed} | {' | '.join(cells)} |" in page
