@@ -67,3 +67,4 @@ def test_trials_without_a_rank_are_not_judged(trials):
     (row,) = found(trials).to_dict("records")
     assert (row["count"], row["pairs"]) == (1, 2)
     assert found(trials.assign(effective_rank=np.nan)).empty
+    assert found(trials.drop(columns="effective_rank")).empty

@@ -25,8 +25,10 @@ def pairs(selection: Selection) -> pd.DataFrame:
     ``compute_ratio`` (training FLOPs of the arm over the baseline's), ``effective_rank`` and
     ``effective_rank_none`` (of the features of both encoders on validation images).
     """
-    confirm = selection.confirm
     columns = [*PAIR, "accuracy", "flops", "epochs", "scored_images", "effective_rank"]
+    confirm = selection.confirm
+    if "effective_rank" not in confirm:  # trials by hand need not have it
+        confirm = confirm.assign(effective_rank=np.nan)
     baseline = confirm.loc[confirm["arm"] == BASELINE, columns]
     treated = confirm.loc[
         confirm["arm"] != BASELINE,
