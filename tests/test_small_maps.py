@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from trainables.config import TrialConfig
-from trainables.encoders.embedding import build_encoder
-from trainables.encoders.small_maps import StridedConv, guard
+from trainables.device.small_maps import StridedConv, guard
+from trainables.trial import Trial
 
 
 def convolution(groups: int = 1, kernel: int = 3, **options: object) -> nn.Conv2d:
@@ -71,8 +73,12 @@ def test_a_convolution_that_would_change_is_left_alone(options: dict[str, object
     assert guarded(conv) is conv
 
 
-def test_encoders_are_guarded() -> None:
-    encoder = build_encoder(TrialConfig(width=4), 3)
+@pytest.mark.parametrize(("precision", "guards"), [("bf16", True), ("fp32", False)])
+def test_training_in_bf16_on_a_cpu_is_guarded(tmp_path: Path, precision: str, guards: bool) -> None:
+    config = TrialConfig.model_validate(
+        {"dataset": "digits", "width": 4, "device": "cpu", "precision": precision}
+    )
+    encoder = Trial(config, data_dir=tmp_path).pretraining.encoder
     strided = [m for m in encoder.modules() if isinstance(m, nn.Conv2d) and m.stride != (1, 1)]
     assert len(strided) == 6  # in each of three stages a block's first layer and its shortcut
-    assert all(type(m) is StridedConv for m in strided)
+    assert all((type(m) is StridedConv) == guards for m in strided)

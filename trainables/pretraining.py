@@ -17,7 +17,7 @@ from trainables.arms.base import Draws, Mix
 from trainables.begun_epoch import BegunEpoch
 from trainables.config import TrialConfig
 from trainables.data.dataset import Dataset
-from trainables.device import grouped_norm, synced_norm, world
+from trainables.device import grouped_norm, small_maps, synced_norm, world
 from trainables.device.runtime import Runtime
 from trainables.encoders.embedding import Embedding, Encoder
 from trainables.errors import InputError
@@ -79,6 +79,8 @@ class Pretraining:
             sized = config.model_copy(update={"image_size": data.image_size})
             self.method = build_method(sized, data.channels)
         self.method.to(runtime.device).to(memory_format=runtime.memory_format)
+        if runtime.on_cpu and runtime.bf16:
+            small_maps.guard(self.method)
         if grouped_norm.own_groups(config) > 1:
             grouped_norm.split(self.method, grouped_norm.own_groups(config))
         elif world.size() > 1 and not self._has_own_statistics:

@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 from torch import Tensor, nn
 
 from trainables.config import TrialConfig
-from trainables.encoders import ENCODERS, small_maps
+from trainables.encoders import ENCODERS
 from trainables.encoders.base import EncoderFamily
 from trainables.own_parameters import Parameter
 from trainables.registry import summary_of
@@ -107,9 +107,7 @@ def build_encoder(config: TrialConfig, channels: int) -> Encoder:
 
     ``image_size`` must be set where the network depends on it (a ViT's positions).
     """
-    encoder = cast(Encoder, ENCODERS.find(config.encoder).load().build(config, channels))
-    small_maps.guard(encoder)
-    return encoder
+    return cast(Encoder, ENCODERS.find(config.encoder).load().build(config, channels))
 
 
 def build_embedding(config: TrialConfig, channels: int) -> Embedding:

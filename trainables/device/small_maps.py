@@ -36,9 +36,9 @@ class StridedConv(nn.Conv2d):
         )
 
 
-def guard(encoder: nn.Module) -> None:
-    """Replaces the strided convolutions of an encoder by `StridedConv` where that is the same."""
-    norms.replace(encoder, lambda m: StridedConv(m) if _keeps_one_position(m) else None)
+def guard(module: nn.Module) -> None:
+    """Replaces strided convolutions inside ``module`` by `StridedConv` where that is the same."""
+    norms.replace(module, lambda m: StridedConv(m) if _keeps_one_position(m) else None)
 
 
 def _keeps_one_position(module: nn.Module) -> TypeGuard[nn.Conv2d]:
