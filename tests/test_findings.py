@@ -78,12 +78,19 @@ def numbers(svg: Path) -> list[tuple[str, list[float]]]:
     ]
 
 
-def test_the_page_has_the_trials_of_both_kinds_of_batch_norm(page):
-    trials = open_store(FINDINGS.with_name("cifar10-batch-norm")).read("trials")
-    kinds = trials["mix_batch_norm"].fillna("none")
+@pytest.mark.parametrize(
+    ("folder", "by", "columns"),
+    [
+        ("cifar10-batch-norm", "mix_batch_norm", ["none", "shared", "separate"]),
+        ("cifar10-warm-up", "arm", ["none", "mixco"]),
+    ],
+)
+def test_the_page_has_the_trials_that_follow_up_the_collapse(page, folder, by, columns):
+    trials = open_store(FINDINGS.with_name(folder)).read("trials")
+    kinds = trials[by].fillna("none")
     for (width, seed), rows in trials.set_index(kinds).groupby(["width", "seed"]):
         cells = [
             f"{rows.at[kind, 'accuracy']:.1f} ({rows.at[kind, 'effective_rank']:.1f})"
-            for kind in ("none", "shared", "separate")
+            for kind in columns
         ]
         assert f"| {width} | {seed} | {' | '.join(cells)} |" in page
