@@ -33,7 +33,7 @@ def test_only_the_centre_of_a_kernel_has_a_gradient_on_one_position(
     x = torch.randn(384, 64, 1, 1).bfloat16().as_strided((384, 64, 1, 1), (64, 1, 64, 64))
     for _ in range(5):
         # What was freed here is what oneDNN's scratch memory may hold.
-        used: list[Tensor] = [torch.full((2**size,), 1e30) for size in range(4, 20)] * 3
+        used: list[Tensor] = [torch.full((2**size,), 1e30) for size in range(4, 20)]
         del used
         conv.weight.grad = None
         with torch.autocast("cpu", torch.bfloat16):

@@ -36,12 +36,12 @@ def _shared(amount: Amount, device: str, count: int) -> Row:
         first, rate = torch.load(Path(folder, "found.pt"))
     batch = count * amount.batch
     config = amount.config("cpu" if device == "cpu" else "cuda:0", amount.widths[-1], "moco", batch)
-    row = prepare(amount.images(batch), in_fp32(config)).advance()
+    row = prepare(amount.images(batch), _in_fp32(config)).advance()
     assert row is not None
     return {"images_per_second": rate, "loss_difference": abs(first - row["loss"])}
 
 
-def in_fp32(config: TrialConfig) -> TrialConfig:
+def _in_fp32(config: TrialConfig) -> TrialConfig:
     """The same trial in single precision: in bf16 rounding alone moves a loss by a tenth."""
     return config.model_copy(update={"precision": "fp32"})
 
@@ -60,7 +60,7 @@ def _work(rank: int, amount: Amount, device: str, count: int, folder: str) -> No
         batch = count * amount.batch
         images = amount.images(batch)
         config = amount.config(own, amount.widths[-1], "moco", batch)
-        exact = prepare(images, in_fp32(config)).advance()
+        exact = prepare(images, _in_fp32(config)).advance()
         pretraining = prepare(images, config)
         total = torch.ones(1, device=pretraining.runtime.device)
         dist.all_reduce(total)  # also where one worker needs none: does the library work here?
