@@ -38,9 +38,11 @@ search: {startup_trials: 2, parallel_per_cell: 2}
 
 
 class Diary:
-    """Notes where each epoch begins; on one node, while that is held, no trial passes `LAST`."""
+    """Notes where each epoch begins, and may hold the trials of one node at two places.
 
-    LAST = 2
+    Once `hold` is called, a trial there waits before epoch 2 until `let_go` is called. From then
+    on it waits before epoch 3, for as long as its node lives.
+    """
 
     def __init__(self, folder: Path, held: str) -> None:
         self._folder, self._held = folder, held
@@ -50,11 +52,27 @@ class Diary:
         here = ray.get_runtime_context().get_node_id()
         with (self._folder / "diary").open("a") as file:
             file.write(f"{config.digest()} {here} {epoch}\n")
-        while here == self._held and epoch > self.LAST and (self._folder / "hold").exists():
-            time.sleep(0.1)
+        if here == self._held and (self._folder / "hold").exists() and self._stops(epoch):
+            with (self._folder / "waits").open("a") as file:
+                file.write(f"{epoch}\n")
+            while self._stops(epoch):
+                time.sleep(0.1)
+
+    def _stops(self, epoch: int) -> bool:
+        let_go = (self._folder / "let go").exists()
+        return (epoch == 2 and not let_go) or (epoch == 3 and let_go)
 
     def hold(self) -> None:
         (self._folder / "hold").touch()
+
+    def let_go(self) -> None:
+        (self._folder / "let go").touch()
+
+    def see_both_wait(self, epoch: int) -> None:
+        """Returns when both trials of the node wait before this epoch."""
+        waits = self._folder / "waits"
+        while not waits.exists() or waits.read_text().split().count(str(epoch)) < 2:
+            time.sleep(0.1)
 
     def epochs(self) -> dict[str, list[tuple[str, int]]]:
         """(node, epoch) of each trial, in order."""
@@ -67,23 +85,20 @@ class Diary:
 
 
 def take_away(cluster: Cluster, node: Any, store: Store, diary: Diary) -> None:
-    """Gives notice that the node goes, and takes it once its trials have begun epoch 3."""
+    """Gives notice that the node goes, and takes it before epoch 3 of its two trials."""
     while len(store.ids()) < 5:
         time.sleep(0.1)
+    diary.hold()
+    diary.see_both_wait(2)
     deadline = time.time() + 6
     preemption = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
     client = ray._raylet.GcsClient(address=cluster.address)
     assert client.drain_node(node.node_id, preemption, "test", int(1000 * deadline))[0]
-    time.sleep(2)  # An epoch that ended before the notice was not saved: let the next one begin.
-    diary.hold()
-    blocked = (node.node_id, Diary.LAST + 1)
-    while time.time() < deadline or not at_last(diary, blocked):
+    diary.let_go()  # Epoch 2 ends after the notice, so it is saved.
+    diary.see_both_wait(3)
+    while time.time() < deadline:
         time.sleep(0.1)
     cluster.remove_node(node, allow_graceful=False)
-
-
-def at_last(diary: Diary, place: tuple[str, int]) -> list[str]:
-    return [trial for trial, epochs in diary.epochs().items() if epochs[-1] == place]
 
 
 @pytest.mark.slow
@@ -131,7 +146,9 @@ def test_a_node_that_dies_costs_no_trial_and_changes_none(
     assert set(store.read("trials")["status"]) == {"complete"}
     assert len(store.ids()) == 24
     assert_same_tables(store, moved)  # disturbed in different ways, at different moments
-    both = [epochs for epochs in diary.epochs().values() if len({node for node, _ in epochs}) == 2]
-    assert both
-    for places in both:  # What was done is kept: only the epoch in hand (3 or 4) begins again.
-        assert [epoch for _, epoch in places] in ([1, 2, 3, 3, 4], [1, 2, 3, 4, 4])
+    moved_trials = [
+        epochs for epochs in diary.epochs().values() if len({node for node, _ in epochs}) == 2
+    ]
+    assert len(moved_trials) == 2
+    for epochs in moved_trials:  # What was done is kept: only the epoch in hand begins again.
+        assert [epoch for _, epoch in epochs] == [1, 2, 3, 3, 4]
