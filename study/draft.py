@@ -90,6 +90,7 @@ def study_yaml(answers: Answers, design: Design) -> str:
         "# Fields of a trial's configuration, for all trials: `mixco trial --help` lists them.",
         "base:",
         f"  epochs: {design.epochs}",
+        f"  warmup_epochs: {_warm_up(design):g}  # lowers the risk of dimensional collapse",
         f"  knn_every: {max(1, design.epochs // 10)}  # kNN accuracy every so many epochs",
     ]
     if "simclr" in answers.methods:
@@ -120,6 +121,14 @@ def study_yaml(answers: Answers, design: Design) -> str:
     if answers.gpus:
         lines.append("  gpus: auto  # several small encoders share a GPU")
     return "\n".join(lines) + "\n"
+
+
+def _warm_up(design: Design) -> float:
+    """Ten epochs as in SimCLR (Chen et al. 2020), and no more than a tenth of the training.
+
+    Gradients of a mixing loss are large at the start; findings/cifar10 shows what they do.
+    """
+    return min(10, design.epochs / 10)
 
 
 def _row(field: str, values: Sequence[object]) -> str:

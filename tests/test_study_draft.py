@@ -38,6 +38,7 @@ def test_any_answers_are_read_back_from_the_file(
     assert spec.datasets == answers.datasets
     found = Design(spec.searches, spec.trials, spec.base["epochs"], spec.seeds_of_search)
     assert found == design
+    assert 0 < spec.base["warmup_epochs"] <= min(10, design.epochs / 10)
     assert spec.resources.gpus == ("auto" if gpus else 0.0)
 
 
