@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from scipy import stats
 from typer.testing import CliRunner
 
 from reports.store.tables import open_store
@@ -94,3 +96,32 @@ def test_the_page_has_the_trials_that_follow_up_the_collapse(page, folder, by, c
             for kind in columns
         ]
         assert f"| {width} | {seed} | {' | '.join(cells)} |" in page
+
+
+def test_the_page_says_how_dimensions_fall_with_the_size_of_steps(page):
+    trials = open_store(FINDINGS).read("trials")
+    mixco = trials[trials["arm"] == "mixco"]
+    loss = 1 / mixco["temperature"] + mixco["mix_weight"] / mixco["mix_temperature"]
+    of_width = mixco.assign(step=mixco["learning_rate"] * loss).groupby("width")
+    rho = of_width[["step", "effective_rank"]].corr("spearman").xs("step", level=1)
+    four, eight, twelve, sixteen = (
+        f"{value:.2f}".replace("-", "−") for value in rho["effective_rank"]
+    )
+    assert f"{sixteen} at width 16, {twelve} at 12, {eight} at 8 and {four} at 4" in page
+
+
+def test_the_page_has_the_gains_with_a_warm_up(page):
+    trials = open_store(FINDINGS.with_name("cifar10-warm-up")).read("trials")
+    accuracy = trials.pivot(index=["width", "seed"], columns="arm", values="accuracy")
+    gains = (accuracy["mixco"] - accuracy["none"]).unstack("width")
+    narrow, wide = (_mean(stats.ttest_1samp(gains[width], 0), gains[width]) for width in (4, 16))
+    assert f"{narrow.replace('(', 'points at width 4 (95 % interval ', 1)} and" in page
+    assert f"{wide.replace('(', 'at width 16 (', 1)}: MixCo costs" in page
+    change = gains[16] - gains[4]
+    assert f"is {_mean(stats.ttest_1samp(change, 0), change).removeprefix('+')}." in page
+
+
+def _mean(test: Any, values: pd.Series[float]) -> str:
+    """A mean with its 95 % interval, as the page writes it."""
+    found = test.confidence_interval()
+    return f"{values.mean():+.2f} ({found.low:+.2f} to {found.high:+.2f})".replace("-", "−")
