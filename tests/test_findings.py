@@ -15,39 +15,58 @@ from typer.testing import CliRunner
 from reports.store.tables import open_store
 from study.commands.report import app
 
-FINDINGS = Path(__file__).parent.parent / "findings" / "cifar10"
+FINDINGS = Path(__file__).parent.parent / "findings"
+
+
+@pytest.fixture(scope="module", params=["cifar10", "cifar10-simclr"])
+def study(request: pytest.FixtureRequest) -> Path:
+    """The committed results of a study, with its page."""
+    return FINDINGS / str(request.param)
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a report on the committed results."""
-    return tmp_path_factory.mktemp("report")
+    return tmp_path_factory.mktemp(study.name)
 
 
 @pytest.fixture(scope="module")
-def found(out: Path) -> dict[str, Any]:
+def found(study: Path, out: Path) -> dict[str, Any]:
     """What that report says."""
-    done = CliRunner().invoke(app, [str(FINDINGS), "--out", str(out), "--json"])
+    done = CliRunner().invoke(app, [str(study), "--out", str(out), "--json"])
     assert done.exit_code == 0, done.output
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 
 
-@pytest.fixture(scope="module")
-def page() -> str:
-    """The page of findings on one line, without the marks of quotations."""
-    lines = (FINDINGS / "README.md").read_text(encoding="utf-8").splitlines()
+def read(page: Path) -> str:
+    """A page of findings on one line, without the marks of quotations."""
+    lines = page.read_text(encoding="utf-8").splitlines()
     return " ".join(" ".join(line.strip().removeprefix(">") for line in lines).split())
 
 
-def test_the_page_quotes_the_verdicts_and_the_collapse_that_the_report_finds(found, page):
+@pytest.fixture(scope="module")
+def page(study: Path) -> str:
+    """The page of the study."""
+    return read(study / "README.md")
+
+
+@pytest.fixture(scope="module")
+def moco_page() -> str:
+    """The page of the study of MoCo, which goes on after the verdict."""
+    return read(FINDINGS / "cifar10" / "README.md")
+
+
+def test_the_page_quotes_the_verdicts_and_the_collapse_that_the_report_finds(study, found, page):
     collapse = [limit for limit in found["limits"] if "dimensional collapse" in limit]
-    assert len(found["verdict"]) == len(collapse) == 2
+    sentences = {"cifar10": (2, 2), "cifar10-simclr": (1, 0)}
+    assert (len(found["verdict"]), len(collapse)) == sentences[study.name]
     for sentence in found["verdict"] + collapse:
         assert sentence in page
 
 
 def test_the_page_has_the_gains_of_the_report(found, page):
+    assert found["tables"]["gain"]
     for row in found["tables"]["gain"]:
         baseline, arm = f"{row['baseline']:.2f}", row["arm"]
         gain, low, high = (
@@ -59,8 +78,8 @@ def test_the_page_has_the_gains_of_the_report(found, page):
 
 @pytest.mark.parametrize("name", ["gain", "accuracy"])
 @pytest.mark.usefixtures("found")
-def test_the_report_draws_the_committed_figures(out, name):
-    drawn, committed = (numbers(folder / "figures" / f"{name}.svg") for folder in (out, FINDINGS))
+def test_the_report_draws_the_committed_figures(study, out, name):
+    drawn, committed = (numbers(folder / "figures" / f"{name}.svg") for folder in (out, study))
     assert [words for words, _ in drawn] == [words for words, _ in committed]
     for (_, mine), (_, theirs) in zip(drawn, committed, strict=True):
         assert mine == pytest.approx(theirs, rel=1e-4, abs=1e-3)
@@ -87,19 +106,19 @@ def numbers(svg: Path) -> list[tuple[str, list[float]]]:
         ("cifar10-warm-up", "arm", ["none", "mixco"]),
     ],
 )
-def test_the_page_has_the_trials_that_follow_up_the_collapse(page, folder, by, columns):
-    trials = open_store(FINDINGS.with_name(folder)).read("trials")
+def test_the_page_has_the_trials_that_follow_up_the_collapse(moco_page, folder, by, columns):
+    trials = open_store(FINDINGS / folder).read("trials")
     kinds = trials[by].fillna("none")
     for (width, seed), rows in trials.set_index(kinds).groupby(["width", "seed"]):
         cells = [
             f"{rows.at[kind, 'accuracy']:.1f} ({rows.at[kind, 'effective_rank']:.1f})"
             for kind in columns
         ]
-        assert f"| {width} | {seed} | {' | '.join(cells)} |" in page
+        assert f"| {width} | {seed} | {' | '.join(cells)} |" in moco_page
 
 
-def test_the_page_says_how_dimensions_fall_with_the_size_of_steps(page):
-    trials = open_store(FINDINGS).read("trials")
+def test_the_page_says_how_dimensions_fall_with_the_size_of_steps(moco_page):
+    trials = open_store(FINDINGS / "cifar10").read("trials")
     mixco = trials[trials["arm"] == "mixco"]
     loss = 1 / mixco["temperature"] + mixco["mix_weight"] / mixco["mix_temperature"]
     of_width = mixco.assign(step=mixco["learning_rate"] * loss).groupby("width")
@@ -107,18 +126,18 @@ def test_the_page_says_how_dimensions_fall_with_the_size_of_steps(page):
     four, eight, twelve, sixteen = (
         f"{value:.2f}".replace("-", "−") for value in rho["effective_rank"]
     )
-    assert f"{sixteen} at width 16, {twelve} at 12, {eight} at 8 and {four} at 4" in page
+    assert f"{sixteen} at width 16, {twelve} at 12, {eight} at 8 and {four} at 4" in moco_page
 
 
-def test_the_page_has_the_gains_with_a_warm_up(page):
-    trials = open_store(FINDINGS.with_name("cifar10-warm-up")).read("trials")
+def test_the_page_has_the_gains_with_a_warm_up(moco_page):
+    trials = open_store(FINDINGS / "cifar10-warm-up").read("trials")
     accuracy = trials.pivot(index=["width", "seed"], columns="arm", values="accuracy")
     gains = (accuracy["mixco"] - accuracy["none"]).unstack("width")
     narrow, wide = (_mean(stats.ttest_1samp(gains[width], 0), gains[width]) for width in (4, 16))
-    assert f"{narrow.replace('(', 'points at width 4 (95 % interval ', 1)} and" in page
-    assert f"{wide.replace('(', 'at width 16 (', 1)}: MixCo costs" in page
+    assert f"{narrow.replace('(', 'points at width 4 (95 % interval ', 1)} and" in moco_page
+    assert f"{wide.replace('(', 'at width 16 (', 1)}: MixCo costs" in moco_page
     change = gains[16] - gains[4]
-    assert f"is {_mean(stats.ttest_1samp(change, 0), change).removeprefix('+')}." in page
+    assert f"is {_mean(stats.ttest_1samp(change, 0), change).removeprefix('+')}." in moco_page
 
 
 def _mean(test: Any, values: pd.Series[float]) -> str:
