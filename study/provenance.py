@@ -99,20 +99,31 @@ def _judges_other_lines(store: Store, old: StudySpec, spec: StudySpec) -> bool:
     return any(len({pair[side] for pair in pairs}) < len(pairs) for side in (0, 1))
 
 
-def write(store: Store, spec: StudySpec) -> None:
+def write(store: Store, spec: StudySpec, *, runs: bool = True) -> None:
     """Writes the resolved spec, and what its recorded trials were made with.
+
+    Args:
+        store: the results.
+        spec: their study.
+        runs: whether trials run here; if none does, this machine's software made nothing.
 
     Raises:
         StoreError: the file system refused.
     """
     trials = store.read("trials", ["dataset", "data_fingerprint", "git_revision", "hardware"])
     prints = trials[["dataset", "data_fingerprint"]].dropna().drop_duplicates()
-    record: dict[str, Any] = {
+    known = _recorded(store)
+    software: dict[str, Any] = {
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        _OWN_CODE: {**_recorded(store).get(_OWN_CODE, {}), **own_code(spec)},
+    }
+    if not runs:
+        software |= {name: known[name] for name in software if name in known}
+    record = {
+        **software,
+        _OWN_CODE: {**known.get(_OWN_CODE, {}), **own_code(spec)},
         _MODULE_FOLDERS: searched_folders() if own_code(spec) else [],
         "git_revisions": sorted(trials["git_revision"].dropna().unique()),
         "hardware": sorted(trials["hardware"].dropna().unique()),

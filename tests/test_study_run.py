@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import re
+import shutil
 import signal
 import warnings
 from collections.abc import Iterator
@@ -424,6 +425,18 @@ def test_provenance_lies_beside_the_tables(undisturbed: Undisturbed) -> None:
     record = json.loads((root / "provenance.json").read_text())
     assert record["data_fingerprints"] == {"digits": ["fp-digits"]}
     assert record["packages"]["optuna"]
+
+
+def test_where_nothing_is_left_to_run_the_software_of_the_trials_stays_recorded(
+    undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    shutil.copytree(undisturbed[0].root, tmp_path / "results")
+    path = tmp_path / "results" / "provenance.json"
+    elsewhere = {"packages": {"torch": "1.0"}, "written_at": "2020-01-01T00:00:00+00:00"}
+    before = {**json.loads(path.read_text()), **elsewhere}
+    path.write_text(json.dumps(before))
+    assert run(open_store(tmp_path / "results"), spec_of())
+    assert json.loads(path.read_text()) == before
 
 
 @pytest.mark.slow

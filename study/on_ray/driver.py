@@ -98,10 +98,11 @@ def run_study(
         if agenda.finished:
             register_plan(store, spec, rows)
             take_look(agenda, store, say)
-        if not agenda.finished:
+        runs = not agenda.finished
+        if runs:
             images = SeenImages([] if accept_mixed else rows)
             _run(agenda, rows, store, lock, address, data_dir, make_trial, images)
-        provenance.write(store, spec)
+        provenance.write(store, spec, runs=runs)
         pareto.write(store, agenda)
         store.compact()
         if agenda.finished and (missing := missing_trials(store, agenda)):
